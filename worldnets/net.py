@@ -1,0 +1,394 @@
+"""Discrete generative world-models: `WorldNet` (a Bayes net) and `FactorNet` (the same with free factors).
+
+Both are frozen, validated on construction and made of plain arrays; `Inference` takes either. Nothing here computes
+a posterior.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from worldnets.errors import EvidenceError, NetError, QueryError, did_you_mean
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+Label = Hashable
+ROW_SUM_TOLERANCE = 1e-6  # published BIF files print seven digits: their rows sum to 1 only within 3e-7
+
+
+class Factor(NamedTuple):
+    """A non-negative table over a scope: `table[i, j, …]` belongs to the states `i, j, …` of `scope`, in order."""
+
+    scope: tuple[str, ...]
+    table: NDArray[np.float64]
+
+
+class _Variables:
+    """What the two kinds of net share: named variables with labelled states."""
+
+    states: Mapping[str, tuple[Label, ...]]
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """All variable names, in the net's order: the column order of every code array."""
+        return tuple(self.states)
+
+    @functools.cached_property
+    def index(self) -> Mapping[str, int]:
+        """Position of each variable in `variables`."""
+        return MappingProxyType({variable: i for i, variable in enumerate(self.states)})
+
+    @functools.cached_property
+    def cardinalities(self) -> NDArray[np.int64]:
+        """Number of states of each variable, shape [variables]."""
+        return _frozen(np.array([len(labels) for labels in self.states.values()], dtype=np.int64))
+
+    @functools.cached_property
+    def _codes(self) -> Mapping[str, dict[Label, int]]:
+        return {variable: {label: i for i, label in enumerate(labels)} for variable, labels in self.states.items()}
+
+    def code(self, variable: str, label: Label) -> int:
+        """Position of a state among a variable's states; labels match by value (1 == 1.0, never "1").
+
+        Raises:
+            EvidenceError: an unknown variable or state.
+        """
+        self.check_variables([variable])
+        try:
+            return self._codes[variable][label]
+        except (KeyError, TypeError):
+            raise EvidenceError(
+                "unknown state",
+                node=variable,
+                found=repr(label),
+                expected=f"one of {list(self.states[variable])}",
+                mend=did_you_mean(label, self.states[variable]),
+            ) from None
+
+    def check_variables(self, names: Iterable[str], error: type[Exception] = EvidenceError) -> None:
+        """Raise `error` for the first name that is not a variable of this net."""
+        for name in names:
+            if name not in self.index:
+                raise error("unknown variable", found=repr(name), mend=did_you_mean(name, self.states))  # type: ignore[call-arg]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FactorNet(_Variables):
+    """A discrete factor graph: p(x) = (1/Z) Π_f f(x_f), with finite non-negative tables.
+
+    Args:
+        states: the states of every variable, by name; their order is the order of `variables`.
+        factors: the tables; `factors[i].table` has one axis per variable of `factors[i].scope`.
+        name: shown in representations.
+
+    Raises:
+        NetError: an unknown or repeated variable in a scope, a wrong shape, a negative or NaN entry, duplicate states.
+    """
+
+    states: Mapping[str, tuple[Label, ...]]
+    factors: tuple[Factor, ...]
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "states", _checked_states(self.states))
+        object.__setattr__(self, "factors", tuple(self._checked(i, *factor) for i, factor in enumerate(self.factors)))
+
+    def _checked(self, i: int, scope: Sequence[str], table: ArrayLike) -> Factor:
+        place = f"factor {i} over ({', '.join(map(str, scope))})"
+        self.check_variables(scope, error=functools.partial(NetError, node=place))  # type: ignore[arg-type]
+        if len(set(scope)) != len(scope):
+            raise NetError("a variable stands twice in one scope", node=place, mend="multiply the two axes into one")
+        array = _checked_table(table, tuple(len(self.states[v]) for v in scope), node=place)
+        return Factor(tuple(scope), _frozen(array))
+
+    @functools.cached_property
+    def graph(self) -> nx.Graph:
+        """The Markov graph: an edge between any two variables that share a factor."""
+        import networkx as nx
+
+        graph = nx.Graph(name=self.name)
+        graph.add_nodes_from(self.variables)
+        for scope, _ in self.factors:
+            graph.add_edges_from((a, b) for i, a in enumerate(scope) for b in scope[:i])
+        return graph
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self.states), self.factors, self.name)
+
+    def __repr__(self) -> str:
+        return f"FactorNet({self.name!r}, {len(self.states)} variables, {len(self.factors)} factors)"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WorldNet(_Variables):
+    """A discrete Bayes net: W(x) = Π_v W(x_v | x_pa(v)).
+
+    Args:
+        states: the states of every variable, by name; their order is the order of `variables`.
+        parents: the parents of each variable; variables without parents may be left out.
+        cpts: for each variable an array of shape [*parent states, states], last axis summing to 1. Rows within
+            `ROW_SUM_TOLERANCE` of 1 are renormalised (published files print few digits), others refused.
+        name: shown in representations.
+
+    Raises:
+        NetError: a cycle, an unknown parent, a missing or misshapen table, a negative or NaN probability, a row that
+            does not sum to 1, duplicate states, a variable without states.
+    """
+
+    states: Mapping[str, tuple[Label, ...]]
+    parent_sets: Mapping[str, tuple[str, ...]]
+    cpts: Mapping[str, NDArray[np.float64]]
+    name: str = ""
+
+    def __init__(
+        self,
+        states: Mapping[str, Sequence[Label]],
+        parents: Mapping[str, Sequence[str]],
+        cpts: Mapping[str, ArrayLike],
+        name: str = "",
+    ) -> None:
+        put = functools.partial(object.__setattr__, self)
+        put("states", _checked_states(states))
+        put("name", name)
+        for given in (parents, cpts):
+            self.check_variables(given, error=NetError)
+        put("parent_sets", MappingProxyType({v: self._checked_parents(v, parents.get(v, ())) for v in self.states}))
+        self.order  # noqa: B018  raises on a cycle, before any table is read
+        put("cpts", MappingProxyType({v: self._checked_cpt(v, cpts) for v in self.states}))
+
+    def _checked_parents(self, variable: str, parents: Sequence[str]) -> tuple[str, ...]:
+        for parent in parents:
+            if parent not in self.states:
+                mend = f"add {parent!r} to the net or {did_you_mean(parent, self.states)}"
+                raise NetError("a parent is missing from the net", node=variable, found=repr(parent), mend=mend)
+        if len(set(parents)) != len(parents):
+            raise NetError("a parent is named twice", node=variable, found=list(parents), mend="name it once")
+        return tuple(parents)
+
+    def _checked_cpt(self, variable: str, cpts: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+        if variable not in cpts:
+            raise NetError("no table", node=variable, mend="give an array of shape [*parent states, states]")
+        family = (*self.parent_sets[variable], variable)
+        table = _checked_table(cpts[variable], tuple(len(self.states[v]) for v in family), node=variable)
+        sums = table.sum(axis=-1)
+        wrong = np.argwhere(np.abs(sums - 1.0) > ROW_SUM_TOLERANCE)
+        if len(wrong):
+            row = tuple(int(i) for i in wrong[0])
+            raise NetError(
+                "a row of the table does not sum to 1",
+                node=variable,
+                row=self._row_name(variable, row),
+                found=f"{sums[row]:.9g}",
+                expected=f"1 within {ROW_SUM_TOLERANCE:g}",
+                mend="make the row a probability distribution over " + repr(list(self.states[variable])),
+            )
+        return _frozen(table / sums[..., None])
+
+    def _row_name(self, variable: str, row: tuple[int, ...]) -> str:
+        labels = (f"{p}={self.states[p][i]}" for p, i in zip(self.parent_sets[variable], row, strict=True))
+        return "(" + ", ".join(labels) + ")"
+
+    @functools.cached_property
+    def order(self) -> tuple[str, ...]:
+        """A topological order: parents before children, otherwise as in `variables`."""
+        waiting = {v: len(parents) for v, parents in self.parent_sets.items()}
+        children: dict[str, list[str]] = {v: [] for v in waiting}
+        for v, parents in self.parent_sets.items():
+            for parent in parents:
+                children[parent].append(v)
+        ready = [v for v, n in waiting.items() if n == 0]
+        for v in ready:  # grows while it is read
+            for child in children[v]:
+                waiting[child] -= 1
+                if waiting[child] == 0:
+                    ready.append(child)
+        if len(ready) < len(waiting):
+            cycle = self._a_cycle({v for v, n in waiting.items() if n > 0})
+            raise NetError("the arrows form a cycle", node=cycle[0], found=" -> ".join(cycle), mend="drop one arrow")
+        return tuple(ready)
+
+    def _a_cycle(self, stuck: set[str]) -> list[str]:
+        # Every variable that never became ready has a parent that never did: walking up must return.
+        path = [min(stuck)]
+        while path[-1] not in path[:-1]:
+            path.append(next(p for p in self.parent_sets[path[-1]] if p in stuck))
+        return path[path.index(path[-1]) :][::-1]
+
+    def parents(self, variable: str) -> tuple[str, ...]:
+        """Parents of a variable, in the order of the axes of its table."""
+        self.check_variables([variable], error=QueryError)
+        return self.parent_sets[variable]
+
+    def children(self, variable: str) -> tuple[str, ...]:
+        """Variables that have `variable` as a parent, in the net's order."""
+        self.check_variables([variable], error=QueryError)
+        return tuple(v for v, parents in self.parent_sets.items() if variable in parents)
+
+    def cpt(self, variable: str) -> NDArray[np.float64]:
+        """Conditional probabilities W(variable | parents), shape [*parent states, states]; read-only."""
+        self.check_variables([variable], error=QueryError)
+        return self.cpts[variable]
+
+    @functools.cached_property
+    def factors(self) -> tuple[Factor, ...]:
+        """The tables as factors over (parents…, variable), in the net's order: what message passing multiplies."""
+        return tuple(Factor((*self.parent_sets[v], v), self.cpts[v]) for v in self.states)
+
+    @functools.cached_property
+    def graph(self) -> nx.DiGraph:
+        """The net's arrows as a networkx graph; nodes carry `states` and `cpt`."""
+        import networkx as nx
+
+        graph = nx.DiGraph(name=self.name)
+        for v in self.states:
+            graph.add_node(v, states=self.states[v], cpt=self.cpts[v])
+        graph.add_edges_from((p, v) for v in self.states for p in self.parent_sets[v])
+        return graph
+
+    def to_networkx(self) -> nx.DiGraph:
+        """A copy of `graph` that may be changed freely."""
+        return self.graph.copy()
+
+    def do(self, interventions: Mapping[str, Label]) -> WorldNet:
+        """The net after interventions: each named variable loses its parents and takes the given state for sure.
+
+        Source: Pearl 2009, Causality, section 3.2 (truncated factorisation).
+        """
+        parents, cpts = dict(self.parent_sets), dict(self.cpts)
+        for variable, label in interventions.items():
+            forced = np.zeros(len(self.states[variable]) if variable in self.states else 0)
+            forced[self.code(variable, label)] = 1.0
+            parents[variable], cpts[variable] = (), forced
+        return WorldNet(self.states, parents, cpts, self.name)
+
+    def ancestors(self, variables: Iterable[str]) -> set[str]:
+        """The variables themselves and everything upstream of them."""
+        waiting, found = list(variables), set[str]()
+        self.check_variables(waiting, error=QueryError)
+        while waiting:
+            v = waiting.pop()
+            if v not in found:
+                found.add(v)
+                waiting.extend(self.parent_sets[v])
+        return found
+
+    def subnet(self, variables: Iterable[str], name: str | None = None) -> WorldNet:
+        """The net over an ancestral set: `variables` and everything upstream; their joint distribution is unchanged."""
+        kept = self.ancestors(variables)
+        states = {v: labels for v, labels in self.states.items() if v in kept}
+        parents = {v: self.parent_sets[v] for v in states}
+        return WorldNet(states, parents, {v: self.cpts[v] for v in states}, self.name if name is None else name)
+
+    @classmethod
+    def from_networkx(cls, graph: nx.DiGraph, name: str = "") -> WorldNet:
+        """The inverse of `graph`: nodes carry `states` and `cpt` (axes: predecessors in edge order, then states)."""
+        for v, data in graph.nodes(data=True):
+            for key in ("states", "cpt"):
+                if key not in data:
+                    raise NetError(f"a graph node has no {key!r}", node=v, mend=f"set graph.nodes[{v!r}][{key!r}]")
+        return cls(
+            {v: data["states"] for v, data in graph.nodes(data=True)},
+            {v: tuple(graph.predecessors(v)) for v in graph},
+            {v: data["cpt"] for v, data in graph.nodes(data=True)},
+            name or graph.graph.get("name", ""),
+        )
+
+    @classmethod
+    def from_pgmpy(cls, model: Any, name: str = "") -> WorldNet:
+        """From a pgmpy `DiscreteBayesianNetwork` (or anything with `nodes()` and `get_cpds(node)`)."""
+        states, parents, cpts = {}, {}, {}
+        for v in model.nodes():
+            cpd = model.get_cpds(v)
+            if cpd is None:
+                raise NetError("the pgmpy model has no table", node=v, mend="add a TabularCPD for it")
+            states[v] = tuple(cpd.state_names[v])
+            parents[v] = tuple(cpd.variables[1:])
+            # pgmpy puts the variable first; parent states may be listed in another order than in the parent itself.
+            table = np.moveaxis(np.asarray(cpd.values, dtype=float), 0, -1)
+            for axis, parent in enumerate(parents[v]):
+                listed = list(cpd.state_names[parent])
+                own = list(model.get_cpds(parent).state_names[parent])
+                if listed != own:
+                    table = np.take(table, [listed.index(label) for label in own], axis=axis)
+            cpts[v] = table
+        return cls(states, parents, cpts, name or getattr(model, "name", "") or "")
+
+    def to_pgmpy(self) -> Any:
+        """This net as a pgmpy `DiscreteBayesianNetwork` with the same state names."""
+        from pgmpy.factors.discrete import TabularCPD
+        from pgmpy.models import DiscreteBayesianNetwork
+
+        model = DiscreteBayesianNetwork()
+        model.add_nodes_from(self.variables)
+        model.add_edges_from((p, v) for v in self.states for p in self.parent_sets[v])
+        for v in self.states:
+            family = (*self.parent_sets[v], v)
+            values = self.cpts[v].reshape(-1, len(self.states[v])).T
+            model.add_cpds(
+                TabularCPD(
+                    v,
+                    len(self.states[v]),
+                    values,
+                    evidence=list(self.parent_sets[v]) or None,
+                    evidence_card=[len(self.states[p]) for p in self.parent_sets[v]] or None,
+                    state_names={u: list(self.states[u]) for u in family},
+                )
+            )
+        return model
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self.states), dict(self.parent_sets), dict(self.cpts), self.name)
+
+    def __repr__(self) -> str:
+        arrows = sum(map(len, self.parent_sets.values()))
+        return f"WorldNet({self.name!r}, {len(self.states)} variables, {arrows} arrows)"
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    array.setflags(write=False)
+    return array
+
+
+def _checked_states(states: Mapping[str, Sequence[Label]]) -> Mapping[str, tuple[Label, ...]]:
+    checked = {variable: tuple(labels) for variable, labels in states.items()}
+    if not checked:
+        raise NetError("a net without variables", mend="give at least one variable with its states")
+    for variable, labels in checked.items():
+        if not isinstance(variable, str) or not variable:
+            raise NetError("a variable name is not a text", found=repr(variable), mend="name variables with strings")
+        if not labels:
+            raise NetError("a variable without states", node=variable, mend="give at least one state")
+        if len(set(labels)) != len(labels):
+            twice = next(label for i, label in enumerate(labels) if label in labels[:i])
+            raise NetError("duplicate states", node=variable, found=repr(twice), mend="name each state once")
+    return MappingProxyType(checked)
+
+
+def _checked_table(table: ArrayLike, shape: tuple[int, ...], node: str) -> NDArray[np.float64]:
+    try:
+        array = np.array(table, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise NetError("the table is not an array of numbers", node=node, mend="give a rectangular array") from None
+    if array.shape != shape:
+        mend = "give one axis per parent, in order, then the variable's own states"
+        raise NetError("the table has the wrong shape", node=node, found=array.shape, expected=shape, mend=mend)
+    # `~(x >= 0)` is true for NaN as well; infinities fail the second test.
+    bad = np.argwhere(~(array >= 0) | ~np.isfinite(array))
+    if len(bad):
+        cell = tuple(int(i) for i in bad[0])
+        raise NetError(
+            "a negative or non-finite probability",
+            node=node,
+            row=cell[:-1],
+            found=float(array[cell]),
+            mend="every entry must be a finite number ≥ 0",
+        )
+    return array

@@ -1,0 +1,82 @@
+"""Worlds that run in time: a two-slice template (2-TBN) and the clips it unrolls to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from numpy.typing import ArrayLike
+
+from worldnets.errors import NetError
+from worldnets.net import Label, WorldNet
+
+PREVIOUS = "[t-1]"  # "diamond[t-1]" names the diamond of the frame before; "diamond" the one of this frame
+
+
+def frame_name(variable: str, frame: int) -> str:
+    """Name of a template variable in an unrolled clip; frames count from 1, as in the field's formulas."""
+    return f"{variable}_{frame}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TwoSliceNet:
+    """A two-slice temporal Bayes net: W(x_1) Π_t W(x_t | x_{t-1}).
+
+    Args:
+        initial: the net of frame 1.
+        parents: for each variable its parents in frames 2, 3, …; `"v[t-1]"` is `v` in the frame before.
+        cpts: for each variable its table in those frames, shape [*parent states, states].
+        name: shown in representations.
+
+    Raises:
+        NetError: whatever makes the two-frame unrolling no `WorldNet`.
+
+    Source: Murphy 2002, Dynamic Bayesian Networks, section 2.2.
+    """
+
+    initial: WorldNet
+    parents: Mapping[str, Sequence[str]]
+    cpts: Mapping[str, ArrayLike]
+    name: str = ""
+    states: Mapping[str, tuple[Label, ...]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "states", self.initial.states)
+        missing = set(self.states) ^ set(self.cpts)
+        if missing:
+            raise NetError(
+                "frames 1 and 2 do not have the same variables",
+                found=sorted(missing),
+                mend="give every variable of the initial net a transition table, and no others",
+            )
+        self.unroll(2)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Variables of one frame."""
+        return self.initial.variables
+
+    def unroll(self, frames: int) -> WorldNet:
+        """The `WorldNet` of a clip of `frames` frames; variable `v` of frame `t` is named `frame_name(v, t)`."""
+        if frames < 1:
+            raise NetError("a clip needs at least one frame", found=frames, mend="ask for frames ≥ 1")
+        states, parents, cpts = {}, {}, {}
+        for t in range(1, frames + 1):
+            for v, labels in self.states.items():
+                node = frame_name(v, t)
+                states[node] = labels
+                first = t == 1
+                parents[node] = tuple(
+                    frame_name(p, t) for p in self.initial.parents(v)
+                ) if first else tuple(_in_clip(p, t) for p in self.parents.get(v, ()))
+                cpts[node] = self.initial.cpt(v) if first else self.cpts[v]
+        return WorldNet(states, parents, cpts, self.name)
+
+    def __repr__(self) -> str:
+        return f"TwoSliceNet({self.name!r}, {len(self.states)} variables a frame)"
+
+
+def _in_clip(parent: str, frame: int) -> str:
+    if parent.endswith(PREVIOUS):
+        return frame_name(parent.removesuffix(PREVIOUS), frame - 1)
+    return frame_name(parent, frame)
