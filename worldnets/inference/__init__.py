@@ -1,0 +1,9 @@
+"""Message passing: posteriors, log evidence and samples of a world-model."""
+
+from worldnets.inference.beliefs import Beliefs
+from worldnets.inference.evidence import UNOBSERVED, decode, encode
+from worldnets.inference.exact import Inference
+from worldnets.inference.plan import Plan
+from worldnets.inference.sampling import simulate
+
+__all__ = ["UNOBSERVED", "Beliefs", "Inference", "Plan", "decode", "encode", "simulate"]

@@ -1,0 +1,80 @@
+"""What a query returns: posterior marginals by variable, with the evidence's own probability beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldnets.errors import QueryError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Beliefs:
+    """Posterior marginals W(v | evidence) of every row.
+
+    Attributes:
+        states: the queried variables with their states.
+        table: [rows, all queried states], the marginals side by side in the order of `states`.
+        log_evidence: [rows], ln W(evidence) in nats (ln Z for a `FactorNet`); -inf where impossible.
+        possible: [rows], False where the evidence has probability zero: all beliefs of that row are 0.
+        index: row labels of the evidence.
+    """
+
+    states: Mapping[str, tuple[Hashable, ...]]
+    table: NDArray[np.floating]
+    log_evidence: NDArray[np.float64]
+    index: pd.Index | None = None
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The variables asked for."""
+        return tuple(self.states)
+
+    @property
+    def possible(self) -> NDArray[np.bool_]:
+        """Whether each row's evidence can happen, shape [rows]."""
+        return self.log_evidence > -np.inf
+
+    def __getitem__(self, variable: str) -> NDArray[np.floating]:
+        """Marginals of one variable, shape [rows, states].
+
+        Raises:
+            QueryError: the variable was not asked for.
+        """
+        start = 0
+        for v, labels in self.states.items():
+            if v == variable:
+                return self.table[:, start : start + len(labels)]
+            start += len(labels)
+        raise QueryError(
+            "this variable was not queried",
+            found=repr(variable),
+            mend=f"name it in query(..., variables=[…]); {did_you_mean(variable, self.states)}",
+        )
+
+    def __len__(self) -> int:
+        return len(self.log_evidence)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per row of evidence, columns (variable, state), and (`log_evidence`, "nats") last."""
+        import pandas as pd
+
+        columns = [(v, label) for v, labels in self.states.items() for label in labels]
+        frame = pd.DataFrame(self.table, index=self.index, columns=pd.MultiIndex.from_tuples(columns, names=["variable", "state"]))
+        frame[("log_evidence", "nats")] = self.log_evidence
+        return frame
+
+    def __repr__(self) -> str:
+        impossible = int((~self.possible).sum())
+        note = f", {impossible} impossible" if impossible else ""
+        return f"Beliefs({len(self)} rows, {len(self.states)} variables{note})"
+
+    def _repr_html_(self) -> str:
+        return self.to_pandas().head(10)._repr_html_()

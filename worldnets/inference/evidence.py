@@ -1,0 +1,128 @@
+"""From tables of state labels to code arrays and back.
+
+A *code array* is `int16 [rows, variables]` in the column order of `net.variables`: the position of the observed state,
+or `UNOBSERVED`. People write DataFrames of labels; everything inside passes code arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldnets.errors import EvidenceError
+from worldnets.net import FactorNet, WorldNet
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNOBSERVED = -1
+Codes = NDArray[np.int16]
+
+
+def as_codes(net: WorldNet | FactorNet, evidence: pd.DataFrame | Codes) -> Codes:
+    """Evidence in either form as a code array; arrays are checked, frames are encoded."""
+    if isinstance(evidence, np.ndarray):
+        return _checked_codes(net, evidence)
+    return encode(net, evidence)
+
+
+def encode(net: WorldNet | FactorNet, frame: pd.DataFrame) -> Codes:
+    """Code array of a table of labels; columns not in the table, None, NaN and pd.NA are unobserved.
+
+    Labels match by value: 1 == 1.0, never "1".
+
+    Returns:
+        int16 [rows, variables].
+    Raises:
+        EvidenceError: an unknown or repeated column, or an unknown state (naming column and row).
+    """
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        mend = "give one column per observed variable, e.g. pd.DataFrame({'HR': ['HIGH']})"
+        raise EvidenceError(
+            "evidence is not a table", found=type(frame).__name__, expected="a pandas DataFrame or a code array", mend=mend
+        )
+    net.check_variables(frame.columns)
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise EvidenceError("a column stands twice in the evidence", node=twice, mend="keep one of the two")
+    # Column-major: one column is filled at a time here and read at a time by the kernels.
+    codes = np.full((len(frame), len(net.variables)), UNOBSERVED, dtype=np.int16, order="F")
+    for position, variable in enumerate(frame.columns):
+        column = net.index[variable]
+        codes[:, column] = _encode_column(net, variable, frame.iloc[:, position])
+    return codes
+
+
+def _encode_column(net: WorldNet | FactorNet, variable: str, column: pd.Series) -> NDArray[np.int16]:
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        positions, labels = column.cat.codes.to_numpy(), column.cat.categories
+    else:
+        positions, labels = pd.factorize(column, use_na_sentinel=True)
+    known = net._codes[variable]
+    lookup = np.empty(len(labels) + 1, dtype=np.int16)
+    lookup[-1] = UNOBSERVED  # position −1 is the missing value
+    unknown = []
+    for i, label in enumerate(labels.tolist()):
+        code = known.get(label)
+        lookup[i] = UNOBSERVED if code is None else code
+        if code is None:
+            unknown.append(i)
+    if unknown:
+        rows = np.flatnonzero(np.isin(positions, unknown))  # an unused category is no error
+        if len(rows):
+            try:
+                net.code(variable, labels[positions[rows[0]]])
+            except EvidenceError as error:
+                raise error.at(row=column.index[rows[0]]) from None
+    return lookup[positions]
+
+
+def decode(net: WorldNet | FactorNet, codes: Codes, variables: Sequence[str] | None = None) -> pd.DataFrame:
+    """The table of labels of a code array: categorical columns whose categories are the variable's states.
+
+    Args:
+        codes: int16 [rows, variables].
+        variables: the columns wanted, default all.
+    """
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    for variable in net.variables if variables is None else variables:
+        categories = pd.Index(net.states[variable], dtype=None if _alike(net.states[variable]) else object)
+        columns[variable] = pd.Categorical.from_codes(codes[:, net.index[variable]], categories=categories)
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(codes)))
+
+
+def _alike(labels: Sequence[Any]) -> bool:
+    return len({type(label) for label in labels}) == 1
+
+
+def _checked_codes(net: WorldNet | FactorNet, codes: NDArray[Any]) -> Codes:
+    if codes.ndim != 2 or codes.shape[1] != len(net.variables) or codes.dtype.kind not in "iu":
+        raise EvidenceError(
+            "not a code array of this net",
+            found=f"{codes.dtype} {list(codes.shape)}",
+            expected=f"integers [rows, {len(net.variables)}]",
+            mend="one column per variable, in the order of net.variables, -1 where unobserved",
+        )
+    if codes.size:
+        wrong = np.argwhere((codes < UNOBSERVED) | (codes >= net.cardinalities))
+        if len(wrong):
+            row, column = (int(i) for i in wrong[0])
+            variable = net.variables[column]
+            raise EvidenceError(
+                "a code that is no state",
+                node=variable,
+                row=row,
+                found=int(codes[row, column]),
+                expected=f"-1 to {len(net.states[variable]) - 1}",
+                mend="codes are positions in net.states[variable]",
+            )
+    return codes.astype(np.int16, copy=False)

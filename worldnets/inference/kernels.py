@@ -1,0 +1,261 @@
+"""The compiled loops of exact message passing: one walk over any plan, a chunk of rows at a time.
+
+Arrays are batch-last: every inner loop runs over the rows of a chunk, which lie side by side. Nothing is ever summed
+over rows, so a row's bits do not depend on the chunk, the thread, or the other rows.
+
+Source: Lauritzen & Spiegelhalter 1988; the division of sepsets on the way back is Jensen, Lauritzen & Olesen 1990.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from worldnets.inference.compiled import compiled
+from worldnets.inference.random import mix, uniform
+
+
+
+class Limits(NamedTuple):
+    """When a clique is rescaled, and the scale carried in the row's log evidence: before a product can underflow.
+
+    Children's messages sum to 1, so `messages` of them in a row cannot underflow the type unless they contradict each
+    other by more than `tiny`; a clique whose total still falls below `tiny` is rescaled before it is divided by.
+    """
+
+    messages: int
+    tiny: float
+
+
+LIMITS = {"float64": Limits(3, 1e-100), "float32": Limits(1, 1e-15)}
+
+
+@compiled
+def collect(w, codes, first, n, pot, arena, active, scale, log_evidence, limits):  # type: ignore[no-untyped-def]
+    """Messages from the leaves to the root for rows first … first + n of `codes` [variables, rows].
+
+    Leaves the products in `pot` [cells, ≥ n], the messages (scaled to sum 1) and indicators in `arena`, the inverse
+    of what each clique's message was divided by in `scale` [cliques, ≥ n], and log Z in `log_evidence` [≥ n] (nats).
+    """
+    for v in range(w.indicator_row.size):
+        row = w.indicator_row[v]
+        active[v] = False
+        if row < 0:
+            continue
+        for b in range(n):
+            if codes[v, first + b] >= 0:
+                active[v] = True
+                break
+        if active[v]:
+            for s in range(w.cards[v]):
+                for b in range(n):
+                    code = codes[v, first + b]
+                    arena[row + s, b] = 1.0 if code < 0 or code == s else 0.0
+
+    running = np.ones(n)  # the product of scales not yet turned into logarithms
+    for b in range(n):
+        log_evidence[b] = 0.0
+    cliques = w.clique_start.size - 1
+    for c in range(cliques):
+        begin, end = w.clique_start[c], w.clique_start[c + 1]
+        filled = False
+        messages = 0
+        for o in range(w.operand_start[c], w.operand_start[c + 1]):
+            v = w.operand_evidence[o]
+            if v >= 0 and not active[v]:
+                continue
+            at = w.operand_row_start[o]
+            if filled:
+                for i in range(end - begin):
+                    row = w.rows[at + i]
+                    for b in range(n):
+                        pot[begin + i, b] *= arena[row, b]
+            else:
+                filled = True
+                for i in range(end - begin):
+                    row = w.rows[at + i]
+                    value = w.base[begin + i]
+                    for b in range(n):
+                        pot[begin + i, b] = value * arena[row, b]
+            if v < 0:
+                messages += 1
+                if messages % limits.messages == 0:
+                    _rescale(pot, begin, end, n, running, log_evidence)
+        if not filled:
+            for i in range(begin, end):
+                value = w.base[i]
+                for b in range(n):
+                    pot[i, b] = value
+        low, high = w.sepset_row[c], w.sepset_row[c + 1]
+        if _send(w, c, n, pot, arena, scale) < limits.tiny:
+            _rescale(pot, begin, end, n, running, log_evidence)
+            _send(w, c, n, pot, arena, scale)
+        smallest = 1.0
+        for b in range(n):
+            total = scale[c, b]
+            running[b] *= total
+            smallest = min(smallest, running[b])
+            scale[c, b] = 1.0 / total if total > 0.0 else 0.0
+        for s in range(low, high):
+            for b in range(n):
+                arena[s, b] *= scale[c, b]
+        if smallest < limits.tiny:
+            _take_logarithms(running, log_evidence, n)
+    _take_logarithms(running, log_evidence, n)
+
+
+@compiled
+def _send(w, c, n, pot, arena, scale):  # type: ignore[no-untyped-def]
+    """Add clique c up onto its sepset, totals into `scale[c]`; returns the smallest total that is not zero."""
+    low, high = w.sepset_row[c], w.sepset_row[c + 1]
+    for s in range(low, high):
+        for b in range(n):
+            arena[s, b] = 0.0
+    for i in range(w.clique_start[c], w.clique_start[c + 1]):
+        row = w.sepset_rows[i]
+        for b in range(n):
+            arena[row, b] += pot[i, b]
+    for b in range(n):
+        scale[c, b] = 0.0
+    for s in range(low, high):
+        for b in range(n):
+            scale[c, b] += arena[s, b]
+    smallest = np.inf
+    for b in range(n):
+        if scale[c, b] > 0.0:
+            smallest = min(smallest, scale[c, b])
+    return smallest
+
+
+@compiled
+def _rescale(pot, begin, end, n, running, log_evidence):  # type: ignore[no-untyped-def]
+    largest = np.zeros(n)
+    for i in range(begin, end):
+        for b in range(n):
+            largest[b] = max(largest[b], pot[i, b])
+    for b in range(n):
+        if largest[b] > 0.0:
+            running[b] *= largest[b]
+            largest[b] = 1.0 / largest[b]
+    for i in range(begin, end):
+        for b in range(n):
+            pot[i, b] *= largest[b]
+    _take_logarithms(running, log_evidence, n)
+
+
+@compiled
+def _take_logarithms(running, log_evidence, n):  # type: ignore[no-untyped-def]
+    for b in range(n):
+        log_evidence[b] += np.log(running[b]) if running[b] > 0.0 else -np.inf
+        running[b] = 1.0
+
+
+@compiled
+def distribute(w, n, pot, arena, scale, read):  # type: ignore[no-untyped-def]
+    """Beliefs from the root back to the leaves, adding up every readout of the plan in `read` [readout rows, ≥ n]."""
+    for row in range(w.readout_rows):
+        for b in range(n):
+            read[row, b] = 0.0
+    last = w.clique_start.size - 2
+    for c in range(last, -1, -1):
+        begin, end = w.clique_start[c], w.clique_start[c + 1]
+        low = w.sepset_row[c]
+        if c == last:
+            for i in range(begin, end):
+                for b in range(n):
+                    pot[i, b] *= scale[c, b]
+        else:
+            for s in range(w.sepset_row[c + 1] - low):
+                belief = w.sepset_readout[c] + s
+                for b in range(n):
+                    message = arena[low + s, b]
+                    # 0/0 = 0: a sepset state no row of evidence allows has belief zero.
+                    arena[low + s, b] = read[belief, b] / message * scale[c, b] if message > 0.0 else 0.0
+            for i in range(begin, end):
+                row = w.sepset_rows[i]
+                for b in range(n):
+                    pot[i, b] *= arena[row, b]
+        for o in range(w.readout_start[c], w.readout_start[c + 1]):
+            at = w.readout_row_start[o]
+            for i in range(end - begin):
+                row = w.rows[at + i]
+                for b in range(n):
+                    read[row, b] += pot[begin + i, b]
+
+
+@compiled
+def posteriors(w, codes, first, last, width, limits, beliefs, log_evidence):  # type: ignore[no-untyped-def]
+    """Rows first … last of a query: `beliefs` [outputs' states, rows] and `log_evidence` [rows] (nats) are filled."""
+    pot = np.empty((w.base.size, width), w.base.dtype)
+    arena = np.empty((w.message_rows, width), w.base.dtype)
+    read = np.empty((w.readout_rows, width), w.base.dtype)
+    scale = np.empty((w.clique_start.size - 1, width), w.base.dtype)
+    active = np.zeros(w.indicator_row.size, np.bool_)
+    log_z = np.empty(width)
+    for start in range(first, last, width):
+        n = min(width, last - start)
+        collect(w, codes, start, n, pot, arena, active, scale, log_z, limits)
+        for b in range(n):
+            log_evidence[start + b] = log_z[b]
+        if w.output_start.size == 1:
+            continue
+        distribute(w, n, pot, arena, scale, read)
+        for o in range(w.output_start.size - 1):
+            low, high = w.output_start[o], w.output_start[o + 1]
+            # Rounding leaves sums of 1 ± 1e-15; dividing once makes every distribution sum to 1 to the last bits.
+            for b in range(n):
+                scale[0, b] = 0.0
+            for s in range(low, high):
+                for b in range(n):
+                    scale[0, b] += read[s, b]
+            for b in range(n):
+                scale[0, b] = 1.0 / scale[0, b] if scale[0, b] > 0.0 else 0.0
+            for s in range(low, high):
+                for b in range(n):
+                    beliefs[s, start + b] = read[s, b] * scale[0, b]
+
+
+@compiled
+def conditional_samples(w, t, codes, first, last, width, limits, seed, samples, log_evidence):  # type: ignore[no-untyped-def]
+    """Fill `samples` [rows, draws, variables] from the posterior of each row; rows of probability zero get -1.
+
+    After `collect`, the root's table is the joint of its variables and the evidence; below it each clique is drawn
+    given the sepset already drawn (Dawid 1992, "Applications of a general propagation algorithm", section 5).
+    """
+    pot = np.empty((w.base.size, width), w.base.dtype)
+    arena = np.empty((w.message_rows, width), w.base.dtype)
+    scale = np.empty((w.clique_start.size - 1, width), w.base.dtype)
+    active = np.zeros(w.indicator_row.size, np.bool_)
+    log_z = np.empty(width)
+    for start in range(first, last, width):
+        n = min(width, last - start)
+        collect(w, codes, start, n, pot, arena, active, scale, log_z, limits)
+        for b in range(n):
+            r = start + b
+            log_evidence[r] = log_z[b]
+            if log_z[b] == -np.inf:
+                samples[r, :, :] = -1
+                continue
+            row_state = mix(mix(np.uint64(1), seed), np.uint64(r))
+            for draw in range(samples.shape[1]):
+                state = mix(row_state, np.uint64(draw))
+                for c in range(w.clique_start.size - 2, -1, -1):
+                    group = w.sepset_row[c] - w.sepset_row[0]
+                    for m in range(t.member_start[c], t.member_start[c + 1]):
+                        if t.sepset_stride[m] > 0:
+                            group += t.sepset_stride[m] * samples[r, draw, t.member_column[m]]
+                    low, high = t.group_start[group], t.group_start[group + 1]
+                    total = 0.0
+                    for k in range(low, high):
+                        total += pot[t.group_cell[k], b]
+                    threshold = uniform(state, np.uint64(c)) * total
+                    chosen, running = w.clique_start[c], 0.0
+                    for k in range(low, high):
+                        chosen = t.group_cell[k]
+                        running += pot[chosen, b]
+                        if running > threshold:
+                            break
+                    for m in range(t.member_start[c], t.member_start[c + 1]):
+                        states = t.member_states_start[m] - w.clique_start[c]
+                        samples[r, draw, t.member_column[m]] = t.member_states[states + chosen]
