@@ -109,6 +109,10 @@ class QueryError(WorldnetsError, KeyError):
     __str__ = WorldnetsError.__str__  # KeyError prints the repr of its argument
 
 
+class CapacityError(WorldnetsError, MemoryError):
+    """A query whose tables would not fit: refused before anything is allocated."""
+
+
 class DatasetError(WorldnetsError, ValueError):
     """A dataset whose description, roles or files do not fit together."""
 

@@ -7,10 +7,10 @@ a posterior.
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Label = Hashable
 ROW_SUM_TOLERANCE = 1e-6  # published BIF files print seven digits: their rows sum to 1 only within 3e-7
+STATES_LIMIT = 2**15  # code arrays are int16
+AXES_LIMIT = 64  # of a NumPy array
 
 
 class Factor(NamedTuple):
@@ -52,7 +54,8 @@ class _Variables:
         return _frozen(np.array([len(labels) for labels in self.states.values()], dtype=np.int64))
 
     @functools.cached_property
-    def _codes(self) -> Mapping[str, dict[Label, int]]:
+    def label_codes(self) -> Mapping[str, Mapping[Label, int]]:
+        """For each variable, the position of each of its labels."""
         return {variable: {label: i for i, label in enumerate(labels)} for variable, labels in self.states.items()}
 
     def code(self, variable: str, label: Label) -> int:
@@ -63,15 +66,20 @@ class _Variables:
         """
         self.check_variables([variable])
         try:
-            return self._codes[variable][label]
+            return self.label_codes[variable][label]
         except (KeyError, TypeError):
-            raise EvidenceError(
-                "unknown state",
-                node=variable,
-                found=repr(label),
-                expected=f"one of {list(self.states[variable])}",
-                mend=did_you_mean(label, self.states[variable]),
-            ) from None
+            self.refuse_label(variable, label)
+
+    def refuse_label(self, variable: str, label: object, row: object = None) -> NoReturn:
+        """Raise the error of a label that is no state of the variable."""
+        raise EvidenceError(
+            "unknown state",
+            node=variable,
+            row=row,
+            found=repr(label),
+            expected=f"one of {list(self.states[variable])}",
+            mend=did_you_mean(label, self.states[variable]),
+        ) from None
 
     def check_variables(self, names: Iterable[str], error: type[Exception] = EvidenceError) -> None:
         """Raise `error` for the first name that is not a variable of this net."""
@@ -103,6 +111,11 @@ class FactorNet(_Variables):
 
     def _checked(self, i: int, scope: Sequence[str], table: ArrayLike) -> Factor:
         place = f"factor {i} over ({', '.join(map(str, scope))})"
+        if len(scope) > AXES_LIMIT:
+            expected = f"at most {AXES_LIMIT}"
+            raise NetError(
+                "too many variables", node=place, found=len(scope), expected=expected, mend="split the factor"
+            )
         self.check_variables(scope, error=functools.partial(NetError, node=place))  # type: ignore[arg-type]
         if len(set(scope)) != len(scope):
             raise NetError("a variable stands twice in one scope", node=place, mend="multiply the two axes into one")
@@ -169,6 +182,9 @@ class WorldNet(_Variables):
             if parent not in self.states:
                 mend = f"add {parent!r} to the net or {did_you_mean(parent, self.states)}"
                 raise NetError("a parent is missing from the net", node=variable, found=repr(parent), mend=mend)
+        if len(parents) >= AXES_LIMIT:
+            found, expected = len(parents), f"at most {AXES_LIMIT - 1}"
+            raise NetError("too many parents", node=variable, found=found, expected=expected, mend="split the node")
         if len(set(parents)) != len(parents):
             raise NetError("a parent is named twice", node=variable, found=list(parents), mend="name it once")
         return tuple(parents)
@@ -177,8 +193,10 @@ class WorldNet(_Variables):
         if variable not in cpts:
             raise NetError("no table", node=variable, mend="give an array of shape [*parent states, states]")
         family = (*self.parent_sets[variable], variable)
-        table = _checked_table(cpts[variable], tuple(len(self.states[v]) for v in family), node=variable)
-        sums = table.sum(axis=-1)
+        shape = tuple(len(self.states[v]) for v in family)
+        table = _checked_table(cpts[variable], shape, variable, functools.partial(self._row_name, variable))
+        with np.errstate(over="ignore"):  # a sum of huge entries is wrong, not worth a warning
+            sums = table.sum(axis=-1)
         wrong = np.argwhere(np.abs(sums - 1.0) > ROW_SUM_TOLERANCE)
         if len(wrong):
             row = tuple(int(i) for i in wrong[0])
@@ -190,7 +208,9 @@ class WorldNet(_Variables):
                 expected=f"1 within {ROW_SUM_TOLERANCE:g}",
                 mend="make the row a probability distribution over " + repr(list(self.states[variable])),
             )
-        return _frozen(table / sums[..., None])
+        # Rows that sum to 1 up to rounding keep their bits: a net that is written, pickled or rebuilt does not drift.
+        near = np.abs(sums - 1.0) <= table.shape[-1] * np.finfo(np.float64).eps
+        return _frozen(np.where(near[..., None], table, table / sums[..., None]))
 
     def _row_name(self, variable: str, row: tuple[int, ...]) -> str:
         labels = (f"{p}={self.states[p][i]}" for p, i in zip(self.parent_sets[variable], row, strict=True))
@@ -212,13 +232,15 @@ class WorldNet(_Variables):
                     ready.append(child)
         if len(ready) < len(waiting):
             cycle = self._a_cycle({v for v, n in waiting.items() if n > 0})
-            raise NetError("the arrows form a cycle", node=cycle[0], found=" -> ".join(cycle), mend="drop one arrow")
+            shown = cycle if len(cycle) <= 12 else [*cycle[:6], "…", *cycle[-5:]]
+            raise NetError("the arrows form a cycle", node=cycle[0], found=" -> ".join(shown), mend="drop one arrow")
         return tuple(ready)
 
     def _a_cycle(self, stuck: set[str]) -> list[str]:
         # Every variable that never became ready has a parent that never did: walking up must return.
-        path = [min(stuck)]
-        while path[-1] not in path[:-1]:
+        path, seen = [min(stuck)], set[str]()
+        while path[-1] not in seen:
+            seen.add(path[-1])
             path.append(next(p for p in self.parent_sets[path[-1]] if p in stuck))
         return path[path.index(path[-1]) :][::-1]
 
@@ -358,21 +380,40 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _checked_states(states: Mapping[str, Sequence[Label]]) -> Mapping[str, tuple[Label, ...]]:
-    checked = {variable: tuple(labels) for variable, labels in states.items()}
+    checked: dict[str, tuple[Label, ...]] = {}
+    for variable, labels in states.items():
+        if not isinstance(variable, str) or not variable:
+            raise NetError("a variable name is not a text", found=repr(variable), mend="name variables with strings")
+        if isinstance(labels, str):
+            raise NetError("the states are one text", node=variable, found=repr(labels), mend="give a list of states")
+        checked[variable] = tuple(labels)
     if not checked:
         raise NetError("a net without variables", mend="give at least one variable with its states")
     for variable, labels in checked.items():
-        if not isinstance(variable, str) or not variable:
-            raise NetError("a variable name is not a text", found=repr(variable), mend="name variables with strings")
         if not labels:
             raise NetError("a variable without states", node=variable, mend="give at least one state")
-        if len(set(labels)) != len(labels):
-            twice = next(label for i, label in enumerate(labels) if label in labels[:i])
-            raise NetError("duplicate states", node=variable, found=repr(twice), mend="name each state once")
+        if len(labels) > STATES_LIMIT:
+            expected = f"at most {STATES_LIMIT}"
+            raise NetError("too many states", node=variable, found=len(labels), expected=expected, mend="merge states")
+        seen = set[Label]()
+        for label in labels:
+            try:
+                known = label in seen
+            except TypeError:
+                mend = "label states with texts, numbers or tuples of them"
+                raise NetError("a state is not hashable", node=variable, found=repr(label), mend=mend) from None
+            if label is None or label != label or repr(label) == "<NA>":  # noqa: PLR0124  NaN differs from itself
+                mend = "name the state: None, NaN and NA mean 'not observed' in evidence"
+                raise NetError("a state that means no observation", node=variable, found=repr(label), mend=mend)
+            if known:
+                raise NetError("duplicate states", node=variable, found=repr(label), mend="name each state once")
+            seen.add(label)
     return MappingProxyType(checked)
 
 
-def _checked_table(table: ArrayLike, shape: tuple[int, ...], node: str) -> NDArray[np.float64]:
+def _checked_table(
+    table: ArrayLike, shape: tuple[int, ...], node: str, row_name: Callable[[tuple[int, ...]], str] = str
+) -> NDArray[np.float64]:
     try:
         array = np.array(table, dtype=np.float64)
     except (TypeError, ValueError):
@@ -387,7 +428,7 @@ def _checked_table(table: ArrayLike, shape: tuple[int, ...], node: str) -> NDArr
         raise NetError(
             "a negative or non-finite probability",
             node=node,
-            row=cell[:-1],
+            row=row_name(cell[:-1]),
             found=float(array[cell]),
             mend="every entry must be a finite number ≥ 0",
         )

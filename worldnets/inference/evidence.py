@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import EvidenceError
+from worldnets.inference.labels import UNKNOWN, UNOBSERVED, column_codes
 from worldnets.net import FactorNet, WorldNet
 
 if TYPE_CHECKING:
     import pandas as pd
 
-UNOBSERVED = -1
 Codes = NDArray[np.int16]
 
 
@@ -52,36 +52,14 @@ def encode(net: WorldNet | FactorNet, frame: pd.DataFrame) -> Codes:
         raise EvidenceError("a column stands twice in the evidence", node=twice, mend="keep one of the two")
     # Column-major: one column is filled at a time here and read at a time by the kernels.
     codes = np.full((len(frame), len(net.variables)), UNOBSERVED, dtype=np.int16, order="F")
-    for position, variable in enumerate(frame.columns):
-        column = net.index[variable]
-        codes[:, column] = _encode_column(net, variable, frame.iloc[:, position])
+    for variable, column in frame.items():
+        found = column_codes(column, net.label_codes[variable])
+        unknown = np.flatnonzero(found == UNKNOWN)
+        if len(unknown):
+            row = unknown[0]
+            net.refuse_label(variable, column.iloc[row], row=frame.index[row])
+        codes[:, net.index[variable]] = found
     return codes
-
-
-def _encode_column(net: WorldNet | FactorNet, variable: str, column: pd.Series) -> NDArray[np.int16]:
-    import pandas as pd
-
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        positions, labels = column.cat.codes.to_numpy(), column.cat.categories
-    else:
-        positions, labels = pd.factorize(column, use_na_sentinel=True)
-    known = net._codes[variable]
-    lookup = np.empty(len(labels) + 1, dtype=np.int16)
-    lookup[-1] = UNOBSERVED  # position −1 is the missing value
-    unknown = []
-    for i, label in enumerate(labels.tolist()):
-        code = known.get(label)
-        lookup[i] = UNOBSERVED if code is None else code
-        if code is None:
-            unknown.append(i)
-    if unknown:
-        rows = np.flatnonzero(np.isin(positions, unknown))  # an unused category is no error
-        if len(rows):
-            try:
-                net.code(variable, labels[positions[rows[0]]])
-            except EvidenceError as error:
-                raise error.at(row=column.index[rows[0]]) from None
-    return lookup[positions]
 
 
 def decode(net: WorldNet | FactorNet, codes: Codes, variables: Sequence[str] | None = None) -> pd.DataFrame:
@@ -112,17 +90,15 @@ def _checked_codes(net: WorldNet | FactorNet, codes: NDArray[Any]) -> Codes:
             expected=f"integers [rows, {len(net.variables)}]",
             mend="one column per variable, in the order of net.variables, -1 where unobserved",
         )
-    if codes.size:
-        wrong = np.argwhere((codes < UNOBSERVED) | (codes >= net.cardinalities))
-        if len(wrong):
-            row, column = (int(i) for i in wrong[0])
-            variable = net.variables[column]
-            raise EvidenceError(
-                "a code that is no state",
-                node=variable,
-                row=row,
-                found=int(codes[row, column]),
-                expected=f"-1 to {len(net.states[variable]) - 1}",
-                mend="codes are positions in net.states[variable]",
-            )
+    if codes.size and (codes.min() < UNOBSERVED or (codes.max(axis=0) >= net.cardinalities).any()):
+        row, column = (int(i) for i in np.argwhere((codes < UNOBSERVED) | (codes >= net.cardinalities))[0])
+        variable = net.variables[column]
+        raise EvidenceError(
+            "a code that is no state",
+            node=variable,
+            row=row,
+            found=int(codes[row, column]),
+            expected=f"-1 to {len(net.states[variable]) - 1}",
+            mend="codes are positions in net.states[variable]",
+        )
     return codes.astype(np.int16, copy=False)

@@ -16,7 +16,7 @@ from worldnets.inference import kernels
 from worldnets.inference.beliefs import Beliefs
 from worldnets.inference.compiled import available_threads
 from worldnets.inference.evidence import UNOBSERVED, Codes, as_codes, decode
-from worldnets.inference.plan import Plan, make_plan
+from worldnets.inference.plan import MEMORY_LIMIT, Plan, make_plan
 from worldnets.net import FactorNet, WorldNet
 
 if TYPE_CHECKING:
@@ -39,16 +39,24 @@ class Inference:
         net: a `WorldNet`, or a `FactorNet` (then log evidence is ln Z).
         dtype: "float64" or "float32": the type of tables, messages and beliefs. Log evidence is float64.
         threads: threads over rows; default the processors this process may use.
+        memory_limit: bytes; a query whose tables would take more is refused (`CapacityError`) before allocating.
 
     Sources: Lauritzen & Spiegelhalter 1988; Jensen, Lauritzen & Olesen 1990.
     """
 
-    def __init__(self, net: WorldNet | FactorNet, dtype: str = "float64", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        net: WorldNet | FactorNet,
+        dtype: str = "float64",
+        threads: int | None = None,
+        memory_limit: float = MEMORY_LIMIT,
+    ) -> None:
         if dtype not in kernels.LIMITS:
             raise QueryError("unknown number type", found=repr(dtype), expected="'float64' or 'float32'", mend="use one")
         if threads is not None and threads < 1:
             raise QueryError("threads must be at least 1", found=threads, mend="leave it out to use all processors")
         self.net, self.dtype, self.threads = net, dtype, threads or available_threads()
+        self.memory_limit = memory_limit
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
         self._pool: ThreadPoolExecutor | None = None
 
@@ -144,7 +152,7 @@ class Inference:
         key = (frozenset(observed), outputs)
         plan = self._plans.get(key)
         if plan is None:
-            plan = make_plan(self.net, key[0], outputs, np.dtype(self.dtype).type)
+            plan = make_plan(self.net, key[0], outputs, np.dtype(self.dtype).type, self.memory_limit)
             self._plans[key] = plan
             if len(self._plans) > PLANS_KEPT:
                 self._plans.popitem(last=False)
@@ -210,7 +218,7 @@ class Inference:
             done.result()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.net, self.dtype, self.threads)
+        return type(self), (self.net, self.dtype, self.threads, self.memory_limit)
 
     def __repr__(self) -> str:
         return f"Inference({self.net!r}, dtype={self.dtype!r}, threads={self.threads})"

@@ -28,6 +28,7 @@ class Limits(NamedTuple):
     tiny: float
 
 
+FUSED = 3  # operands multiplied in one pass; more would need more alias checks than the compiler makes
 LIMITS = {"float64": Limits(3, 1e-100), "float32": Limits(1, 1e-15)}
 
 
@@ -54,43 +55,34 @@ def collect(w, codes, first, n, pot, arena, active, scale, log_evidence, limits)
                     arena[row + s, b] = 1.0 if code < 0 or code == s else 0.0
 
     running = np.ones(n)  # the product of scales not yet turned into logarithms
+    used = np.empty(w.operand_evidence.size, np.int32)
     for b in range(n):
         log_evidence[b] = 0.0
-    cliques = w.clique_start.size - 1
-    for c in range(cliques):
+    for c in range(w.clique_start.size - 1):
         begin, end = w.clique_start[c], w.clique_start[c + 1]
-        filled = False
-        messages = 0
+        low, high = w.sepset_row[c], w.sepset_row[c + 1]
+        operands, messages = 0, 0
         for o in range(w.operand_start[c], w.operand_start[c + 1]):
             v = w.operand_evidence[o]
-            if v >= 0 and not active[v]:
-                continue
-            at = w.operand_row_start[o]
-            if filled:
-                for i in range(end - begin):
-                    row = w.rows[at + i]
-                    for b in range(n):
-                        pot[begin + i, b] *= arena[row, b]
-            else:
-                filled = True
-                for i in range(end - begin):
-                    row = w.rows[at + i]
-                    value = w.base[begin + i]
-                    for b in range(n):
-                        pot[begin + i, b] = value * arena[row, b]
-            if v < 0:
-                messages += 1
-                if messages % limits.messages == 0:
-                    _rescale(pot, begin, end, n, running, log_evidence)
-        if not filled:
-            for i in range(begin, end):
-                value = w.base[i]
-                for b in range(n):
-                    pot[i, b] = value
-        low, high = w.sepset_row[c], w.sepset_row[c + 1]
-        if _send(w, c, n, pot, arena, scale) < limits.tiny:
+            if v < 0 or active[v]:
+                used[operands] = w.operand_row_start[o]
+                operands += 1
+                messages += v < 0
+        for s in range(low, high):
+            for b in range(n):
+                arena[s, b] = 0.0
+        if operands <= FUSED and messages <= limits.messages:
+            _multiply_and_send(w, begin, end, n, used, operands, pot, arena)
+        else:
+            _multiply(w, begin, end, n, used, operands, messages, pot, arena, running, log_evidence, limits)
+            _send(w, begin, end, n, pot, arena)
+        if _totals(low, high, n, arena, scale[c]) < limits.tiny:
             _rescale(pot, begin, end, n, running, log_evidence)
-            _send(w, c, n, pot, arena, scale)
+            for s in range(low, high):
+                for b in range(n):
+                    arena[s, b] = 0.0
+            _send(w, begin, end, n, pot, arena)
+            _totals(low, high, n, arena, scale[c])
         smallest = 1.0
         for b in range(n):
             total = scale[c, b]
@@ -106,25 +98,73 @@ def collect(w, codes, first, n, pot, arena, active, scale, log_evidence, limits)
 
 
 @compiled
-def _send(w, c, n, pot, arena, scale):  # type: ignore[no-untyped-def]
-    """Add clique c up onto its sepset, totals into `scale[c]`; returns the smallest total that is not zero."""
-    low, high = w.sepset_row[c], w.sepset_row[c + 1]
-    for s in range(low, high):
+def _multiply_and_send(w, begin, end, n, used, operands, pot, arena):  # type: ignore[no-untyped-def]
+    """Fill the cells with table × operands and add them up onto the sepset, in one pass over memory."""
+    for i in range(begin, end):
+        value, to, k = w.base[i], w.sepset_rows[i], i - begin
+        if operands == 0:
+            for b in range(n):
+                pot[i, b] = value
+                arena[to, b] += value
+        elif operands == 1:
+            one = w.rows[used[0] + k]
+            for b in range(n):
+                product = value * arena[one, b]
+                pot[i, b] = product
+                arena[to, b] += product
+        elif operands == 2:
+            one, two = w.rows[used[0] + k], w.rows[used[1] + k]
+            for b in range(n):
+                product = value * arena[one, b] * arena[two, b]
+                pot[i, b] = product
+                arena[to, b] += product
+        else:
+            one, two, three = w.rows[used[0] + k], w.rows[used[1] + k], w.rows[used[2] + k]
+            for b in range(n):
+                product = value * arena[one, b] * arena[two, b] * arena[three, b]
+                pot[i, b] = product
+                arena[to, b] += product
+
+
+@compiled
+def _multiply(w, begin, end, n, used, operands, messages, pot, arena, running, log_evidence, limits):  # type: ignore[no-untyped-def]
+    """Fill the cells with table × operands, one operand at a time, rescaling between messages."""
+    for i in range(begin, end):
+        value = w.base[i]
         for b in range(n):
-            arena[s, b] = 0.0
-    for i in range(w.clique_start[c], w.clique_start[c + 1]):
+            pot[i, b] = value
+    for o in range(operands):
+        for i in range(begin, end):
+            row = w.rows[used[o] + i - begin]
+            for b in range(n):
+                pot[i, b] *= arena[row, b]
+        # Indicators stand first among the operands: the messages are the last ones.
+        message = o - (operands - messages) + 1
+        if message > 0 and message % limits.messages == 0:
+            _rescale(pot, begin, end, n, running, log_evidence)
+
+
+@compiled
+def _send(w, begin, end, n, pot, arena):  # type: ignore[no-untyped-def]
+    """Add the cells up onto the sepset."""
+    for i in range(begin, end):
         row = w.sepset_rows[i]
         for b in range(n):
             arena[row, b] += pot[i, b]
+
+
+@compiled
+def _totals(low, high, n, arena, totals):  # type: ignore[no-untyped-def]
+    """Sums of a message into `totals` [≥ n]; returns the smallest that is not zero."""
     for b in range(n):
-        scale[c, b] = 0.0
+        totals[b] = 0.0
     for s in range(low, high):
         for b in range(n):
-            scale[c, b] += arena[s, b]
+            totals[b] += arena[s, b]
     smallest = np.inf
     for b in range(n):
-        if scale[c, b] > 0.0:
-            smallest = min(smallest, scale[c, b])
+        if totals[b] > 0.0:
+            smallest = min(smallest, totals[b])
     return smallest
 
 
@@ -159,29 +199,39 @@ def distribute(w, n, pot, arena, scale, read):  # type: ignore[no-untyped-def]
             read[row, b] = 0.0
     last = w.clique_start.size - 2
     for c in range(last, -1, -1):
-        begin, end = w.clique_start[c], w.clique_start[c + 1]
         low = w.sepset_row[c]
-        if c == last:
-            for i in range(begin, end):
-                for b in range(n):
-                    pot[i, b] *= scale[c, b]
-        else:
-            for s in range(w.sepset_row[c + 1] - low):
-                belief = w.sepset_readout[c] + s
-                for b in range(n):
+        # The factor that turns each cell's product into its belief: new sepset belief over old message.
+        for s in range(w.sepset_row[c + 1] - low):
+            belief = w.sepset_readout[c] + s
+            for b in range(n):
+                if c == last:
+                    arena[low + s, b] = scale[c, b]
+                else:
                     message = arena[low + s, b]
-                    # 0/0 = 0: a sepset state no row of evidence allows has belief zero.
+                    # 0/0 = 0: a sepset state that the row's evidence forbids has belief zero.
                     arena[low + s, b] = read[belief, b] / message * scale[c, b] if message > 0.0 else 0.0
-            for i in range(begin, end):
-                row = w.sepset_rows[i]
-                for b in range(n):
-                    pot[i, b] *= arena[row, b]
-        for o in range(w.readout_start[c], w.readout_start[c + 1]):
-            at = w.readout_row_start[o]
-            for i in range(end - begin):
-                row = w.rows[at + i]
-                for b in range(n):
-                    read[row, b] += pot[begin + i, b]
+        for o in range(w.readout_start[c], w.readout_start[c + 1], 2):
+            _read_out(w, c, n, o, min(2, w.readout_start[c + 1] - o), pot, arena, read)
+
+
+@compiled
+def _read_out(w, c, n, readout, count, pot, arena, read):  # type: ignore[no-untyped-def]
+    """Add the beliefs of clique c's cells up onto one or two readouts."""
+    begin, end = w.clique_start[c], w.clique_start[c + 1]
+    first = w.readout_row_start[readout]
+    if count == 1:
+        for i in range(begin, end):
+            factor, one = w.sepset_rows[i], w.rows[first + i - begin]
+            for b in range(n):
+                read[one, b] += pot[i, b] * arena[factor, b]
+    else:
+        second = w.readout_row_start[readout + 1]
+        for i in range(begin, end):
+            factor, one, two = w.sepset_rows[i], w.rows[first + i - begin], w.rows[second + i - begin]
+            for b in range(n):
+                belief = pot[i, b] * arena[factor, b]
+                read[one, b] += belief
+                read[two, b] += belief
 
 
 @compiled

@@ -15,10 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from worldnets.errors import CapacityError
 from worldnets.inference.triangulation import NO_PARENT, JunctionTree, junction_tree, moral_graph
 from worldnets.net import FactorNet, WorldNet
 
 Index = NDArray[np.int32]
+MEMORY_LIMIT = 8 * 2**30  # bytes
+BYTES_PER_CELL = 128  # its value, about six row numbers, and eight rows in flight
 
 
 class Wiring(NamedTuple):
@@ -120,8 +123,13 @@ def make_plan(
     observed: Iterable[str],
     outputs: Sequence[tuple[str, ...]],
     dtype: type[np.floating] = np.float64,
+    memory_limit: float = MEMORY_LIMIT,
 ) -> Plan:
-    """Plan the posteriors of the variable sets `outputs` when at most the variables `observed` carry evidence."""
+    """Plan the posteriors of the variable sets `outputs` when at most the variables `observed` carry evidence.
+
+    Raises:
+        CapacityError: the tables would take more than `memory_limit` bytes; nothing has been allocated yet.
+    """
     observed = set(observed)
     wanted = {v for output in outputs for v in output}
     kept_names = net.ancestors(observed | wanted) if isinstance(net, WorldNet) else set(net.variables)
@@ -135,9 +143,18 @@ def make_plan(
     scopes = [tuple(position[v] for v in f.scope) for f in factors]
     output_scopes = [tuple(position[v] for v in output) for output in outputs]
     tree = junction_tree(moral_graph(len(kept), [*scopes, *output_scopes]), cards)
+    full_cells = sum(math.prod(cards[v] for v in clique) for clique in tree.cliques)
+    if full_cells * BYTES_PER_CELL > memory_limit:
+        largest = max(tree.cliques, key=lambda clique: math.prod(cards[v] for v in clique))
+        raise CapacityError(
+            "exact inference on this net needs too much memory",
+            node=f"clique ({', '.join(kept[v] for v in largest)})",
+            found=f"{full_cells:,} clique cells, about {full_cells * BYTES_PER_CELL / 2**30:.3g} GiB",
+            expected=f"at most {memory_limit / 2**30:.3g} GiB",
+            mend="ask for fewer variables, raise memory_limit, or use loopy message passing",
+        )
     builder = _Builder(tree, cards, dtype)
     builder.fill_tables(scopes, [f.table for f in factors])
-    full_cells = sum(math.prod(cards[v] for v in clique) for clique in tree.cliques)
     columns = [net.index[v] for v in kept]
     wiring = builder.wire([position[v] for v in kept if v in observed], output_scopes, columns, len(net.variables))
     named = [tuple(kept[v] for v in clique) for clique in tree.cliques]
