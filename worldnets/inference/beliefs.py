@@ -67,7 +67,9 @@ class Beliefs:
         import pandas as pd
 
         columns = [(v, label) for v, labels in self.states.items() for label in labels]
-        frame = pd.DataFrame(self.table, index=self.index, columns=pd.MultiIndex.from_tuples(columns, names=["variable", "state"]))
+        frame = pd.DataFrame(
+            self.table, index=self.index, columns=pd.MultiIndex.from_tuples(columns, names=["variable", "state"])
+        )
         frame[("log_evidence", "nats")] = self.log_evidence
         return frame
 
@@ -77,4 +79,4 @@ class Beliefs:
         return f"Beliefs({len(self)} rows, {len(self.states)} variables{note})"
 
     def _repr_html_(self) -> str:
-        return self.to_pandas().head(10)._repr_html_()
+        return self.to_pandas().head(10).to_html()

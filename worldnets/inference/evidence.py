@@ -43,16 +43,16 @@ def encode(net: WorldNet | FactorNet, frame: pd.DataFrame) -> Codes:
 
     if not isinstance(frame, pd.DataFrame):
         mend = "give one column per observed variable, e.g. pd.DataFrame({'HR': ['HIGH']})"
-        raise EvidenceError(
-            "evidence is not a table", found=type(frame).__name__, expected="a pandas DataFrame or a code array", mend=mend
-        )
+        found = type(frame).__name__
+        raise EvidenceError("evidence is neither a table nor a code array", found=found, mend=mend)
     net.check_variables(frame.columns)
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise EvidenceError("a column stands twice in the evidence", node=twice, mend="keep one of the two")
     # Column-major: one column is filled at a time here and read at a time by the kernels.
     codes = np.full((len(frame), len(net.variables)), UNOBSERVED, dtype=np.int16, order="F")
-    for variable, column in frame.items():
+    for name, column in frame.items():
+        variable = str(name)
         found = column_codes(column, net.label_codes[variable])
         unknown = np.flatnonzero(found == UNKNOWN)
         if len(unknown):

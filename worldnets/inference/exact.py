@@ -15,7 +15,8 @@ from worldnets.errors import EvidenceError, ImpossibleEvidenceError, QueryError
 from worldnets.inference import kernels
 from worldnets.inference.beliefs import Beliefs
 from worldnets.inference.compiled import available_threads
-from worldnets.inference.evidence import UNOBSERVED, Codes, as_codes, decode
+from worldnets.inference.evidence import Codes, as_codes, decode
+from worldnets.inference.labels import UNOBSERVED
 from worldnets.inference.plan import MEMORY_LIMIT, Plan, make_plan
 from worldnets.net import FactorNet, WorldNet
 
@@ -32,8 +33,8 @@ class Inference:
     """Exact posteriors, log evidence and conditional samples by sum-product on a junction tree, batched over rows.
 
     Plans are made when first needed, for the set of variables that carry evidence in any row and the variables asked
-    for, and kept (the last `PLANS_KEPT`). A row's result has the same bits whatever rows, threads or chunks are beside it
-    in a batch with the same plan.
+    for, and kept (the last `PLANS_KEPT`). Under one plan a row's result has the same bits whatever rows, threads or
+    chunks are beside it.
 
     Args:
         net: a `WorldNet`, or a `FactorNet` (then log evidence is ln Z).
@@ -52,7 +53,9 @@ class Inference:
         memory_limit: float = MEMORY_LIMIT,
     ) -> None:
         if dtype not in kernels.LIMITS:
-            raise QueryError("unknown number type", found=repr(dtype), expected="'float64' or 'float32'", mend="use one")
+            raise QueryError(
+                "unknown number type", found=repr(dtype), expected="'float64' or 'float32'", mend="use one"
+            )
         if threads is not None and threads < 1:
             raise QueryError("threads must be at least 1", found=threads, mend="leave it out to use all processors")
         self.net, self.dtype, self.threads = net, dtype, threads or available_threads()
@@ -110,7 +113,7 @@ class Inference:
         return table.reshape(len(codes), *(len(self.net.states[v]) for v in scope))
 
     def log_evidence(self, evidence: pd.DataFrame | Codes) -> NDArray[np.float64]:
-        """ln W(evidence) of every row in nats (ln Z for a `FactorNet`), shape [rows]; -inf where impossible."""
+        """The logarithm of W(evidence) (of Z for a `FactorNet`) in nats, shape [rows]; -inf where impossible."""
         return self._posteriors(as_codes(self.net, evidence), ())[1]
 
     def sample(self, evidence: pd.DataFrame | Codes, draws: int = 100, seed: int = 0) -> pd.DataFrame:
@@ -189,7 +192,16 @@ class Inference:
 
         def work(first: int, last: int) -> None:
             kernels.conditional_samples(
-                plan.wiring, plan.sampling, by_variable, first, last, width, limits, np.uint64(seed), samples, log_evidence
+                plan.wiring,
+                plan.sampling,
+                by_variable,
+                first,
+                last,
+                width,
+                limits,
+                np.uint64(seed),
+                samples,
+                log_evidence,
             )
 
         self._over_rows(work, len(codes), plan.multiply_adds + 20 * draws * plan.cells, width)

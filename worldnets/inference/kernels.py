@@ -16,7 +16,6 @@ from worldnets.inference.compiled import compiled
 from worldnets.inference.random import mix, uniform
 
 
-
 class Limits(NamedTuple):
     """When a clique is rescaled, and the scale carried in the row's log evidence: before a product can underflow.
 

@@ -34,7 +34,7 @@ def column_codes(column: pd.Series, known: Mapping[Any, int]) -> NDArray[np.int1
         return lookup[values.codes]
     if isinstance(values.dtype, pd.StringDtype) and values.dtype.storage == "pyarrow":
         return _text_codes(values.__arrow_array__(), known)
-    if values.dtype == object:
+    if column.dtype == object:
         codes = _object_codes(column.to_numpy(), known)
         if codes is not None:
             return codes

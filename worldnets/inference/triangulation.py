@@ -133,9 +133,7 @@ def _in_collect_order(members: dict[int, int], parent: dict[int, int]) -> Juncti
     index = {c: i for i, c in enumerate(collect)}
     parents = tuple(NO_PARENT if above[c] == NO_PARENT else index[above[c]] for c in collect)
     cliques = tuple(tuple(_members(members[c])) for c in collect)
-    sepsets = tuple(
-        () if above[c] == NO_PARENT else tuple(_members(members[c] & members[above[c]])) for c in collect
-    )
+    sepsets = tuple(() if above[c] == NO_PARENT else tuple(_members(members[c] & members[above[c]])) for c in collect)
     return JunctionTree(cliques, parents, sepsets)
 
 

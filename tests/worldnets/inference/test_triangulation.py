@@ -1,0 +1,38 @@
+"""Junction trees: they hold every scope, they run intersections together, and their order is the collect order."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from worldnets.inference.triangulation import NO_PARENT, elimination_order, junction_tree, moral_graph
+
+scopes = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=4, unique=True), max_size=14)
+
+
+@settings(max_examples=200)
+@given(scopes)
+def test_any_graph_gives_a_junction_tree(scopes):
+    tree = junction_tree(moral_graph(10, scopes), [2] * 10)
+    cliques = [set(clique) for clique in tree.cliques]
+    assert set().union(*cliques) == set(range(10))
+    assert all(any(set(scope) <= clique for clique in cliques) for scope in scopes)
+    assert not any(a < b or (a == b and i != j) for i, a in enumerate(cliques) for j, b in enumerate(cliques))
+    assert tree.parents[-1] == NO_PARENT
+    assert all(c < p for c, p in enumerate(tree.parents[:-1]))
+    for c, p in enumerate(tree.parents[:-1]):
+        assert set(tree.sepsets[c]) == cliques[c] & cliques[p]
+    for v in range(10):
+        # Running intersection: among the cliques that hold v, exactly one has no parent that holds it too.
+        tops = [c for c, p in enumerate(tree.parents) if v in cliques[c] and (p == NO_PARENT or v not in cliques[p])]
+        assert len(tops) == 1
+
+
+def test_a_chordal_graph_is_eliminated_without_fill():
+    chain = moral_graph(6, [(i, i + 1) for i in range(5)])
+    _, around = elimination_order(chain, [2] * 6)
+    assert sum(bits.bit_count() for bits in around) == 5
+
+
+def test_a_cycle_gets_the_chords_it_needs_and_no_more():
+    ring = moral_graph(8, [(i, (i + 1) % 8) for i in range(8)])
+    assert all(len(clique) == 3 for clique in junction_tree(ring, [2] * 8).cliques)
+    assert len(junction_tree(ring, [2] * 8).cliques) == 6
