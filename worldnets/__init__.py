@@ -1,0 +1,90 @@
+"""Generative world-models as Bayes nets, exact messages in them, and the heads trained on top.
+
+>>> import worldnets as wn
+>>> net = wn.load_dataset("alarm").net
+>>> beliefs = wn.Inference(net).query(evidence)  # a DataFrame of state labels, missing = unobserved
+
+Everything listed here is imported on first use: `import worldnets` itself loads no numerical library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worldnets import errors
+    from worldnets.dataset import Dataset, check_dataset, dataset_names, load_dataset
+    from worldnets.draw import draw_net
+    from worldnets.errors import WorldnetsError
+    from worldnets.formats import read_net, write_net
+    from worldnets.inference import Beliefs, Inference, simulate
+    from worldnets.net import Factor, FactorNet, WorldNet
+    from worldnets.roles import Target, Task
+    from worldnets.temporal import TwoSliceNet, frame_name
+    from worldnets.training import Trace, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Beliefs",
+    "Dataset",
+    "Factor",
+    "FactorNet",
+    "Inference",
+    "Target",
+    "Task",
+    "Trace",
+    "TwoSliceNet",
+    "WorldNet",
+    "WorldnetsError",
+    "check_dataset",
+    "dataset_names",
+    "draw_net",
+    "errors",
+    "frame_name",
+    "load_dataset",
+    "read_net",
+    "simulate",
+    "train",
+    "write_net",
+]
+
+# The same list for the running program; a test holds the two together.
+_HOME = {
+    "Beliefs": "worldnets.inference",
+    "Dataset": "worldnets.dataset",
+    "Factor": "worldnets.net",
+    "FactorNet": "worldnets.net",
+    "Inference": "worldnets.inference",
+    "Target": "worldnets.roles",
+    "Task": "worldnets.roles",
+    "Trace": "worldnets.training",
+    "TwoSliceNet": "worldnets.temporal",
+    "WorldNet": "worldnets.net",
+    "WorldnetsError": "worldnets.errors",
+    "check_dataset": "worldnets.dataset",
+    "dataset_names": "worldnets.dataset",
+    "draw_net": "worldnets.draw",
+    "frame_name": "worldnets.temporal",
+    "load_dataset": "worldnets.dataset",
+    "read_net": "worldnets.formats",
+    "simulate": "worldnets.inference",
+    "train": "worldnets.training",
+    "write_net": "worldnets.formats",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    elif name == "errors":
+        value = importlib.import_module("worldnets.errors")
+    else:
+        raise AttributeError(f"module 'worldnets' has no attribute {name!r}")
+    globals()[name] = value  # asked for once only
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

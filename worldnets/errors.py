@@ -67,9 +67,8 @@ class WorldnetsError(Exception):
 
 
 def _rebuild(kind: type[WorldnetsError], what: str, parts: dict[str, Any]) -> WorldnetsError:
-    error = kind.__new__(kind)
+    error = kind(what)
     error.__dict__.update(parts)
-    Exception.__init__(error, what)
     return error
 
 

@@ -266,12 +266,12 @@ class WorldNet(_Variables):
 
     @functools.cached_property
     def graph(self) -> nx.DiGraph:
-        """The net's arrows as a networkx graph; nodes carry `states` and `cpt`."""
+        """The net's arrows as a networkx graph; nodes carry `states`, `parents` (the axes of the table) and `cpt`."""
         import networkx as nx
 
         graph = nx.DiGraph(name=self.name)
         for v in self.states:
-            graph.add_node(v, states=self.states[v], cpt=self.cpts[v])
+            graph.add_node(v, states=self.states[v], parents=self.parent_sets[v], cpt=self.cpts[v])
         graph.add_edges_from((p, v) for v in self.states for p in self.parent_sets[v])
         return graph
 
@@ -311,14 +311,23 @@ class WorldNet(_Variables):
 
     @classmethod
     def from_networkx(cls, graph: nx.DiGraph, name: str = "") -> WorldNet:
-        """The inverse of `graph`: nodes carry `states` and `cpt` (axes: predecessors in edge order, then states)."""
+        """The inverse of `graph`: nodes carry `states` and `cpt`; its axes are `parents`, then the node's states.
+
+        Nodes without `parents` take their predecessors in edge order, which networkx itself changes when it copies.
+        """
+        parents: dict[str, tuple[str, ...]] = {}
         for v, data in graph.nodes(data=True):
+            parents[v] = tuple(data.get("parents", graph.predecessors(v)))
+            if set(parents[v]) != set(graph.predecessors(v)):
+                mend = f"let graph.nodes[{v!r}]['parents'] name the predecessors in the order of the table's axes"
+                found, expected = list(parents[v]), f"the predecessors {list(graph.predecessors(v))}"
+                raise NetError("parents and arrows disagree", node=v, found=found, expected=expected, mend=mend)
             for key in ("states", "cpt"):
                 if key not in data:
                     raise NetError(f"a graph node has no {key!r}", node=v, mend=f"set graph.nodes[{v!r}][{key!r}]")
         return cls(
             {v: data["states"] for v, data in graph.nodes(data=True)},
-            {v: tuple(graph.predecessors(v)) for v in graph},
+            parents,
             {v: data["cpt"] for v, data in graph.nodes(data=True)},
             name or graph.graph.get("name", ""),
         )
@@ -402,7 +411,7 @@ def _checked_states(states: Mapping[str, Sequence[Label]]) -> Mapping[str, tuple
             except TypeError:
                 mend = "label states with texts, numbers or tuples of them"
                 raise NetError("a state is not hashable", node=variable, found=repr(label), mend=mend) from None
-            if label is None or label != label or repr(label) == "<NA>":  # noqa: PLR0124  NaN differs from itself
+            if label is None or repr(label) == "<NA>" or label != label:
                 mend = "name the state: None, NaN and NA mean 'not observed' in evidence"
                 raise NetError("a state that means no observation", node=variable, found=repr(label), mend=mend)
             if known:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 from numpy.typing import ArrayLike
 
@@ -42,6 +44,14 @@ class TwoSliceNet:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "states", self.initial.states)
+        put = object.__setattr__
+        put(self, "parents", MappingProxyType({v: tuple(given) for v, given in self.parents.items()}))
+        put(self, "cpts", MappingProxyType(dict(self.cpts)))
+        self.initial.check_variables(self.parents, error=NetError)
+        for v in self.states:
+            if v.endswith(PREVIOUS):
+                mend = f"rename it: {PREVIOUS!r} at the end of a name means the frame before"
+                raise NetError("a variable name that is reserved", node=v, mend=mend)
         missing = set(self.states) ^ set(self.cpts)
         if missing:
             raise NetError(
@@ -66,11 +76,16 @@ class TwoSliceNet:
                 node = frame_name(v, t)
                 states[node] = labels
                 first = t == 1
-                parents[node] = tuple(
-                    frame_name(p, t) for p in self.initial.parents(v)
-                ) if first else tuple(_in_clip(p, t) for p in self.parents.get(v, ()))
+                parents[node] = (
+                    tuple(frame_name(p, t) for p in self.initial.parents(v))
+                    if first
+                    else tuple(_in_clip(p, t) for p in self.parents.get(v, ()))
+                )
                 cpts[node] = self.initial.cpt(v) if first else self.cpts[v]
         return WorldNet(states, parents, cpts, self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.initial, dict(self.parents), dict(self.cpts), self.name)
 
     def __repr__(self) -> str:
         return f"TwoSliceNet({self.name!r}, {len(self.states)} variables a frame)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import EvidenceError, ImpossibleEvidenceError, QueryError
-from worldnets.inference import kernels
+from worldnets.inference import walk
 from worldnets.inference.beliefs import Beliefs
 from worldnets.inference.compiled import available_threads
 from worldnets.inference.evidence import Codes, as_codes, decode
 from worldnets.inference.labels import UNOBSERVED
+from worldnets.inference.limits import LIMITS
 from worldnets.inference.plan import MEMORY_LIMIT, Plan, make_plan
 from worldnets.net import FactorNet, WorldNet
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 WIDEST_CHUNK = 64  # rows side by side: eight vector registers of doubles
 CACHE_BYTES = 400_000  # working tables of a chunk should stay in the second-level cache
 CALL_MULTIPLY_ADDS = 2e8  # one compiled call stays well under a second, so that Ctrl-C is heard
+WALKED_MULTIPLY_ADDS = 1e6  # up to here plain NumPy answers sooner than a compiler could be loaded; same bits
 PLANS_KEPT = 64
 
 
@@ -52,7 +55,7 @@ class Inference:
         threads: int | None = None,
         memory_limit: float = MEMORY_LIMIT,
     ) -> None:
-        if dtype not in kernels.LIMITS:
+        if dtype not in LIMITS:
             raise QueryError(
                 "unknown number type", found=repr(dtype), expected="'float64' or 'float32'", mend="use one"
             )
@@ -170,10 +173,15 @@ class Inference:
         self, codes: Codes, outputs: tuple[tuple[str, ...], ...]
     ) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
         plan = self._plan(self._observed(codes), outputs)
+        if len(codes) * plan.multiply_adds <= WALKED_MULTIPLY_ADDS and "numba" not in sys.modules:
+            table, log_evidence = walk.posteriors(plan.wiring, codes.T, LIMITS[self.dtype])
+            return table.T, log_evidence + plan.log_scale
+        from worldnets.inference import kernels
+
         beliefs = np.empty((plan.wiring.output_start[-1], len(codes)), dtype=self.dtype)
         log_evidence = np.empty(len(codes))
         by_variable = np.ascontiguousarray(codes.T)
-        width, limits = self._width(plan), kernels.LIMITS[self.dtype]
+        width, limits = self._width(plan), LIMITS[self.dtype]
 
         def work(first: int, last: int) -> None:
             kernels.posteriors(plan.wiring, by_variable, first, last, width, limits, beliefs, log_evidence)
@@ -184,11 +192,13 @@ class Inference:
     def _samples(self, codes: Codes, draws: int, seed: int) -> tuple[Codes, NDArray[np.float64]]:
         if draws < 0 or seed < 0:
             raise EvidenceError("draws and seed must not be negative", found=(draws, seed), mend="use numbers ≥ 0")
+        from worldnets.inference import kernels
+
         plan = self._plan(self.net.variables, ())
         samples = np.empty((len(codes), draws, len(self.net.variables)), dtype=np.int16)
         log_evidence = np.empty(len(codes))
         by_variable = np.ascontiguousarray(codes.T)
-        width, limits = self._width(plan), kernels.LIMITS[self.dtype]
+        width, limits = self._width(plan), LIMITS[self.dtype]
 
         def work(first: int, last: int) -> None:
             kernels.conditional_samples(

@@ -8,27 +8,14 @@ Source: Lauritzen & Spiegelhalter 1988; the division of sepsets on the way back 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
 
 import numpy as np
 
 from worldnets.inference.compiled import compiled
 from worldnets.inference.random import mix, uniform
 
-
-class Limits(NamedTuple):
-    """When a clique is rescaled, and the scale carried in the row's log evidence: before a product can underflow.
-
-    Children's messages sum to 1, so `messages` of them in a row cannot underflow the type unless they contradict each
-    other by more than `tiny`; a clique whose total still falls below `tiny` is rescaled before it is divided by.
-    """
-
-    messages: int
-    tiny: float
-
-
 FUSED = 3  # operands multiplied in one pass; more would need more alias checks than the compiler makes
-LIMITS = {"float64": Limits(3, 1e-100), "float32": Limits(1, 1e-15)}
 
 
 @compiled
@@ -73,10 +60,10 @@ def collect(w, codes, first, n, pot, arena, active, scale, log_evidence, limits)
         if operands <= FUSED and messages <= limits.messages:
             _multiply_and_send(w, begin, end, n, used, operands, pot, arena)
         else:
-            _multiply(w, begin, end, n, used, operands, messages, pot, arena, running, log_evidence, limits)
+            _multiply(w, begin, end, n, used, operands, messages, pot, arena, log_evidence, limits)
             _send(w, begin, end, n, pot, arena)
         if _totals(low, high, n, arena, scale[c]) < limits.tiny:
-            _rescale(pot, begin, end, n, running, log_evidence)
+            _rescale(pot, begin, end, n, scale[c], limits.tiny, log_evidence)
             for s in range(low, high):
                 for b in range(n):
                     arena[s, b] = 0.0
@@ -92,8 +79,8 @@ def collect(w, codes, first, n, pot, arena, active, scale, log_evidence, limits)
             for b in range(n):
                 arena[s, b] *= scale[c, b]
         if smallest < limits.tiny:
-            _take_logarithms(running, log_evidence, n)
-    _take_logarithms(running, log_evidence, n)
+            _take_logarithms(running, log_evidence, n, limits.tiny)
+    _take_logarithms(running, log_evidence, n, np.inf)
 
 
 @compiled
@@ -126,7 +113,7 @@ def _multiply_and_send(w, begin, end, n, used, operands, pot, arena):  # type: i
 
 
 @compiled
-def _multiply(w, begin, end, n, used, operands, messages, pot, arena, running, log_evidence, limits):  # type: ignore[no-untyped-def]
+def _multiply(w, begin, end, n, used, operands, messages, pot, arena, log_evidence, limits):  # type: ignore[no-untyped-def]
     """Fill the cells with table × operands, one operand at a time, rescaling between messages."""
     for i in range(begin, end):
         value = w.base[i]
@@ -139,8 +126,8 @@ def _multiply(w, begin, end, n, used, operands, messages, pot, arena, running, l
                 pot[i, b] *= arena[row, b]
         # Indicators stand first among the operands: the messages are the last ones.
         message = o - (operands - messages) + 1
-        if message > 0 and message % limits.messages == 0:
-            _rescale(pot, begin, end, n, running, log_evidence)
+        if 0 < message < messages and message % limits.messages == 0:
+            _rescale(pot, begin, end, n, np.zeros(n, pot.dtype), np.inf, log_evidence)
 
 
 @compiled
@@ -168,26 +155,29 @@ def _totals(low, high, n, arena, totals):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _rescale(pot, begin, end, n, running, log_evidence):  # type: ignore[no-untyped-def]
-    largest = np.zeros(n)
+def _rescale(pot, begin, end, n, totals, below, log_evidence):  # type: ignore[no-untyped-def]
+    """Divide the cells by their largest in the rows whose total lies below the limit; the others keep their bits."""
+    largest = np.zeros(n, pot.dtype)
     for i in range(begin, end):
         for b in range(n):
             largest[b] = max(largest[b], pot[i, b])
     for b in range(n):
-        if largest[b] > 0.0:
-            running[b] *= largest[b]
+        if totals[b] < below and largest[b] > 0.0:
+            log_evidence[b] += math.log(np.float64(largest[b]))
             largest[b] = 1.0 / largest[b]
+        else:
+            largest[b] = 1.0
     for i in range(begin, end):
         for b in range(n):
             pot[i, b] *= largest[b]
-    _take_logarithms(running, log_evidence, n)
 
 
 @compiled
-def _take_logarithms(running, log_evidence, n):  # type: ignore[no-untyped-def]
+def _take_logarithms(running, log_evidence, n, below):  # type: ignore[no-untyped-def]
     for b in range(n):
-        log_evidence[b] += np.log(running[b]) if running[b] > 0.0 else -np.inf
-        running[b] = 1.0
+        if running[b] < below:
+            log_evidence[b] += math.log(running[b]) if running[b] > 0.0 else -math.inf
+            running[b] = 1.0
 
 
 @compiled
@@ -308,3 +298,19 @@ def conditional_samples(w, t, codes, first, last, width, limits, seed, samples, 
                     for m in range(t.member_start[c], t.member_start[c + 1]):
                         states = t.member_states_start[m] - w.clique_start[c]
                         samples[r, draw, t.member_column[m]] = t.member_states[states + chosen]
+
+
+@compiled
+def ancestral_samples(program, seed, first, codes):  # type: ignore[no-untyped-def]
+    """Fill `codes` [rows, variables] with draws from the joint; row r is drawn from (seed, first + r) alone."""
+    for r in range(codes.shape[0]):
+        state = mix(mix(np.uint64(0), seed), first + np.uint64(r))
+        for i in range(program.column.size):
+            cell = program.table_start[i]
+            for p in range(program.parent_start[i], program.parent_start[i + 1]):
+                cell += codes[r, program.parent_column[p]] * program.parent_stride[p]
+            u = uniform(state, program.column[i])
+            s = 0
+            while u >= program.cumulative[cell + s]:
+                s += 1
+            codes[r, program.column[i]] = s

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worldnets.inference.compiled import compiled
-
 if TYPE_CHECKING:
     import pandas as pd
 
 UNOBSERVED = -1
 UNKNOWN = -2
+FACTORISED_ROWS = 64
 _OBJECTS_TRACKED = 32  # more distinct objects than this in one column: labels are not shared, factorise instead
 
 
@@ -32,13 +31,17 @@ def column_codes(column: pd.Series, known: Mapping[Any, int]) -> NDArray[np.int1
     if isinstance(values, pd.Categorical):
         lookup = _lookup(values.categories.tolist(), known)
         return lookup[values.codes]
-    if isinstance(values.dtype, pd.StringDtype) and values.dtype.storage == "pyarrow":
-        return _text_codes(values.__arrow_array__(), known)
-    if column.dtype == object:
-        codes = _object_codes(column.to_numpy(), known)
-        if codes is not None:
-            return codes
-    positions, labels = pd.factorize(column)
+    if len(column) > FACTORISED_ROWS:  # below, loading a compiler would take longer
+        if isinstance(values.dtype, pd.StringDtype) and values.dtype.storage == "pyarrow":
+            return _text_codes(values.__arrow_array__(), known)
+        if column.dtype == object:
+            codes = _object_codes(column.to_numpy(), known)
+            if codes is not None:
+                return codes
+    try:
+        positions, labels = pd.factorize(column)
+    except TypeError:  # something that cannot be hashed is no state
+        return np.array([_code_of(label, known) for label in column], dtype=np.int16)
     return _lookup(labels.tolist(), known)[positions]
 
 
@@ -48,6 +51,8 @@ def _lookup(labels: list[Any], known: Mapping[Any, int]) -> NDArray[np.int16]:
 
 
 def _text_codes(array: Any, known: Mapping[Any, int]) -> NDArray[np.int16]:
+    from worldnets.inference.matching import match_text
+
     texts = [(label.encode(), code) for label, code in known.items() if isinstance(label, str)]
     starts = np.cumsum([0, *(len(text) for text, _ in texts)])
     letters = np.frombuffer(b"".join(text for text, _ in texts) + b"\0", dtype=np.uint8)
@@ -58,7 +63,7 @@ def _text_codes(array: Any, known: Mapping[Any, int]) -> NDArray[np.int16]:
         validity, offsets, data = chunk.buffers()
         wide = np.int64 if str(chunk.type).startswith("large") else np.int32
         ends = np.frombuffer(offsets, dtype=wide) if offsets is not None else np.zeros(1, dtype=wide)
-        _match_text(
+        match_text(
             np.frombuffer(validity, dtype=np.uint8) if validity is not None else np.empty(0, dtype=np.uint8),
             ends[chunk.offset : chunk.offset + len(chunk) + 1],
             np.frombuffer(data, dtype=np.uint8) if data is not None else letters[:0],
@@ -72,32 +77,10 @@ def _text_codes(array: Any, known: Mapping[Any, int]) -> NDArray[np.int16]:
     return codes
 
 
-@compiled
-def _match_text(validity, ends, data, offset, starts, letters, states, codes):  # type: ignore[no-untyped-def]
-    for r in range(codes.size):
-        bit = r + offset
-        if validity.size > 0 and not (validity[bit >> 3] >> (bit & 7)) & 1:
-            codes[r] = UNOBSERVED
-            continue
-        codes[r] = UNKNOWN
-        begin, length = ends[r], ends[r + 1] - ends[r]
-        for s in range(states.size):
-            if starts[s + 1] - starts[s] != length:
-                continue
-            same = True
-            for i in range(length):
-                if data[begin + i] != letters[starts[s] + i]:
-                    same = False
-                    break
-            if same:
-                codes[r] = states[s]
-                break
-
-
 def _object_codes(values: NDArray[np.object_], known: Mapping[Any, int]) -> NDArray[np.int16] | None:
     """By identity: an object array is an array of addresses, alive as long as the array is."""
-    if len(values) == 0:
-        return np.empty(0, dtype=np.int16)
+    from worldnets.inference.matching import match_objects
+
     values = np.ascontiguousarray(values)
     pointer = ctypes.cast(values.ctypes.data, ctypes.POINTER(ctypes.c_ssize_t))
     addresses = np.ctypeslib.as_array(pointer, shape=values.shape)
@@ -106,26 +89,12 @@ def _object_codes(values: NDArray[np.object_], known: Mapping[Any, int]) -> NDAr
     states = np.zeros(_OBJECTS_TRACKED, dtype=np.int16)
     row = 0
     for count in range(_OBJECTS_TRACKED):
-        row = _match_objects(addresses, seen, states, count, row, codes)
+        row = match_objects(addresses, seen, states, count, row, codes)
         if row == len(values):
             return codes
         seen[count] = addresses[row]
         states[count] = _code_of(values[row], known)
     return None
-
-
-@compiled
-def _match_objects(addresses, seen, states, count, first, codes):  # type: ignore[no-untyped-def]
-    for r in range(first, addresses.size):
-        found = False
-        for k in range(count):
-            if seen[k] == addresses[r]:
-                codes[r] = states[k]
-                found = True
-                break
-        if not found:
-            return r
-    return addresses.size
 
 
 def _code_of(label: Any, known: Mapping[Any, int]) -> int:

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import EvidenceError
-from worldnets.inference.compiled import compiled
 from worldnets.inference.evidence import Codes
-from worldnets.inference.random import mix, uniform
 from worldnets.net import WorldNet
 
 
@@ -41,8 +39,10 @@ def simulate(net: WorldNet, rows: int, seed: int, first: int = 0) -> Codes:
     """
     if rows < 0 or seed < 0 or first < 0:
         raise EvidenceError("rows, seed and first must not be negative", found=(rows, seed, first), mend="use ≥ 0")
+    from worldnets.inference.kernels import ancestral_samples
+
     codes = np.empty((rows, len(net.variables)), dtype=np.int16)
-    _simulate(_program(net), np.uint64(seed), np.uint64(first), codes)
+    ancestral_samples(_program(net), np.uint64(seed), np.uint64(first), codes)
     return codes
 
 
@@ -75,18 +75,3 @@ def _program(net: WorldNet) -> _Program:
     )
     net.__dict__["_simulation_program"] = program  # a frozen net's program never changes
     return program
-
-
-@compiled
-def _simulate(program, seed, first, codes):  # type: ignore[no-untyped-def]
-    for r in range(codes.shape[0]):
-        state = mix(mix(np.uint64(0), seed), first + np.uint64(r))
-        for i in range(program.column.size):
-            cell = program.table_start[i]
-            for p in range(program.parent_start[i], program.parent_start[i + 1]):
-                cell += codes[r, program.parent_column[p]] * program.parent_stride[p]
-            u = uniform(state, program.column[i])
-            s = 0
-            while u >= program.cumulative[cell + s]:
-                s += 1
-            codes[r, program.column[i]] = s

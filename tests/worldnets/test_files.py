@@ -1,0 +1,62 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from worldnets.errors import StoreError
+from worldnets.files import write_atomically
+
+
+def test_text_and_bytes_arrive_as_they_are(tmp_path):
+    assert write_atomically(tmp_path / "a.txt", "é\r\n") == tmp_path / "a.txt"
+    assert (tmp_path / "a.txt").read_bytes() == "é\r\n".encode()
+    write_atomically(tmp_path / "a.txt", b"\x00")
+    assert (tmp_path / "a.txt").read_bytes() == b"\x00"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("content", ["\ud800", "text"])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, content):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    if content == "text":
+
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StoreError) as caught:
+        write_atomically(path, content)
+    assert str(path) in str(caught.value)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_an_interrupt_leaves_nothing_behind(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / "a.txt", "x")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["missing/a.txt", ".", "nul\0.txt"])
+def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path, name):
+    with pytest.raises(StoreError, match="Mend: check that the folder exists"):
+        write_atomically(tmp_path / name, "x")
+
+
+def test_a_link_stays_a_link_and_permissions_stay(tmp_path):
+    real = tmp_path / "real.txt"
+    real.write_text("old")
+    real.chmod(0o640)
+    (tmp_path / "link.txt").symlink_to(real)
+    write_atomically(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert real.read_text() == "new"
+    assert real.stat().st_mode & 0o777 == 0o640

@@ -1,0 +1,405 @@
+"""Datasets: a world with its tasks, under a name and parameters that rebuild it anywhere.
+
+`load_dataset` finds one by name or folder; `Dataset` draws clips from it; `check_dataset` says what is wrong with one.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldnets.dataset_folder import Description, built_in_folders, read_description
+from worldnets.errors import DatasetError, UnknownNameError, WorldnetsError, did_you_mean
+from worldnets.net import WorldNet
+from worldnets.registry import Registry, normalised
+from worldnets.roles import (
+    Target,
+    Task,
+    World,
+    outcome_count,
+    outcome_index,
+    outcome_labels,
+    role_checks,
+    static_task,
+)
+from worldnets.temporal import TwoSliceNet
+from worldnets.twin import second_seed, twin_codes, twin_net
+from worldnets.worlds import REGISTRY, Builder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "CheckResult",
+    "Dataset",
+    "Spec",
+    "Target",
+    "Task",
+    "World",
+    "check_dataset",
+    "dataset_names",
+    "load_dataset",
+    "outcome_count",
+    "outcome_index",
+    "outcome_labels",
+]
+
+PLUGINS: Registry[Builder | str | Path] = Registry("dataset", group="worldnets.datasets")
+
+
+class Spec(TypedDict):
+    """What `load_dataset(**spec)` rebuilds a dataset from; plain JSON."""
+
+    name: str
+    parameters: dict[str, Any]
+    redrawn: list[str]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """A world under a name: what heads are trained and measured on.
+
+    Args:
+        name: the name or folder that `load_dataset` takes.
+        parameters: every parameter of the builder, JSON-able.
+        world: the net and its tasks.
+        redrawn: evidence that this *twin* draws jointly from its own distribution, independently of all else.
+        title: one line for tables.
+
+    Raises:
+        DatasetError: parameters that are no JSON, redrawn variables that are no evidence.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    world: World
+    redrawn: tuple[str, ...] = ()
+    title: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", MappingProxyType(_as_json(self.parameters)))
+        evidence = {v for task in self.world.tasks.values() for v in task.evidence}
+        given = set(self.redrawn)
+        for v in self.redrawn:
+            if v not in evidence:
+                mend = did_you_mean(v, sorted(evidence))
+                raise DatasetError("only evidence can be redrawn", node=self.name, found=repr(v), mend=mend)
+        ordered = tuple(v for v in self.world.net.variables if v in given)
+        object.__setattr__(self, "redrawn", ordered)
+
+    @functools.cached_property
+    def net(self) -> WorldNet:
+        """The distribution clips are drawn from, W*; of a twin, the net in which the redrawn evidence is cut off.
+
+        A twin's net has the base's variables first, in the base's order.
+        """
+        return twin_net(self.world.net, self.redrawn) if self.redrawn else self.world.net
+
+    @property
+    def template(self) -> TwoSliceNet | None:
+        """The two-slice net the world was unrolled from; None for static worlds and twins."""
+        return None if self.redrawn else self.world.template
+
+    @property
+    def roles(self) -> Mapping[str, tuple[str, ...]]:
+        """Named groups of nodes."""
+        return self.world.roles
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of the tasks."""
+        return tuple(self.world.tasks)
+
+    @property
+    def reference(self) -> Literal["exact"]:
+        """What the ladder's reference is: `net` itself is the world."""
+        return "exact"
+
+    def task(self, objective: str) -> Task:
+        """The task of that name.
+
+        Raises:
+            UnknownNameError: the dataset has no such task.
+        """
+        try:
+            return self.world.tasks[objective]
+        except (KeyError, TypeError):
+            mend = did_you_mean(objective, self.objectives)
+            raise UnknownNameError("no such task", node=self.name, found=repr(objective), mend=mend) from None
+
+    def simulate(self, rows: int, seed: int, first: int = 0) -> NDArray[np.int16]:
+        """Clips as a code array [rows, net variables]; row i depends only on (seed, first + i).
+
+        A twin's clip differs from the base's of the same seed in the redrawn columns only: they come from a second,
+        independent simulation.
+        """
+        from worldnets.inference.sampling import simulate
+
+        codes = simulate(self.world.net, rows, seed, first)
+        if not self.redrawn:
+            return codes
+        second = simulate(self.world.net, rows, second_seed(seed), first)
+        return twin_codes(self.world.net, self.net, self.redrawn, codes, second)
+
+    def sample(self, rows: int, seed: int = 0) -> pd.DataFrame:
+        """Clips as a table of state labels, one row per clip, observed and latent nodes alike."""
+        from worldnets.inference.evidence import decode
+
+        return decode(self.net, self.simulate(rows, seed))
+
+    def with_redrawn(self, variables: Iterable[str]) -> Dataset:
+        """The twin in which `variables` are drawn jointly from W*(variables), independently of everything else.
+
+        They then carry nothing about any target (theory: crowding out). Redrawing nothing gives the base back.
+
+        Raises:
+            DatasetError: a variable that is no evidence.
+        """
+        return Dataset(self.name, self.parameters, self.world, tuple(variables), self.title)
+
+    @property
+    def spec(self) -> Spec:
+        """Name, parameters and redrawn evidence: `load_dataset(**spec)` is this dataset again."""
+        return {"name": self.name, "parameters": dict(self.parameters), "redrawn": list(self.redrawn)}
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Hash of what the dataset *is* (states, arrows, tables to 12 digits, tasks), whatever it is called."""
+        net = self.net
+        text = [[v, [repr(s) for s in net.states[v]], net.parents(v)] for v in net.variables]
+        tasks = [
+            [
+                task.objective,
+                task.evidence,
+                [[target.name, target.variables] for target in task.targets],
+                sorted(task.ladders.items()),
+                task.latents,
+            ]
+            for task in self.world.tasks.values()
+        ]
+        digest = hashlib.sha256(json.dumps([text, tasks, self.redrawn]).encode())
+        for v in net.variables:
+            # Adding zero makes −0 and 0 the same bytes.
+            digest.update(np.ascontiguousarray(np.round(net.cpt(v), 12) + 0.0, dtype="<f8").tobytes())
+        return digest.hexdigest()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per variable: its number of states and its part in each task."""
+        import pandas as pd
+
+        rows = {}
+        for v in self.net.variables:
+            parts: dict[str, Any] = {"states": len(self.net.states[v])}
+            for objective, task in self.world.tasks.items():
+                asked = [target.name for target in task.targets if v in target.variables]
+                part = "evidence" if v in task.evidence else "latent" if v in task.latents else ""
+                parts[objective] = f"target {', '.join(asked)}" if asked else part
+            rows[v] = parts
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name, dict(self.parameters), self.world, self.redrawn, self.title)
+
+    def __repr__(self) -> str:
+        twin = f", redrawn {', '.join(self.redrawn)}" if self.redrawn else ""
+        return f"Dataset({self.name!r}, {len(self.net.variables)} variables, {' | '.join(self.objectives)}{twin})"
+
+
+def _as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return dict(json.loads(json.dumps(dict(parameters), allow_nan=False, default=_plain)))
+    except (TypeError, ValueError) as error:
+        mend = "parameters are numbers, texts, true/false and lists or tables of these"
+        raise DatasetError("parameters that are no JSON", found=str(error), mend=mend) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} {value!r}")
+
+
+def dataset_names() -> list[str]:
+    """Names `load_dataset` knows: the built-in folders and those of installed packages; nothing is imported."""
+    return sorted({*built_in_folders(), *PLUGINS.names()})
+
+
+def load_dataset(
+    name: str | os.PathLike[str],
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    redrawn: Iterable[str] = (),
+    **options: Any,
+) -> Dataset:
+    """A dataset by built-in name, folder path or installed package, with parameters changed as asked.
+
+    Args:
+        name: e.g. "vault"; or a folder with a `dataset.toml` (anything with a path separator, or a Path); or a name
+            of the entry point group "worldnets.datasets".
+        parameters: parameters of the builder, as a mapping (how `Dataset.spec` gives them).
+        redrawn: evidence to redraw: the twin, `Dataset.with_redrawn`.
+        **options: more parameters; they win over `parameters`.
+
+    Raises:
+        UnknownNameError: no dataset of that name.
+        DatasetError: an unreadable or ill-formed folder, an unknown parameter, a value out of range.
+
+    Loading reads data only: no code of a folder is ever executed.
+    """
+    given = {**(parameters or {}), **options}
+    folder = _folder(name)
+    if folder is None:
+        builder: Builder | str | Path = _plugin(str(name))
+        if not callable(builder):
+            folder = Path(builder)
+    if folder is not None:
+        return _from_folder(str(name), folder, given).with_redrawn(redrawn)
+    assert callable(builder)
+    return _build(normalised(str(name)), builder, {}, given).with_redrawn(redrawn)
+
+
+def _folder(name: str | os.PathLike[str]) -> Path | None:
+    if isinstance(name, os.PathLike):
+        return Path(name)
+    if not isinstance(name, str):
+        raise UnknownNameError("a dataset is named by a text or a path", found=repr(name), mend="give its name")
+    if os.sep in name or "/" in name or name.startswith("."):
+        return Path(name)
+    return built_in_folders().get(normalised(name))
+
+
+def _plugin(name: str) -> Builder | str | Path:
+    if name not in PLUGINS:
+        folder = " (a folder here is named with a separator: './" + name + "')" if Path(name).is_dir() else ""
+        mend = did_you_mean(normalised(name), dataset_names()) + folder
+        raise UnknownNameError("unknown dataset", found=repr(name), mend=mend)
+    return PLUGINS.get(name)
+
+
+def _from_folder(name: str, folder: Path, given: Mapping[str, Any]) -> Dataset:
+    description = read_description(folder)
+    # A built-in name is kept in its one spelling; a path stays as the caller wrote it.
+    name = folder.name if built_in_folders().get(normalised(name)) == folder else name
+    try:
+        if description.builder is not None:
+            builder = REGISTRY.get(description.builder)
+            return _build(name, builder, description.parameters, given, description.title)
+        if given:
+            mend = "leave parameters out; edit the roles in dataset.toml"
+            raise DatasetError("a net file takes no parameters", found=sorted(given), mend=mend)
+        return Dataset(name, {}, _world_of_file(description), title=description.title)
+    except WorldnetsError as error:
+        if given:  # then the file may well be right
+            raise
+        raise error.at(file=description.path) from None
+
+
+def _world_of_file(description: Description) -> World:
+    from worldnets.formats import read_net
+
+    assert description.net is not None
+    net = read_net(description.net)
+    if not isinstance(net, WorldNet):
+        mend = "give a Bayes net: BIF, XMLBIF, NET, XDSL or a BAYES file"
+        raise DatasetError("the net has no conditional tables to draw clips from", file=description.net, mend=mend)
+    roles = description.roles
+    objective = roles.get("objective", "question")
+    task = static_task(net, roles["evidence"], roles["targets"], roles.get("latents"), roles.get("ladder"), objective)
+    return World(net, {objective: task}, {"observed": task.evidence, "latents": task.latents})
+
+
+def _build(
+    name: str, builder: Builder, defaults: Mapping[str, Any], given: Mapping[str, Any], title: str = ""
+) -> Dataset:
+    known = inspect.signature(builder).parameters
+    for key in (*defaults, *given):
+        if key not in known:
+            mend = did_you_mean(key, known)
+            raise DatasetError("unknown parameter", node=name, found=repr(key), mend=mend)
+    own = {key: p.default for key, p in known.items() if p.default is not inspect.Parameter.empty}
+    parameters = _as_json({**own, **defaults, **given})
+    missing = [key for key in known if key not in parameters]
+    if missing:
+        raise DatasetError("a parameter is missing", node=name, found=missing, mend=f"give {missing[0]}=…")
+    try:
+        world = builder(**parameters)
+    except WorldnetsError as error:
+        raise error.at(node=name) from None
+    return Dataset(name, parameters, world, title=title)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One line of a conformance report."""
+
+    name: str
+    ok: bool
+    message: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        return f"{'ok  ' if self.ok else 'FAIL'} {self.name}: {self.message}" + ("" if self.ok else f" ({self.mend})")
+
+
+def check_dataset(dataset: Dataset, rows: int = 200, seed: int = 0) -> list[CheckResult]:
+    """Does a dataset keep the promises that training and probes rely on? Structured results, failures included.
+
+    Checks each task's roles and ladders, that clips can be drawn and a clip does not depend on how many are drawn with
+    it, that targets vary, and that `spec` rebuilds the same dataset. How much information the evidence carries is a
+    measurement and belongs to probes.
+    """
+    results = []
+    for task in dataset.world.tasks.values():
+        for name, passed, message, mend in role_checks(task):
+            results.append(_result(f"{task.objective}: {name}", passed, "as it should be" if passed else message, mend))
+    results += [_samples(dataset, rows, seed), _varies(dataset, rows, seed), _rebuilds(dataset)]
+    return results
+
+
+def _result(name: str, passed: bool, message: str, mend: str) -> CheckResult:
+    return CheckResult(name, passed, message, "" if passed else mend)
+
+
+def _samples(dataset: Dataset, rows: int, seed: int) -> CheckResult:
+    codes = dataset.simulate(rows, seed)
+    name, mend = "clips are drawn", "make simulate's row depend on (seed, first + i) only"
+    complete = bool(np.all((codes >= 0) & (codes < dataset.net.cardinalities)))
+    again = dataset.simulate(rows - rows // 2, seed, first=rows // 2)
+    if not complete:
+        return CheckResult(name, False, "a drawn clip has an unobserved or unknown state", mend)
+    same = np.array_equal(codes[rows // 2 :], again)
+    message = f"{rows} clips, each the same whatever is drawn with it" if same else "a clip depends on the others"
+    return _result(name, same, message, mend)
+
+
+def _varies(dataset: Dataset, rows: int, seed: int) -> CheckResult:
+    codes = dataset.simulate(rows, seed)
+    constant = [
+        f"{task.objective}/{target.name}"
+        for task in dataset.world.tasks.values()
+        for target in task.targets
+        if len(np.unique(outcome_index(codes, dataset.net, target))) < 2
+    ]
+    message = f"constant in {rows} clips: {constant}" if constant else "every target takes more than one outcome"
+    return _result("targets vary", not constant, message, "choose targets that are not nearly certain beforehand")
+
+
+def _rebuilds(dataset: Dataset) -> CheckResult:
+    name, mend = "spec rebuilds it", "load it by a name or folder instead of building the object in a script"
+    try:
+        spec: dict[str, Any] = json.loads(json.dumps(dataset.spec))
+        same = load_dataset(**spec).digest == dataset.digest
+    except WorldnetsError as error:
+        return CheckResult(name, False, str(error), mend)
+    return _result(name, same, "same tables and tasks" if same else "other tables or tasks come back", mend)

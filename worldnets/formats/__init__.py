@@ -1,0 +1,99 @@
+"""Reading and writing nets: BIF, XMLBIF, Hugin NET, XDSL and UAI, each in a module of the same two verbs."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from worldnets.errors import FormatError, WorldnetsError, did_you_mean
+from worldnets.files import write_atomically
+from worldnets.formats import bif, hugin, uai, xdsl, xmlbif
+from worldnets.formats.reading import Source
+from worldnets.net import FactorNet, WorldNet
+from worldnets.public_nets import public_net, public_nets
+
+__all__ = ["FORMATS", "public_net", "public_nets", "read_net", "write_net"]
+
+
+class Format(NamedTuple):
+    """A file format: the endings of its files, and its two verbs."""
+
+    endings: tuple[str, ...]
+    read: Callable[[Source], WorldNet | FactorNet]
+    write: Callable[[WorldNet, str], str]
+
+
+FORMATS: Mapping[str, Format] = {
+    "bif": Format((".bif",), bif.read, bif.write),
+    "xmlbif": Format((".xmlbif", ".bifxml", ".xml"), xmlbif.read, xmlbif.write),
+    "net": Format((".net",), hugin.read, hugin.write),
+    "xdsl": Format((".xdsl",), xdsl.read, xdsl.write),
+    "uai": Format((".uai",), uai.read, uai.write),
+}
+
+
+def read_net(path: str | os.PathLike[str], format: str | None = None) -> WorldNet | FactorNet:
+    """Read a net from a file, packed (`.gz`) or not.
+
+    Args:
+        path: a file whose ending names its format: .bif, .xmlbif/.bifxml/.xml, .net, .xdsl or .uai, each also with .gz.
+        format: "bif", "xmlbif", "net", "xdsl" or "uai", where the ending does not say.
+
+    Returns:
+        A `WorldNet` with variables in file order and states as texts; a `FactorNet` for a UAI file of type MARKOV. A
+        file that does not name its net gives it its own name.
+
+    Raises:
+        FormatError: the file cannot be read, or not as this format; names file, line and the mend.
+        NetError: what it says is no net (a cycle, a missing parent or row, a row that does not sum to 1, …); names
+            file, line, node and row.
+    """
+    form = _format(path, format)
+    source = Source.of(path)
+    try:
+        return form.read(source)
+    except WorldnetsError as error:
+        raise error.at(file=source.file) from None
+
+
+def write_net(net: WorldNet | FactorNet, path: str | os.PathLike[str], format: str | None = None) -> None:
+    """Write a net to a file, whole or not at all; reading it back gives the same tables to the last bit.
+
+    State labels become texts. UAI keeps neither names nor labels, and is the only format for a `FactorNet`. A path that
+    ends in .gz is packed, with the same bytes each time.
+
+    Raises:
+        FormatError: an unknown format, or a name the format cannot express.
+        StoreError: the file cannot be written; nothing is left behind.
+    """
+    form = _format(path, format)
+    file = os.fspath(path)
+    if not isinstance(net, WorldNet) and form is not FORMATS["uai"]:
+        mend = "write it as .uai, the format for factors"
+        raise FormatError("only a WorldNet can be written here", file=file, found=type(net).__name__, mend=mend)
+    text = form.write(net, file)  # type: ignore[arg-type]  # uai.write takes both
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        found = repr(text[error.start : error.end])
+        mend = "rename what contains this character"
+        raise FormatError("a name is not valid Unicode", file=file, found=found, mend=mend) from None
+    write_atomically(path, gzip.compress(data, mtime=0) if file.lower().endswith(".gz") else data)
+
+
+def _format(path: str | os.PathLike[str], format: str | None) -> Format:
+    if format is not None:
+        key = str(format).lower().removeprefix(".")
+        if key not in FORMATS:
+            mend = did_you_mean(key, FORMATS)
+            raise FormatError("unknown format", file=os.fspath(path), found=repr(format), mend=mend)
+        return FORMATS[key]
+    name = os.fspath(path).lower().removesuffix(".gz")
+    for form in FORMATS.values():
+        if name.endswith(form.endings):
+            return form
+    endings = ", ".join(ending for form in FORMATS.values() for ending in form.endings)
+    mend = "rename the file, or say format=" + " | ".join(map(repr, FORMATS))
+    raise FormatError("the ending names no format", file=os.fspath(path), expected=f"one of {endings}", mend=mend)

@@ -1,0 +1,108 @@
+"""What a head is, and how one is built from its name and options.
+
+A head is one small class: an Equinox module that maps one feature vector [features] to its outputs [outputs] (logits;
+`worldnets.objectives.base` says which), with a class method `build` that draws its first parameters. Training and
+traces do the rest (seeds, batches, saving).
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+
+from worldnets.errors import TrainingError, did_you_mean
+from worldnets.registry import Registry
+
+if TYPE_CHECKING:
+    import jax
+
+
+class Head(Protocol):
+    """An Equinox module, callable on one feature vector.
+
+    Its inexact array leaves are its parameters; everything else must be the same for every seed.
+    """
+
+    @classmethod
+    def build(cls, generator: np.random.Generator, features: int, outputs: int, **options: Any) -> Self:
+        """A head with its first parameters drawn from `generator`, float32.
+
+        NumPy draws them, not JAX: compiling the draws would take longer than most training runs here.
+        A head made of Equinox layers takes its key as `jax.random.key(generator.integers(2**32))`.
+
+        Args:
+            generator: source of all randomness of the initialisation.
+            features: length of the feature vector.
+            outputs: number of outputs.
+            **options: keyword-only arguments, every one with a default; a wrong value raises `TrainingError`.
+        """
+        ...
+
+    def __call__(self, features: jax.Array) -> jax.Array:
+        """Outputs [outputs] for one feature vector [features]."""
+        ...
+
+
+REGISTRY: Registry[type[Head]] = Registry(
+    "head",
+    {"linear": "worldnets.heads.linear:Linear", "mlp": "worldnets.heads.mlp:MLP"},
+    group="worldnets.heads",
+)
+
+
+def head_options(name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """All options of a head, its defaults changed by the given ones; plain JSON, so that they can be a key.
+
+    Raises:
+        UnknownNameError: no such head.
+        TrainingError: an option it does not have, or a value that is no JSON.
+    """
+    known = {
+        key: parameter.default
+        for key, parameter in inspect.signature(REGISTRY.get(name).build).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    for key in options or {}:
+        if key not in known:
+            mend = did_you_mean(key, known) if known else "leave head_options out"
+            raise TrainingError("the head has no such option", node=name, found=repr(key), mend=mend)
+    complete = {**known, **(options or {})}
+    try:
+        return dict(json.loads(json.dumps(complete, allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        mend = "options are numbers, texts, true/false and lists of these"
+        raise TrainingError("a head option that is no JSON", node=name, found=str(error), mend=mend) from None
+
+
+def build_head(
+    name: str, generator: np.random.Generator, features: int, outputs: int, options: Mapping[str, Any] | None = None
+) -> Head:
+    """A registered head with fresh parameters.
+
+    Raises:
+        UnknownNameError: no such head.
+        TrainingError: an unknown option or a value out of range.
+    """
+    return REGISTRY.get(name).build(generator, features, outputs, **head_options(name, options))
+
+
+def checked_integer(name: str, value: Any, head: str, lowest: int = 1, highest: int = 65_536) -> int:
+    """An option that must be a whole number within bounds.
+
+    Raises:
+        TrainingError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+        expected = f"a whole number from {lowest} to {highest}"
+        mend = f"give {name}={lowest} or more"
+        raise TrainingError(f"{name} is out of range", node=head, found=repr(value), expected=expected, mend=mend)
+    return value
+
+
+def is_parameter(leaf: object) -> bool:
+    """Is this leaf of a head trained? Inexact arrays are."""
+    return hasattr(leaf, "shape") and hasattr(leaf, "dtype") and bool(np.issubdtype(leaf.dtype, np.inexact))

@@ -1,0 +1,67 @@
+"""The multi-layer perceptron: `depth` hidden layers of `width` units, then an affine readout."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from worldnets.errors import TrainingError, did_you_mean
+from worldnets.heads.base import checked_integer
+from worldnets.heads.linear import Linear
+
+ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jax.numpy.tanh, "gelu": jax.nn.gelu}
+
+
+class MLP(eqx.Module):
+    """h_0 = x, h_i = σ(W_i h_{i−1} + b_i) for i = 1..depth, outputs W h_depth + b."""
+
+    layers: tuple[Linear, ...]
+    activation: str = eqx.field(static=True)
+
+    @classmethod
+    def build(
+        cls,
+        generator: np.random.Generator,
+        features: int,
+        outputs: int,
+        *,
+        width: int = 64,
+        depth: int = 2,
+        activation: str = "relu",
+    ) -> Self:
+        """Draw hidden weights from N(0, 2 / inputs), the readout's, which no ReLU follows, from N(0, 1 / inputs).
+
+        Biases are zero.
+
+        Args:
+            generator: source of the draws, first layer first.
+            features: inputs.
+            outputs: outputs.
+            width: units of a hidden layer.
+            depth: hidden layers.
+            activation: "relu", "tanh" or "gelu".
+
+        Raises:
+            TrainingError: a width or depth that is no whole number ≥ 1, an unknown activation.
+
+        Source: He et al. 2015, "Delving Deep into Rectifiers", equation 10.
+        """
+        checked_integer("width", width, "mlp")
+        checked_integer("depth", depth, "mlp", highest=64)
+        if activation not in ACTIVATIONS:
+            mend = did_you_mean(activation, ACTIVATIONS)
+            raise TrainingError("unknown activation", node="mlp", found=repr(activation), mend=mend)
+        inputs = [features, *[width] * (depth - 1)]
+        hidden = [Linear.build(generator, size, width, initialisation="he") for size in inputs]
+        readout = Linear.build(generator, width, outputs, initialisation="lecun")
+        return cls((*hidden, readout), activation)
+
+    def __call__(self, features: jax.Array) -> jax.Array:
+        """Outputs [outputs] for one feature vector [features]."""
+        hidden = features
+        for layer in self.layers[:-1]:
+            hidden = ACTIVATIONS[self.activation](layer(hidden))
+        return self.layers[-1](hidden)

@@ -1,0 +1,160 @@
+"""What an objective is: the task it reads off a dataset, and the loss of a head's logits on that task's outcomes.
+
+`counts[i]` is the number of outcomes of target i. A head's outputs serve the targets one after the other, in the
+task's order: one output for a target of two outcomes, the log odds of the second; else one logit per outcome. (A logit
+each for two outcomes would double the step that plain gradient descent makes in their difference, and add nothing.)
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldnets.errors import TrainingError, did_you_mean
+from worldnets.registry import Registry
+from worldnets.roles import Task
+
+if TYPE_CHECKING:
+    import jax
+
+    from worldnets.dataset import Dataset
+
+
+class Objective(Protocol):
+    """Something a head can be trained for; frozen and hashable, because a compiled loop is kept per objective."""
+
+    @property
+    def name(self) -> str:
+        """Its name, as `train(objective=…)` takes it."""
+        ...
+
+    def __hash__(self) -> int:
+        """Equal objectives, equal hash."""
+        ...
+
+    def task(self, dataset: Dataset) -> Task:
+        """What it asks of a dataset: evidence and targets; `TrainingError` where it asks for what is not there."""
+        ...
+
+    def loss(self, outputs: jax.Array, outcomes: jax.Array, counts: tuple[int, ...]) -> jax.Array:
+        """Bits [rows] of a head's outputs [rows, output_count(counts)] on outcomes int32 [rows, targets]."""
+        ...
+
+
+REGISTRY: Registry[Objective] = Registry(
+    "objective",
+    {
+        "continuation": "worldnets.objectives.continuation:CONTINUATION",
+        "question": "worldnets.objectives.question:QUESTION",
+    },
+    group="worldnets.objectives",
+)
+
+
+@dataclass(frozen=True)
+class LogLoss:
+    """The log score Σ_targets −log2 q(y | x), on the dataset's task of the objective's own name."""
+
+    name: str
+
+    def task(self, dataset: Dataset) -> Task:
+        """The dataset's task of this name.
+
+        Raises:
+            TrainingError: the dataset has no such task, such as the continuation of a world without time.
+        """
+        if self.name not in dataset.objectives:
+            raise TrainingError(
+                f"this dataset cannot be trained on {self.name!r}",
+                node=dataset.name,
+                found=f"tasks {', '.join(dataset.objectives)}",
+                mend=f"{did_you_mean(self.name, dataset.objectives)} (objective=…), or load a dataset with such a task",
+            )
+        return dataset.task(self.name)
+
+    def loss(self, outputs: jax.Array, outcomes: jax.Array, counts: tuple[int, ...]) -> jax.Array:
+        """Bits [rows]."""
+        return log_loss(outputs, outcomes, counts)
+
+
+def output_count(counts: Sequence[int]) -> int:
+    """Outputs of a head for targets with so many outcomes each."""
+    return sum(map(_outputs, counts))
+
+
+def log_loss(outputs: jax.Array, outcomes: jax.Array, counts: tuple[int, ...]) -> jax.Array:
+    """Σ_i −log2 q_i(outcome i), in bits; q_i = softmax of target i's logits, or the logistic function of its log odds.
+
+    Args:
+        outputs: [rows, output_count(counts)].
+        outcomes: int32 [rows, targets].
+        counts: outcomes per target.
+    Returns:
+        Bits, [rows].
+    """
+    import jax
+
+    total = jax.numpy.zeros(outputs.shape[0], dtype=outputs.dtype)
+    for targets, columns, count in _runs(counts):
+        block, truth = outputs[:, columns], outcomes[:, targets]
+        if count == 2:
+            total += jax.nn.softplus(jax.numpy.where(truth == 1, -block, block)).sum(axis=1)
+            continue
+        log_q = jax.nn.log_softmax(block.reshape(len(block), -1, count), axis=-1)
+        # A comparison in place of indexing: the gradient of indexing is a scatter, slow on processors.
+        hit = truth[:, :, None] == jax.numpy.arange(count)
+        total -= jax.numpy.where(hit, log_q, 0.0).sum(axis=(1, 2))
+    return total / math.log(2)
+
+
+def log_probabilities(outputs: NDArray[np.floating], counts: Sequence[int]) -> NDArray[np.float64]:
+    """ln q of every outcome of every target, in float64; outputs that are NaN give NaN.
+
+    Args:
+        outputs: [..., output_count(counts)].
+        counts: outcomes per target.
+    Returns:
+        Nats, [..., sum(counts)], normalised per target.
+    """
+    log_q = np.empty((*outputs.shape[:-1], sum(counts)))
+    first = 0
+    for targets, columns, count in _runs(tuple(counts)):
+        block = outputs[..., columns].astype(np.float64)
+        last = first + count * (targets.stop - targets.start)
+        with np.errstate(invalid="ignore"):  # a diverged head's outputs are inf or NaN
+            if count == 2:
+                log_q[..., first:last:2] = -np.logaddexp(0.0, block)
+                log_q[..., first + 1 : last : 2] = -np.logaddexp(0.0, -block)
+            else:
+                block = block.reshape(*block.shape[:-1], -1, count)
+                block -= block.max(axis=-1, keepdims=True)
+                block -= np.log(np.exp(block).sum(axis=-1, keepdims=True))
+                log_q[..., first:last] = block.reshape(*block.shape[:-2], -1)
+        first = last
+    return log_q
+
+
+def output_columns(counts: Sequence[int], target: int) -> slice:
+    """Which outputs serve one target."""
+    first = output_count(counts[:target])
+    return slice(first, first + _outputs(counts[target]))
+
+
+def _outputs(count: int) -> int:
+    return 1 if count == 2 else count
+
+
+def _runs(counts: tuple[int, ...]) -> Iterator[tuple[slice, slice, int]]:
+    """Neighbouring targets with equally many outcomes: the targets, their outputs, outcomes of each."""
+    target = first = 0
+    for count, group in itertools.groupby(counts):
+        targets = len(list(group))
+        width = targets * _outputs(count)
+        yield slice(target, target + targets), slice(first, first + width), count
+        target, first = target + targets, first + width
