@@ -1,0 +1,45 @@
+"""Probes of what heads learn on a world-model, and the suites that run them.
+
+>>> import probes
+>>> probes.names()
+>>> result = probes.run("quick", out="runs/quick")  # the same as: probes run quick --out runs/quick
+>>> result.verdicts
+
+Everything listed here is imported on first use: `import probes` itself loads no numerical library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from probes.finding import Finding, Verdict
+    from probes.registry import names, probe
+    from probes.results import Results, load
+    from probes.runner import run
+
+__all__ = ["Finding", "Results", "Verdict", "load", "names", "probe", "run"]
+
+# The same list for the running program; a test holds the two together.
+_HOME = {
+    "Finding": "probes.finding",
+    "Results": "probes.results",
+    "Verdict": "probes.finding",
+    "load": "probes.results",
+    "names": "probes.registry",
+    "probe": "probes.registry",
+    "run": "probes.runner",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'probes' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value  # asked for once only
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

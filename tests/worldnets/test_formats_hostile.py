@@ -126,7 +126,7 @@ CASES = [
     ("net", "node b", "utility b", FormatError, 3, "b", "kind 'utility' is not supported"),
     ("net", "node b", "continuous node b", FormatError, 3, "b", "kind 'continuous' is not supported"),
     ("net", 'states = ("on" "off");', "", FormatError, 3, "b", "a node without states"),
-    ("net", '"off"', "off", FormatError, 3, "b", "not a quoted text"),
+    ("net", '"off"', "=", FormatError, 3, "b", "a state is no text; found '='"),
     ("net", '"off"', '"off', FormatError, None, None, "a text is not closed"),
     ("net", "data = (0.2 0.8)", "model_data = (Normal (0, 1))", FormatError, 4, "a", "expressions are not supported"),
     ("net", "potential (a) {", "potential (a b) {", FormatError, 4, "a", "several nodes at once"),
@@ -147,6 +147,7 @@ CASES = [
     ("uai", "BAYES\n2", "BAYES\n999999999999", FormatError, 2, None, "too large"),
     ("uai", "2 2", "2 99999999999999", FormatError, 3, None, "too many states"),
     ("uai", "0.4 0.6", "0.4 0.6 0.1", FormatError, 12, None, "text after the last table; found '0.1'"),
+    ("uai", "1 0\n", "1 0   # a\n", None, None, None, ""),
 ]
 
 

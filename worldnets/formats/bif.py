@@ -26,7 +26,7 @@ _MARKS = "{}()[];|"
 # An address in a property (http://…) is no comment. Both marks may stay open to the end of the text: a pattern that
 # then gave up would try again from every later mark, in quadratic time.
 _COMMENT = re.compile(r'"[^"]*+(?:"|\Z)|(?<!:)//[^\n]*+|/\*(?s:.*?)(?:\*/|\Z)')
-_BARE = re.compile(r"""[^\s{}()\[\];|,"/]+""")
+_BARE = re.compile(r'(?!.*/[/*])[^\s{}()\[\];|,"]+')
 _ROWS = re.compile(r"\{((?:\s*+\([^(){};]*+\)[^(){};]*+;)++)\s*+\}")
 _KEYWORDS = frozenset({"table", "default", "property", "type", "network", "variable", "probability"})
 

@@ -101,8 +101,11 @@ def _name(tokens: Tokens, i: int, what: str) -> str:
 
 
 def _text(tokens: Tokens, first: int, end: int) -> str:
+    """A quoted text without its quotation marks; other programs leave them out round simple words."""
     word = tokens[first]
-    return re.sub(r"\\(.)", r"\1", word[1:-1], flags=re.DOTALL) if word[0] == '"' and first + 1 == end else ""
+    if end - first != 1 or word in _MARKS:
+        return ""
+    return re.sub(r"\\(.)", r"\1", word[1:-1], flags=re.DOTALL) if word[0] == '"' else word
 
 
 def _node(tokens: Tokens, i: int, draft: Draft) -> int:
@@ -115,9 +118,9 @@ def _node(tokens: Tokens, i: int, draft: Draft) -> int:
     labels = tokens.expect(first, "(", node=node)
     tokens.expect(end - 1, ")", node=node)
     for k in range(labels, end - 1):
-        if tokens[k][0] != '"' or tokens[k] == '"':
+        if tokens[k] in _MARKS:
             mend = 'put each state into quotation marks: ("yes" "no")'
-            raise tokens.error(k, "a state is not a quoted text", node=node, found=shown(tokens[k]), mend=mend)
+            raise tokens.error(k, "a state is no text", node=node, found=shown(tokens[k]), mend=mend)
     draft.declare(node, [_text(tokens, k, k + 1) for k in range(labels, end - 1)], i)
     return after
 

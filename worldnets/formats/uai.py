@@ -17,6 +17,7 @@ from worldnets.formats.writing import number_rows
 from worldnets.net import Factor, FactorNet, WorldNet
 
 _TOKEN = re.compile(r"\S+")
+_COMMENT = re.compile(r"#[^\n]*+")
 _SPARE_STATES = 1_000_000  # states that no table entry vouches for
 
 
@@ -26,7 +27,8 @@ def read(source: Source) -> WorldNet | FactorNet:
     Raises:
         FormatError, NetError: naming file, line and node.
     """
-    tokens = Tokens(source, source.text(), _TOKEN, marks="")
+    # The format has no comments, but some programs write them behind scopes.
+    tokens = Tokens(source, _COMMENT.sub("", source.text()), _TOKEN, marks="")
     kind = tokens[0].upper()
     if kind not in ("BAYES", "MARKOV"):
         expected = "'BAYES' or 'MARKOV'"

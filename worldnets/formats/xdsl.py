@@ -95,7 +95,9 @@ def write(net: WorldNet, file: str) -> str:
         if net.parents(v):
             lines.append(f"<parents>{' '.join(names[p] for p in net.parents(v))}</parents>")
         lines += ["<probabilities>", *number_rows(net.cpt(v)), "</probabilities>", "</cpt>"]
-    return "\n".join([*lines, "</nodes>", "</smile>"]) + "\n"
+    lines += ["</nodes>", "<extensions>", f'<genie version="1.0" app="worldnets" name="{title}">']
+    lines += [f'<node id="{names[v]}"><name>{names[v]}</name></node>' for v in net.order]  # some readers want these
+    return "\n".join([*lines, "</genie>", "</extensions>", "</smile>"]) + "\n"
 
 
 def _spelled(name: str, file: str) -> str:

@@ -103,16 +103,19 @@ class EvidenceInputs:
             features *= 2
             features -= 1
             return features
-        features = np.empty((len(codes), self.width), dtype=np.float32)
-        first = 0
-        for place, card in enumerate(self._cards):
+        # One feature of all rows at a time, contiguous: several times as fast as row by row.
+        by_feature = np.empty((self.width, len(codes)), dtype=np.float32)
+        feature = 0
+        for column, card in zip(np.ascontiguousarray(states.T), self._cards, strict=True):
             if card == 2:
-                features[:, first] = 2 * states[:, place] - 1
-                first += 1
-            else:
-                features[:, first : first + card] = states[:, place, None] == np.arange(card)
-                first += card
-        return features
+                np.multiply(column, 2, out=by_feature[feature], casting="unsafe")
+                by_feature[feature] -= 1
+                feature += 1
+                continue
+            for state in range(card):
+                np.equal(column, state, out=by_feature[feature], casting="unsafe")
+                feature += 1
+        return np.ascontiguousarray(by_feature.T)
 
     def __repr__(self) -> str:
         return f"EvidenceInputs({len(self._variables)} variables, {self.width} features)"

@@ -302,15 +302,31 @@ def conditional_samples(w, t, codes, first, last, width, limits, seed, samples, 
 
 @compiled
 def ancestral_samples(program, seed, first, codes):  # type: ignore[no-untyped-def]
-    """Fill `codes` [rows, variables] with draws from the joint; row r is drawn from (seed, first + r) alone."""
-    for r in range(codes.shape[0]):
-        state = mix(mix(np.uint64(0), seed), first + np.uint64(r))
+    """Fill `codes` [variables, rows] with draws from the joint; row r is drawn from (seed, first + r) alone.
+
+    Rows are taken in chunks and each variable is drawn for a whole chunk: rows do not wait for each other, and counting
+    the cumulative probabilities that lie below the random number needs no branch to be guessed.
+    """
+    rows = codes.shape[1]
+    width = 256
+    states = np.empty(width, np.uint64)
+    cells = np.empty(width, np.int64)
+    for start in range(0, rows, width):
+        n = min(width, rows - start)
+        for b in range(n):
+            states[b] = mix(mix(np.uint64(0), seed), first + np.uint64(start + b))
         for i in range(program.column.size):
-            cell = program.table_start[i]
+            column = program.column[i]
+            for b in range(n):
+                cells[b] = program.table_start[i]
             for p in range(program.parent_start[i], program.parent_start[i + 1]):
-                cell += codes[r, program.parent_column[p]] * program.parent_stride[p]
-            u = uniform(state, program.column[i])
-            s = 0
-            while u >= program.cumulative[cell + s]:
-                s += 1
-            codes[r, program.column[i]] = s
+                parent, stride = program.parent_column[p], program.parent_stride[p]
+                for b in range(n):
+                    cells[b] += codes[parent, start + b] * stride
+            last = program.cards[i] - 1
+            for b in range(n):
+                u = uniform(states[b], column)
+                s = 0
+                for k in range(last):
+                    s += u >= program.cumulative[cells[b] + k]
+                codes[column, start + b] = s

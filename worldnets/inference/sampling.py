@@ -41,9 +41,9 @@ def simulate(net: WorldNet, rows: int, seed: int, first: int = 0) -> Codes:
         raise EvidenceError("rows, seed and first must not be negative", found=(rows, seed, first), mend="use ≥ 0")
     from worldnets.inference.kernels import ancestral_samples
 
-    codes = np.empty((rows, len(net.variables)), dtype=np.int16)
+    codes = np.empty((len(net.variables), rows), dtype=np.int16)
     ancestral_samples(_program(net), np.uint64(seed), np.uint64(first), codes)
-    return codes
+    return codes.T  # column-major: kernels and encoders read one variable at a time
 
 
 def _program(net: WorldNet) -> _Program:

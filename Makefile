@@ -1,0 +1,92 @@
+# Everything here works on a fresh clone with nothing but python3 (3.11 or newer) and make.
+PYTHON  ?= python3
+VENV    ?= .venv
+SUITE   ?= quick
+RUNS    ?= runs
+ARGS    ?=
+BENCH   ?= $(filter-out %/timing.py,$(wildcard benchmarks/*.py))
+
+BIN     := $(VENV)/bin
+RUN_ENV := $(VENV)/.installed-run
+DEV_ENV := $(VENV)/.installed-dev
+BENCH_ENV := $(VENV)/.installed-bench
+PINS    := pyproject.toml constraints.txt
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types format bench notebooks constraints clean distclean
+
+# An environment copied along with its checkout would still run the old checkout's code: install again when it moved.
+ifneq ($(shell cat $(RUN_ENV) 2>/dev/null),$(CURDIR))
+.PHONY: $(RUN_ENV)
+endif
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Variables: PYTHON=python3.12  SUITE=quick  ARGS='…' (passed on to probes, pytest or the benchmark)"
+
+run: $(RUN_ENV) ## environment, then a suite of probes: verdict table and HTML report (again = resume)
+	$(BIN)/probes run $(SUITE) --out $(RUNS)/$(SUITE) $(ARGS)
+
+test: $(DEV_ENV) ## environment, then all tests, notebooks included
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV_ENV) ## style and formatting, nothing changed
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+types: $(DEV_ENV) ## static types
+	$(BIN)/python -m mypy
+
+format: $(DEV_ENV) ## put formatting and import order right
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+bench: $(BENCH_ENV) ## the benchmarks, beside other libraries where there are any
+	@for file in $(BENCH); do echo "== $$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; done
+
+notebooks: $(DEV_ENV) ## execute the notebooks
+	$(BIN)/python -m pytest notebooks $(ARGS)
+
+constraints: $(DEV_ENV) ## resolve the newest versions of everything and pin them in constraints.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --dry-run --ignore-installed --no-build-isolation \
+		--report $(VENV)/resolved.json -e ".[dev,bench,dask,video]"
+	$(BIN)/python .ci/pin.py $(VENV)/resolved.json constraints.txt
+
+clean: ## remove caches and build outputs; runs and the environment stay
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+distclean: clean ## the same, and the environment
+	rm -rf $(VENV)
+
+# One environment. The development stamp implies the other, so `make run` after `make test` installs nothing.
+# A stamp is written last, so that an interrupted installation is taken up again.
+$(RUN_ENV): $(PINS) | $(BIN)/pip
+	$(INSTALL) hatchling editables
+	$(INSTALL) --no-build-isolation -e .
+	@printf '%s\n' "$(CURDIR)" > $@
+
+$(DEV_ENV): $(RUN_ENV)
+	$(INSTALL) --no-build-isolation -e ".[dev]"
+	@touch $(RUN_ENV) $@
+
+$(BENCH_ENV): $(DEV_ENV)
+	$(INSTALL) --no-build-isolation -e ".[bench]"
+	@touch $@
+
+# An environment without pip was never finished: it is made anew.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "worldnets needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
+		echo "Mend: name a newer one, for example: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	@if [ -e "$(VENV)" ]; then echo "$(VENV) has no pip: making it anew."; rm -rf "$(VENV)"; fi; \
+	trap 'rm -rf "$(VENV)"; exit 2' INT TERM HUP; \
+	said=$$($(PYTHON) -m venv "$(VENV)" 2>&1) || { \
+		rm -rf "$(VENV)"; \
+		if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+			printf '%s\n' "$$said" "'$(PYTHON) -m venv $(VENV)' failed; nothing was left behind." >&2; \
+		else \
+			echo "'$(PYTHON)' cannot make an environment, because its ensurepip is missing; nothing was left behind." >&2; \
+			echo "Mend: apt install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" >&2; \
+		fi; exit 2; }

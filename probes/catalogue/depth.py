@@ -1,0 +1,343 @@
+"""The depth probe: do a head's heuristics deepen into the world-model, or stagnate on its surface?
+
+Inputs: a trace (checkpoints of a head over seeds) and a ladder of evidence for each target. Measurement: the loss pie at every
+checkpoint against exact references (`probes.ladder`). Verdict: the ordered rule of `probes.verdict`. Organisms:
+`probes.organisms`. Theory: sections 4 and 5; docs/probes/depth.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probes.finding import Conclusion, Finding, Verdict
+from probes.ladder import Reference, References, Sampling
+from probes.pie import GROUPED, LEAST_RUNG, Information, Pie, concatenate, depth, stack
+from probes.sources import DatasetSource
+from probes.statistics import Interval, clip_interval, exactly, over_seeds
+from probes.verdict import Curves, Settings, split, verdict
+from worldnets.errors import ProbeError
+
+if TYPE_CHECKING:
+    from worldnets.trace import Trace
+
+Floats = NDArray[np.float64]
+FORMAT = 1  # of a measured cell
+
+
+class Measurable(Protocol):
+    """What `measure_heads` needs of a reference."""
+
+    about: Information
+
+    def measure(self, log_q: NDArray[np.floating]) -> Pie:
+        """The pie of heads."""
+
+    def refitted(self, log_q: NDArray[np.floating]) -> Floats:
+        """Captured bits after recalibration."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One target of one cell: a group of seeds, measured at every checkpoint. Plain arrays and plain metadata.
+
+    Attributes:
+        target: name of the target.
+        seeds: seed of each column.
+        steps: training step of each checkpoint, [T].
+        about: rung information and ceilings of the reference.
+        pie: its arrays, [T, S, …].
+        refitted: C_k at the last checkpoint after one temperature and bias per rung, [S, K].
+    """
+
+    target: str
+    seeds: tuple[int, ...]
+    steps: NDArray[np.int64]
+    about: Information
+    pie: Pie
+    refitted: Floats
+
+
+@dataclass
+class DepthProbe:
+    """`measure` a trace, `conclude` from measured cells, or `run` both.
+
+    Args:
+        sampling: enumeration or sample, and its size.
+        settings: margins and level of the verdict.
+        ladders: ladders of your own by target name; the task's where there is none.
+
+    References are kept between calls, so that all cells on one world share them: clips, draws and messages are made once.
+    """
+
+    sampling: Sampling = field(default_factory=Sampling)
+    settings: Settings = field(default_factory=Settings)
+    ladders: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
+    _references: dict[tuple[str, str], References] = field(default_factory=dict, repr=False)
+
+    name = "depth"
+    version = 1
+
+    def measure(self, trace: Trace, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+        """Measure every target at every checkpoint.
+
+        Args:
+            trace: the checkpoints.
+            progress: called as progress(done, total) after each checkpoint of each target.
+
+        Returns:
+            {"metadata": JSON-able dict, "arrays": {name: array}}: what a cell stores. The same trace and sampling give the same bits.
+
+        Raises:
+            ProbeError: a ladder that is not one.
+        """
+        task, dataset = trace.task, trace.dataset
+        key = (dataset.digest, trace.objective)
+        if key not in self._references:
+            self._references[key] = References(DatasetSource(dataset, task), self.sampling)
+        total = len(task.targets) * len(trace.steps)
+        measured = []
+        for i, target in enumerate(task.targets):
+            rungs = self.ladders.get(target.name, task.ladders[target.name])
+            reference = self._references[key].get(rungs, target.name)
+            features = trace.inputs.features(reference.inputs)
+
+            def log_q(
+                checkpoint: int, features: Any = features, name: str = target.name, done: int = i * len(trace.steps)
+            ) -> NDArray[np.floating]:
+                if progress is not None:
+                    progress(done + checkpoint + 1, total)
+                return trace.predict_features(features, checkpoint, name)
+
+            measured.append(measure_heads(reference, target.name, trace.seeds, trace.steps, log_q))
+        return pack(measured)
+
+    def conclude(self, cells: Sequence[Mapping[str, Any]], settings: Settings | None = None) -> Conclusion:
+        """Findings and one verdict per target from the cells of one run: its groups of seeds, in any order.
+
+        Raises:
+            ProbeError: no cell, cells of different runs, or a seed measured twice.
+        """
+        if not cells:
+            raise ProbeError("nothing was measured", mend="pass at least one cell")
+        settings = settings or self.settings
+        unpacked = [unpack(cell) for cell in cells]
+        findings: list[Finding] = []
+        verdicts: dict[str, Verdict] = {}
+        for parts in zip(*unpacked, strict=True):
+            whole = _whole(parts)
+            found, verdicts[whole.target] = conclude_target(whole, settings)
+            findings += found
+        return Conclusion(tuple(findings), verdicts)
+
+    def run(self, trace: Trace, progress: Callable[[int, int], None] | None = None) -> Conclusion:
+        """Measure a trace and conclude."""
+        return self.conclude([self.measure(trace, progress)])
+
+
+def measure_heads(
+    reference: Reference | Measurable,
+    target: str,
+    seeds: Sequence[int],
+    steps: NDArray[np.int64],
+    log_q: Callable[[int], NDArray[np.floating]],
+) -> Measured:
+    """The pie of any heads, checkpoint by checkpoint.
+
+    Args:
+        reference: what the world knows.
+        target: its name.
+        seeds, steps: of the columns and the checkpoints.
+        log_q: checkpoint number -> ln q on the rows of `reference.inputs`, [seeds, rows, outcomes]; NaN for a seed that diverged.
+    """
+    pies = []
+    refitted = np.full((len(seeds), len(reference.about.information)), np.nan)
+    for checkpoint in range(len(steps)):
+        q = log_q(checkpoint)
+        pies.append(reference.measure(q))
+        if checkpoint == len(steps) - 1:
+            sound = np.isfinite(pies[-1].captured).all(-1)
+            if sound.any():
+                refitted[sound] = reference.refitted(q[sound])
+    return Measured(target, tuple(int(s) for s in seeds), np.asarray(steps, dtype=np.int64), reference.about, stack(pies), refitted)
+
+
+def conclude_target(m: Measured, settings: Settings) -> tuple[list[Finding], Verdict]:
+    """All findings of one target, and its verdict."""
+    about, pie, rungs = m.about, m.pie, len(m.about.information)
+    k0 = split(about.information, settings)
+    parts = {"deep": range(k0 + 1, rungs + 1), "shallow": range(1, k0 + 1), "total": range(1, rungs + 1)}
+    curve = {name: pie.efficiency(about, part) for name, part in parts.items()}
+    phi = {name: pie.influence(about, part) for name, part in parts.items()}
+    curves = Curves(m.steps, curve["deep"], curve["shallow"], curve["total"], about.information, k0, phi["deep"], phi["total"])
+    sound = np.isfinite(pie.captured).all((0, 2))
+    if not sound.any():
+        raise ProbeError("every seed diverged", node=m.target, mend="train with a smaller learning rate")
+    level = 1 - settings.alpha
+    book = _Book(m.target, m.steps, sound, level)
+    for k in range(rungs):
+        groups = None if about.groups is None else about.groups[:, k]
+        note = "shallow" if k < k0 else "deep"
+        book.world("information", about.information[k], "bits", k + 1, groups, f"{note}: {', '.join(about.rungs[k])}")
+        skipped = f"{about.own_skipped[k]:.1%} of the redraws impossible and skipped; leaves the distribution on purpose"
+        book.world("own bits, ceiling", about.own_ceiling[k], "bits", k + 1, None, skipped)
+    book.world("depth, attainable", about.attainable_depth, "rungs")
+    book.world("condition number of the rungs", about.condition, "", note=_merged(about))
+    for name in parts:
+        book.curve(f"efficiency, {name}", curve[name], "share", phi[name])
+        book.error(f"Monte-Carlo error of efficiency, {name}", pie.mc_error(about, parts[name]), "share")
+    for t, step in enumerate(m.steps):
+        book.add("efficiency, world-model", exactly(1.0), "share", step=int(step), note="the head sits on W* itself" if t == 0 else "")
+    book.curve("loss", pie.loss, "bits")
+    book.curve("depth", pie.depth, "rungs", some=True)
+    for k in range(rungs):
+        book.curve("captured bits", pie.captured[..., k], "bits", _about_mean(pie.captured_groups, k), k + 1)
+        book.curve("own bits", pie.own[..., k], "bits", _about_mean(pie.own_groups, k), k + 1)
+        book.curve("reliance", pie.reliance[..., k], "bits", _about_mean(pie.reliance_groups, k), k + 1)
+        if about.information[k] >= LEAST_RUNG:
+            book.curve("efficiency", pie.efficiency(about, [k + 1]), "share", pie.influence(about, [k + 1]), k + 1)
+            book.last("captured bits, refitted", m.refitted[:, k], "bits", k + 1, "one temperature and bias per rung")
+        note = _group_note(about, k)
+        if note is not None and about.information[k] >= LEAST_RUNG:
+            book.last("regression weight", pie.weights[-1, :, k], "weight", k + 1, note)
+    book.last("share of regression weight below the floor", pie.floored[-1], "share")
+    return book.findings, verdict(curves, settings, m.target)
+
+
+class _Book:
+    """Turns arrays over seeds into findings; seeds that diverged are left out."""
+
+    def __init__(self, target: str, steps: NDArray[np.int64], sound: NDArray[np.bool_], level: float) -> None:
+        self.target, self.steps, self.sound, self.level = target, steps, sound, level
+        self.findings: list[Finding] = []
+
+    def add(self, name: str, value: Interval, unit: str, rung: int | None = None, step: int | None = None, note: str = "") -> None:
+        self.findings.append(Finding(name, value, unit, self.target, rung, step, note))
+
+    def world(
+        self, name: str, value: float, unit: str, rung: int | None = None, groups: Floats | None = None, note: str = ""
+    ) -> None:
+        self.add(name, exactly(value) if groups is None else clip_interval(groups, self.level), unit, rung, None, note)
+
+    def curve(
+        self, name: str, values: Floats, unit: str, phi: Floats | None = None, rung: int | None = None, some: bool = False
+    ) -> None:
+        # [T, S] and [G, T, S]; with `some`, checkpoints at which not all seeds have the number use those that do.
+        if some:
+            for t, step in enumerate(self.steps):
+                defined = self.sound & np.isfinite(values[t])
+                if defined.any():
+                    note = f"defined for {int(defined.sum())} of {int(self.sound.sum())} seeds"
+                    self.add(name, over_seeds(values[t][defined]).interval(self.level), unit, rung, int(step), note)
+            return
+        if not np.all(np.isfinite(values[:, self.sound])):
+            return
+        estimate = over_seeds(values[:, self.sound], None if phi is None else phi[..., self.sound])
+        for t, step in enumerate(self.steps):
+            self.add(name, estimate.interval(self.level, t), unit, rung, int(step))
+
+    def error(self, name: str, errors: Floats, unit: str) -> None:
+        # Largest over the seeds, at each checkpoint.
+        for t, step in enumerate(self.steps):
+            worst = errors[t][self.sound].max()
+            if np.isfinite(worst):
+                self.add(name, exactly(worst), unit, None, int(step), "standard error, largest over seeds")
+
+    def last(self, name: str, values: Floats, unit: str, rung: int | None = None, note: str = "") -> None:
+        kept = values[self.sound]
+        if np.all(np.isfinite(kept)):
+            self.add(name, over_seeds(kept).interval(self.level), unit, rung, int(self.steps[-1]), note)
+
+
+def pack(measured: Sequence[Measured]) -> dict[str, Any]:
+    """Measured targets as one JSON-able dict and one dict of arrays."""
+    arrays: dict[str, NDArray[Any]] = {}
+    targets = []
+    for i, m in enumerate(measured):
+        about = {f.name: getattr(m.about, f.name) for f in fields(Information)}
+        plain = {key: value for key, value in about.items() if not isinstance(value, np.ndarray)}
+        plain["condition"] = float(plain["condition"]) if np.isfinite(plain["condition"]) else None
+        targets.append({"name": m.target, "about": plain})
+        arrays |= {f"{i}.about.{key}": value for key, value in about.items() if isinstance(value, np.ndarray)}
+        for f in fields(Pie):
+            if getattr(m.pie, f.name) is not None:
+                arrays[f"{i}.pie.{f.name}"] = getattr(m.pie, f.name)
+        arrays[f"{i}.refitted"] = m.refitted
+        arrays["steps"] = m.steps
+    metadata = {
+        "probe": DepthProbe.name,
+        "version": DepthProbe.version,
+        "format": FORMAT,
+        "seeds": list(measured[0].seeds),
+        "targets": targets,
+    }
+    return {"metadata": metadata, "arrays": arrays}
+
+
+def unpack(cell: Mapping[str, Any]) -> list[Measured]:
+    """The inverse of `pack`, also after a way through JSON and .npz.
+
+    Raises:
+        ProbeError: a cell of another probe or of a newer format.
+    """
+    metadata, arrays = cell["metadata"], cell["arrays"]
+    if metadata.get("probe") != DepthProbe.name or metadata.get("format") != FORMAT:
+        found = f"{metadata.get('probe')} format {metadata.get('format')}"
+        raise ProbeError("not a cell of this probe", found=found, expected=f"depth format {FORMAT}", mend="measure again")
+    measured = []
+    for i, target in enumerate(metadata["targets"]):
+        about = dict(target["about"])
+        about["rungs"] = tuple(map(tuple, about["rungs"]))
+        about["merged"] = tuple(map(tuple, about["merged"]))
+        about["condition"] = np.inf if about["condition"] is None else about["condition"]
+        for key in ("information", "own_ceiling", "own_skipped", "reliance_skipped", "groups"):
+            about[key] = np.asarray(arrays[f"{i}.about.{key}"]) if f"{i}.about.{key}" in arrays else None
+        pie = {
+            f.name: np.asarray(arrays[f"{i}.pie.{f.name}"]) if f"{i}.pie.{f.name}" in arrays else None for f in fields(Pie)
+        }
+        seeds, steps = tuple(metadata["seeds"]), np.asarray(arrays["steps"])
+        measured.append(Measured(target["name"], seeds, steps, Information(**about), Pie(**pie), np.asarray(arrays[f"{i}.refitted"])))
+    return measured
+
+
+def _whole(parts: Sequence[Measured]) -> Measured:
+    # The groups of seeds of one run side by side, in the order of the seeds.
+    first = parts[0]
+    for other in parts[1:]:
+        same = other.target == first.target and np.array_equal(other.steps, first.steps)
+        if not (same and np.array_equal(other.about.information, first.about.information)):
+            raise ProbeError("cells of different runs or references", node=other.target, mend="conclude from one run's groups of seeds")
+    seeds = [seed for part in parts for seed in part.seeds]
+    if len(set(seeds)) < len(seeds):
+        raise ProbeError("a seed was measured twice", found=sorted(s for s in set(seeds) if seeds.count(s) > 1))
+    order = np.argsort(seeds, kind="stable")
+    joined = concatenate([part.pie for part in parts], axis=1)
+    arrays = {f.name: getattr(joined, f.name) for f in fields(Pie)}
+    for name, value in arrays.items():
+        if value is not None:
+            arrays[name] = np.take(value, order, axis=2 if name in GROUPED else 1)
+    refitted = np.concatenate([part.refitted for part in parts])[order]
+    return Measured(first.target, tuple(seeds[i] for i in order), first.steps, first.about, Pie(**arrays), refitted)
+
+
+def _about_mean(groups: Floats | None, k: int) -> Floats | None:
+    return None if groups is None else groups[..., k] - groups[..., k].mean(0)
+
+
+def _merged(about: Information) -> str:
+    merged = [group for group in about.merged if len(group) > 1]
+    return "; ".join(f"rungs {', '.join(map(str, group))} merged in the regression" for group in merged)
+
+
+def _group_note(about: Information, k: int) -> str | None:
+    group = next((group for group in about.merged if k + 1 in group), None)
+    if group is None:
+        return None
+    return "" if len(group) == 1 else f"shared by rungs {', '.join(map(str, group))}: not identified apart"
+
+
+__all__ = ["DepthProbe", "Measured", "conclude_target", "depth", "measure_heads", "pack", "unpack"]

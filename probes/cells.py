@@ -1,0 +1,147 @@
+"""What a run is made of: conditions (rows of the verdict table) and their cells (one seed group each).
+
+A cell is everything that determines one stored result and nothing else, so its key (the sha256 of its canonical JSON)
+is the same on every machine, with any number of jobs, in any run directory.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from worldnets.errors import SuiteError
+
+#: Seeds are trained and measured in groups of this width, always whole: a seed's bits depend on how many are trained
+#: with it, so the group is the cell.
+GROUP = 8
+
+#: Goes up when what a cell's key or its stored fields mean changes.
+CELL_SCHEMA = 1
+
+
+def canonical(value: Any) -> str:
+    """JSON with one spelling per value: sorted keys, no blanks, numbers as Python repeats them, NaN refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One seed group of one condition, measured by one probe.
+
+    Args:
+        identity: JSON-able; all that determines the result: probe, world, objective, head, inputs, training, group.
+        title: how people name the condition, `world/objective/head/inputs`; not part of the key.
+        source: what `worldnets.load_dataset` is given to load the world; a path on this machine is not part of the key.
+    """
+
+    identity: Mapping[str, Any]
+    title: str
+    source: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """64 hex digits: sha256 of the canonical JSON of the identity."""
+        return hashlib.sha256(canonical(self.identity).encode()).hexdigest()
+
+    @property
+    def group(self) -> int:
+        """Which seeds: 8·group … 8·group + 7."""
+        return int(self.identity["group"])
+
+    @property
+    def name(self) -> str:
+        """Readable and unique within a run: the title, the probe and the seeds."""
+        first = GROUP * self.group
+        return f"{self.title} {self.identity['probe']['name']} seeds {first}–{first + GROUP - 1}"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One row of the verdict table: a probe's question to one head, on one world, under one objective.
+
+    Args:
+        title: `world/objective/head/inputs`, with the job's label instead of the world's name where it gives one.
+        probe: name and version and what is fixed for measuring, `{"name", "version", "measure"}`.
+        world: what identifies the world, `{"name", "parameters", "redrawn", "digest"}`.
+        source: what `worldnets.load_dataset` is given to load it.
+        head: `{"name", "options"}`.
+        training: steps, batch, optimizer, learning_rate, checkpoints.
+        seeds: how many seeds the conclusion is drawn from, 0 … seeds − 1.
+        primary: whether the suite declares it among the cells over which multiplicity is controlled.
+    """
+
+    title: str
+    label: str
+    probe: Mapping[str, Any]
+    world: Mapping[str, Any]
+    source: Mapping[str, Any]
+    objective: str
+    head: Mapping[str, Any]
+    inputs: str
+    training: Mapping[str, Any]
+    seeds: int
+    primary: bool = True
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that determines the results except which seeds."""
+        return {
+            "schema": CELL_SCHEMA,
+            "probe": dict(self.probe),
+            "world": dict(self.world),
+            "objective": self.objective,
+            "head": dict(self.head),
+            "inputs": self.inputs,
+            "training": dict(self.training),
+        }
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The condition's seed groups, as many as hold its seeds."""
+        identity, groups = self.identity, range(-(-self.seeds // GROUP))
+        return tuple(Cell({**identity, "group": group}, self.title, self.source) for group in groups)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The parts by which tables are sorted and joined."""
+        return {
+            "world": self.label,
+            "objective": self.objective,
+            "head": str(self.head["name"]),
+            "inputs": self.inputs,
+            "probe": str(self.probe["name"]),
+        }
+
+
+def matching(conditions: Iterable[Condition], pattern: str | None) -> list[Condition]:
+    """The conditions whose title matches a shell pattern; a pattern without wildcards may be any part of the title.
+
+    Raises:
+        SuiteError: none does.
+    """
+    listed = list(conditions)
+    if pattern is None:
+        return listed
+    wild = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
+    chosen = [condition for condition in listed if fnmatch.fnmatchcase(condition.title, wild)]
+    if not chosen:
+        mend = "see the titles with --dry-run; * stands for any text"
+        raise SuiteError("no condition matches the pattern", found=repr(pattern), mend=mend)
+    return chosen
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """`"2/5"` → (2, 5): the second of five parts.
+
+    Raises:
+        SuiteError: not of the form i/n with 1 ≤ i ≤ n.
+    """
+    left, slash, right = text.partition("/")
+    if slash and left.strip().isdecimal() and right.strip().isdecimal() and 1 <= int(left) <= int(right):
+        return int(left), int(right)
+    mend = "write --shard 1/4 … --shard 4/4 for four parts"
+    raise SuiteError("not a shard", found=repr(text), expected="i/n with 1 ≤ i ≤ n", mend=mend)

@@ -1,0 +1,251 @@
+"""The command line, `probes`. One verb each for what `probes.run`, `probes.load` and their kin do from Python.
+
+Exit status: 0 complete, 1 some cells failed or are missing, 2 bad usage or input, 130 stopped by Ctrl-C (the same
+command goes on). Results go to standard output, progress and errors to standard error. Nothing heavy is imported
+before it is needed: listing names takes no numerical library.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from worldnets.errors import SuiteError, UnknownNameError, WorldnetsError, did_you_mean
+
+if TYPE_CHECKING:
+    from probes.results import Results
+    from probes.runner import Plan
+
+KINDS = ("worlds", "heads", "objectives", "probes", "suites")
+
+
+class Group(click.Group):
+    """Turns every error raised on purpose into one line and exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except WorldnetsError as error:
+            click.echo(f"error: {' '.join(str(error).split())}", err=True)
+            ctx.exit(2)
+        except BrokenPipeError:  # `probes list | head`
+            sys.stderr.close()
+            ctx.exit(0)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the nearest."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise SuiteError(
+                "unknown command", found=repr(args[0]), mend=did_you_mean(args[0], self.list_commands(ctx))
+            )
+        return super().resolve_command(ctx, args)
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from worldnets import __version__
+
+        click.echo(f"probes, worldnets {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
+)
+def main() -> None:
+    r"""Do heads trained on a proxy deepen into their world-model, or stagnate on its surface?
+
+    \b
+    probes list                          what there is
+    probes run quick --out runs/quick    train, measure, report; again = go on where it stopped
+    probes show runs/quick               its verdicts
+    """
+
+
+@main.command("list")
+@click.argument("kind", required=False, metavar="[worlds|heads|objectives|probes|suites]")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def list_names(kind: str | None, as_json: bool) -> None:
+    """Names of worlds, heads, objectives, probes and suites."""
+    if kind is not None and kind not in KINDS:
+        raise UnknownNameError("no such kind of thing to list", found=repr(kind), mend=did_you_mean(kind, KINDS))
+    found = {name: names(name) for name in (KINDS if kind is None else (kind,))}
+    if as_json:
+        click.echo(json.dumps(found if kind is None else found[kind], indent=1))
+        return
+    for name, listed in found.items():
+        if kind is None:
+            click.echo(f"{name:<11} {', '.join(listed)}")
+        else:
+            click.echo("\n".join(listed))
+
+
+def names(kind: str) -> list[str]:
+    """The names of one kind, of `KINDS`."""
+    if kind == "worlds":
+        from worldnets.dataset import dataset_names
+
+        return dataset_names()
+    if kind == "heads":
+        from worldnets.heads import REGISTRY as heads
+
+        return heads.names()
+    if kind == "objectives":
+        from worldnets.objectives import REGISTRY as objectives
+
+        return objectives.names()
+    if kind == "probes":
+        from probes.registry import REGISTRY as registered
+
+        return registered.names()
+    from probes.suites import suite_names
+
+    return suite_names()
+
+
+@main.command()
+@click.argument("name", metavar="NAME|RUN")
+def show(name: str) -> None:
+    """What a name stands for, or the verdicts of a run directory."""
+    from pathlib import Path
+
+    if (Path(name) / "manifest.json").exists() or ("/" in name and Path(name).is_dir()):
+        from probes.results import load
+
+        results = load(name)
+        _table(results)
+        _failures(results)
+        sys.exit(0 if results.failures.empty else 1)
+    from probes.describe import described
+
+    for kind in KINDS:
+        if name in names(kind) or name.replace("-", "_") in names(kind):
+            click.echo(described(kind, name))
+            return
+    if Path(name).suffix == ".toml":
+        click.echo(described("suites", name))
+        return
+    known = [known for kind in KINDS for known in names(kind)]
+    raise UnknownNameError("neither a name nor a run directory", found=repr(name), mend=did_you_mean(name, known))
+
+
+@main.command()
+@click.argument("suite")
+@click.option("--out", "-o", metavar="RUN", help="Run directory; if it is there already, the run goes on.")
+@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Worker processes; by default one per core.")
+@click.option("--seeds", type=int, help="Instead of the suite's own number of seeds; a multiple of 8.")
+@click.option("--only", metavar="PATTERN", help="Conditions whose title world/objective/head/inputs matches.")
+@click.option("--shard", metavar="I/N", help="The I-th of N parts, for several machines on one folder.")
+@click.option("--fail-fast", is_flag=True, help="Stop after the first cell that fails.")
+@click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
+def run(
+    suite: str,
+    out: str | None,
+    jobs: int | None,
+    seeds: int | None,
+    only: str | None,
+    shard: str | None,
+    fail_fast: bool,
+    dry_run: bool,
+) -> None:
+    """Train, measure and report what a SUITE asks for: a built-in name or a TOML file."""
+    from probes.runner import execute, plan
+
+    if out is None and not dry_run:
+        raise SuiteError(
+            "no run directory given", mend=f"add --out runs/{suite.rsplit('/', 1)[-1].removesuffix('.toml')}"
+        )
+    planned = plan(suite, only, shard, seeds)
+    if dry_run:
+        _dry(planned, out)
+        return
+    assert out is not None
+    results, outcome = execute(planned, out, jobs, _progress(), fail_fast)
+    if outcome.interrupted:
+        done = outcome.done + outcome.reused
+        click.echo(
+            f"stopped: {done} of {len(planned.cells)} cells are stored in {out}; the same command goes on", err=True
+        )
+        sys.exit(130)
+    _table(results)
+    _failures(results)
+    click.echo(f"report: {results.path / 'report.html'}")
+    if not outcome.complete:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("run", metavar="RUN")
+@click.option("--output", "-o", metavar="FILE", help="By default RUN/report.html.")
+def report(run: str, output: str | None) -> None:
+    """Rebuild the tables and the HTML report of a run directory."""
+    from probes.results import load
+
+    results = load(run)
+    if output is None:
+        results.compact()
+    click.echo(results.report(output))
+
+
+@main.command()
+@click.argument("dataset")
+def check(dataset: str) -> None:
+    """Check that a dataset (a name or a folder) keeps what heads and probes rely on."""
+    from pathlib import Path
+
+    from worldnets.dataset import check_dataset, load_dataset
+
+    found = check_dataset(load_dataset(Path(dataset) if Path(dataset).is_dir() and "/" in dataset else dataset))
+    for result in found:
+        click.echo(f"{'ok  ' if result.ok else 'FAIL'}  {result.name}: {result.message}")
+        if not result.ok and result.mend:
+            click.echo(f"      mend: {result.mend}")
+    if not all(result.ok for result in found):
+        sys.exit(1)
+
+
+def _dry(planned: Plan, out: str | None) -> None:
+    from pathlib import Path
+
+    from probes.store import Store
+
+    store = Store.open(out) if out and (Path(out) / "manifest.json").exists() else None
+    for cell in planned.cells:
+        state = "done" if store and store.has(cell) else "to do"
+        click.echo(f"{cell.key[:12]}  {state}  {cell.name}")
+    done = sum(store.has(cell) for cell in planned.cells) if store else 0
+    click.echo(f"{len(planned.cells)} cells of {len(planned.conditions)} conditions; {done} done", err=True)
+
+
+def _progress() -> Any:
+    from probes.progress import Lines, Live
+
+    if not sys.stderr.isatty():
+        return Lines()
+    from rich.console import Console
+
+    return Live(Console(stderr=True))
+
+
+def _table(results: Results) -> None:
+    from probes.terminal import verdict_table
+
+    verdict_table(results)
+
+
+def _failures(results: Results) -> None:
+    failures = results.failures
+    for row in failures.to_dict("records"):
+        said = ": " + " ".join(str(row["error"]).split()) if row["error"] else ""
+        click.echo(f"{row['state']}: {row['cell']}{said}", err=True)
+    if not failures.empty and (failures["state"] == "failed").any():
+        command = f"probes run {shlex.quote(results.store.suite.name)} --out {shlex.quote(str(results.path))}"
+        click.echo(f"tracebacks: {results.path / 'failed'}; `{command}` tries them again", err=True)

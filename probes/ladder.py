@@ -1,0 +1,118 @@
+"""The ladder of evidence and the exact reference that stands beside it.
+
+`reference` chooses: enumeration while all evidence together has at most 2^16 configurations, clips and exact conditional draws beyond.
+Either answer has `.inputs` (rows to evaluate a head on), `.outcomes`, `.about` (rung information and ceilings), `.measure(log_q)`
+and `.refitted(log_q)`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from probes.enumerated import LARGEST, EnumeratedReference, enumerated
+from probes.sampled import SampledReference, sampled_design
+from probes.sources import DatasetSource, Source
+from worldnets.errors import ProbeError, did_you_mean
+
+if TYPE_CHECKING:
+    from worldnets.dataset import Dataset, Task
+
+Reference = EnumeratedReference | SampledReference
+Rungs = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Size of a sampled reference. The defaults keep the Monte-Carlo error of a deep efficiency ≤ δ/5 = .02 on alarm's targets.
+
+    Attributes:
+        method: "auto", "enumerate" or "sample".
+        clips: evaluation clips.
+        candidates: clips from W* out of which they are picked, the informative ones more often.
+        draws: conditional draws per clip and rung.
+        pool: prior draws for rung 0.
+        holders, partners: clips whose rungs are paired with independent clips, and how many, for own bits and reliance.
+        groups: independent groups of clips, whose spread is the Monte-Carlo error.
+        seed: stream of the sample; every checkpoint, seed and head of a world shares it.
+    """
+
+    method: Literal["auto", "enumerate", "sample"] = "auto"
+    clips: int = 1024
+    candidates: int = 16384
+    draws: int = 32
+    pool: int = 4096
+    holders: int = 128
+    partners: int = 48
+    groups: int = 16
+    seed: int = 0
+
+
+@dataclass
+class References:
+    """The references of one source, each made when first asked for and shared by every head."""
+
+    source: Source
+    sampling: Sampling = field(default_factory=Sampling)
+    _made: dict[tuple[Rungs, str], Reference] = field(default_factory=dict, repr=False)
+
+    def get(self, rungs: Sequence[Sequence[str]], target: str) -> Reference:
+        """The reference of a target on a ladder.
+
+        Raises:
+            ProbeError: a ladder that is not one, or too many contexts for `method="enumerate"`.
+        """
+        ladder = checked_rungs(rungs, self.source)
+        if (ladder, target) not in self._made:
+            self._made[ladder, target] = self._make(ladder, target)
+        return self._made[ladder, target]
+
+    def _make(self, ladder: Rungs, target: str) -> Reference:
+        s = self.sampling
+        contexts = math.prod(self.source.cardinalities[name] for rung in ladder for name in rung)
+        if s.method == "enumerate" or (s.method == "auto" and contexts <= LARGEST):
+            return enumerated(self.source, ladder, target)
+        sizes = (s.clips, s.candidates, s.draws, s.pool, s.holders, s.partners, s.groups, s.seed)
+        return SampledReference(self.source, sampled_design(self.source, ladder, target, *sizes))
+
+
+def reference(
+    dataset: Dataset, task: Task, target_name: str, sampling: Sampling | None = None, rungs: Sequence[Sequence[str]] | None = None
+) -> Reference:
+    """What the world knows about one target of a task, rung by rung.
+
+    Args:
+        dataset, task: the world and what the head was asked.
+        target_name: name of one of the task's targets.
+        sampling: enumeration or sample, and its size.
+        rungs: a ladder of your own; the task's when omitted.
+
+    Raises:
+        ProbeError: an unknown target, or a ladder that is not one.
+    """
+    if rungs is None:
+        if target_name not in task.ladders:
+            raise ProbeError("no ladder for this target", found=target_name, mend=did_you_mean(target_name, task.ladders))
+        rungs = task.ladders[target_name]
+    return References(DatasetSource(dataset, task), sampling or Sampling()).get(rungs, target_name)
+
+
+def checked_rungs(rungs: Sequence[Sequence[str]], source: Source) -> Rungs:
+    """A ladder as tuples, its evidence known and named once.
+
+    Raises:
+        ProbeError: no rung, an empty rung, unknown evidence, or evidence on two rungs.
+    """
+    ladder = tuple(tuple(rung) for rung in rungs)
+    names = [name for rung in ladder for name in rung]
+    if not ladder or not all(ladder):
+        raise ProbeError("a ladder needs rungs, each with evidence", found=ladder, mend="drop empty rungs")
+    for name in names:
+        if name not in source.columns:
+            raise ProbeError("the ladder names unknown evidence", found=name, mend=did_you_mean(name, source.columns))
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ProbeError("evidence on two rungs", found=twice, mend="a rung lists only what it adds")
+    return ladder

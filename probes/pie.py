@@ -1,0 +1,189 @@
+"""The loss pie: what a head's excess loss is made of, rung by rung (theory, section 4).
+
+Notation: K rungs; leading axes "…" are whatever was measured together (checkpoints, seeds). All information is in bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldnets.errors import ProbeError
+
+Floats = NDArray[np.float64]
+
+LEAST_RUNG = 0.01  # bits; an efficiency of a smaller rung, or a depth of a smaller pie, is undefined
+
+
+@dataclass(frozen=True)
+class Information:
+    """What there is to be had: the part of a pie that does not depend on the head.
+
+    Attributes:
+        rungs: the evidence added by each rung, shallow first.
+        information: I_k = I(Y; X_{E_k} | X_{E_{k−1}}), [K].
+        entropy: H(Y).
+        own_ceiling: U*_k, own bits of the exact predictor, [K].
+        own_skipped, reliance_skipped: share of the redraws that have W*-probability zero, [K].
+        condition: condition number of the scaled rung increments, before any merging.
+        merged: rungs of the rung regression, as tuples of rung numbers (1-based); more than one number where rungs had to be merged.
+        groups: I_k in each group of evaluation clips, [G, K]; None when the reference is enumerated.
+        rows: evidence rows a head is evaluated on.
+        clips, draws: size of the sample; 0 when the reference is enumerated.
+    """
+
+    rungs: tuple[tuple[str, ...], ...]
+    information: Floats
+    entropy: float
+    own_ceiling: Floats
+    own_skipped: Floats
+    reliance_skipped: Floats
+    condition: float
+    merged: tuple[tuple[int, ...], ...]
+    groups: Floats | None
+    rows: int
+    clips: int = 0
+    draws: int = 0
+
+    @property
+    def attainable_depth(self) -> float:
+        """D* = Σ k·I_k / Σ I_k; NaN where the pie is < .01 bits."""
+        return float(depth(self.information))
+
+    def __repr__(self) -> str:
+        kind = "enumerated" if self.groups is None else f"{self.clips} clips × {self.draws} draws"
+        bits = ", ".join(f"{i:.3f}" for i in self.information)
+        return f"Information({kind}, rungs [{bits}] bits, {self.rows} rows)"
+
+
+@dataclass(frozen=True)
+class Pie:
+    """What a head has of it. Shapes: K rungs, G clip groups, "…" leading axes.
+
+    Attributes:
+        captured: C_k = L_{k−1} − L_k, [..., K]; at most I_k.
+        rung_loss: L_k = E[−log2 q_k], [..., K+1].
+        rung_divergence: KL_k = E KL(p_k‖q_k), [..., K+1].
+        own: own bits U_k, [..., K].
+        reliance: R_k, loss added when rung k alone is redrawn, [..., K].
+        weights: rung regression, 1 everywhere for a perfect head, NaN for rungs that say nothing; merged rungs share theirs, [..., K].
+        floored: share of the regression's weight on probabilities below its floor, [...].
+        captured_groups: C_k in each clip group, [G, ..., K]; None when enumerated.
+        own_groups, reliance_groups: the same for U_k and R_k.
+    """
+
+    captured: Floats
+    rung_loss: Floats
+    rung_divergence: Floats
+    own: Floats
+    reliance: Floats
+    weights: Floats
+    floored: Floats
+    captured_groups: Floats | None = None
+    own_groups: Floats | None = None
+    reliance_groups: Floats | None = None
+
+    @property
+    def loss(self) -> Floats:
+        """Loss of the head, L_K, [...]."""
+        return self.rung_loss[..., -1]
+
+    @property
+    def depth(self) -> Floats:
+        """D = Σ k·max(C_k, 0) / Σ max(C_k, 0), [...]; NaN where ΣC_k < .01 bits."""
+        return depth(self.captured)
+
+    def efficiency(self, about: Information, rungs: Sequence[int] | None = None) -> Floats:
+        """η = ΣC_k / ΣI_k over some rungs (numbered from 1), [...]; per rung, [..., K], when none are named.
+
+        NaN where the information is below .01 bits: there is no efficiency of what is not there.
+        """
+        if rungs is None:
+            return np.stack([self.efficiency(about, [k + 1]) for k in range(len(about.information))], axis=-1)
+        chosen = _chosen(rungs, len(about.information))
+        total = about.information[chosen].sum()
+        if total < LEAST_RUNG:
+            return np.full(self.captured.shape[:-1], np.nan)
+        return self.captured[..., chosen].sum(-1) / total
+
+    def influence(self, about: Information, rungs: Sequence[int]) -> Floats | None:
+        """Deviation of each clip group's contribution to an efficiency: (ΣC_g − η·ΣI_g)/ΣI, [G, ...]; None when enumerated."""
+        if self.captured_groups is None or about.groups is None:
+            return None
+        chosen = _chosen(rungs, len(about.information))
+        total = about.information[chosen].sum()
+        share = about.groups[:, chosen].sum(-1).reshape(-1, *[1] * (self.captured.ndim - 1))
+        efficiency = self.efficiency(about, rungs)
+        return (self.captured_groups[..., chosen].sum(-1) - efficiency * share) / total
+
+    def mc_error(self, about: Information, rungs: Sequence[int]) -> Floats:
+        """Standard error of an efficiency that is due to the sample of clips and draws, [...]; 0 when enumerated."""
+        phi = self.influence(about, rungs)
+        if phi is None:
+            return np.zeros(self.captured.shape[:-1])
+        return np.sqrt(phi.var(0, ddof=1) / len(phi))
+
+    def __repr__(self) -> str:
+        return f"Pie({self.captured.shape[-1]} rungs, {'×'.join(map(str, self.captured.shape[:-1])) or 'one'} heads)"
+
+
+GROUPED = ("captured_groups", "own_groups", "reliance_groups")
+
+
+def stack(pies: Sequence[Pie]) -> Pie:
+    """Pies of one reference along a new first axis, such as checkpoints."""
+    return _joined(pies, lambda parts, shift: np.stack(parts, axis=shift))
+
+
+def concatenate(pies: Sequence[Pie], axis: int) -> Pie:
+    """Pies of one reference joined along one of their leading axes, such as seeds."""
+    return _joined(pies, lambda parts, shift: np.concatenate(parts, axis=axis + shift))
+
+
+def _joined(pies: Sequence[Pie], join) -> Pie:  # type: ignore[no-untyped-def]
+    parts = {}
+    for field in fields(Pie):
+        values = [getattr(pie, field.name) for pie in pies]
+        missing = [value is None for value in values]
+        if any(missing) and not all(missing):
+            raise ProbeError("pies of different references cannot be joined", found=field.name, mend="measure all of them alike")
+        parts[field.name] = None if all(missing) else join(values, 1 if field.name in GROUPED else 0)
+    return Pie(**parts)
+
+
+def regrouped(pie: Pie, **changes: Floats | None) -> Pie:
+    """A pie with some of its arrays replaced."""
+    return replace(pie, **changes)
+
+
+def depth(bits: Floats) -> Floats:
+    """Mean rung of the bits: Σ k·max(b_k, 0) / Σ max(b_k, 0), [...]; NaN where Σ b_k < .01.
+
+    An untrained head has no depth: its bits sum to nothing, or to less.
+    """
+    bits = np.asarray(bits, dtype=np.float64)
+    gained = np.maximum(bits, 0.0)
+    total = gained.sum(-1)
+    defined = bits.sum(-1) >= LEAST_RUNG
+    mean = (gained * np.arange(1, bits.shape[-1] + 1)).sum(-1) / np.where(defined, total, 1.0)
+    return np.where(defined, mean, np.nan)
+
+
+def shallow_rungs(information: Floats, share: float = 0.5) -> int:
+    """k0, the last shallow rung: the smallest k0 ≤ K−1 with Σ_{k≤k0} I_k ≥ `share` of the pie, K−1 when there is none.
+
+    A ladder of one rung has k0 = 1: nothing lies beyond it.
+    """
+    rungs = len(information)
+    enough = np.flatnonzero(np.cumsum(information) >= share * np.sum(information) - 1e-12) + 1
+    return int(max(1, min(enough[0], rungs - 1))) if len(enough) else max(1, rungs - 1)
+
+
+def _chosen(rungs: Sequence[int], count: int) -> NDArray[np.int64]:
+    chosen = np.asarray(list(rungs), dtype=np.int64) - 1
+    if len(chosen) and (chosen.min() < 0 or chosen.max() >= count):
+        raise ProbeError("no such rung", found=list(rungs), expected=f"numbers from 1 to {count}")
+    return chosen

@@ -1,0 +1,135 @@
+"""How a run tells people where it is: a live display on a terminal, plain lines in a log, nothing in scripts."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from probes.cells import Cell
+    from probes.store import Store
+
+
+class Progress(Protocol):
+    """Watches a run."""
+
+    def watching(self, store: Store, total: int, reused: int, jobs: int) -> AbstractContextManager[object]:
+        """Entered when the run begins, left when it ends, also by Ctrl-C."""
+
+    def finished(self, cell: Cell, error: str | None, seconds: float) -> None:
+        """A cell is stored, or has failed."""
+
+
+class Quiet:
+    """Says nothing."""
+
+    def watching(self, store: Store, total: int, reused: int, jobs: int) -> AbstractContextManager[object]:
+        """Nothing to set up."""
+        return nullcontext()
+
+    def finished(self, cell: Cell, error: str | None, seconds: float) -> None:
+        """Not shown."""
+
+
+class Lines:
+    """One line per finished cell."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.total = self.count = 0
+        self.begun = time.perf_counter()
+
+    @contextmanager
+    def watching(self, store: Store, total: int, reused: int, jobs: int) -> Iterator[None]:
+        """Says what there is to do."""
+        self.total, self.begun = total, time.perf_counter()
+        again = f", {reused} already there" if reused else ""
+        self._say(f"{total} cells to do{again}; {min(jobs, total) if total else jobs} at a time")
+        yield
+
+    def finished(self, cell: Cell, error: str | None, seconds: float) -> None:
+        """Its name, how long it took, and how much longer the rest may take."""
+        self.count += 1
+        passed = time.perf_counter() - self.begun
+        left = passed / self.count * (self.total - self.count)
+        end = f"; about {duration(left)} left" if self.count < self.total else ""
+        result = f"FAILED, {error}" if error else f"done in {duration(seconds)}"
+        self._say(f"[{self.count}/{self.total}] {cell.name}: {result}{end}")
+
+    def _say(self, line: str) -> None:
+        print(line, file=self.stream, flush=True)
+
+
+class Live:
+    """A bar over all cells and a line for each cell at work: step, loss in bits, time left."""
+
+    def __init__(self, console: Any) -> None:
+        self.console = console
+        self.bars: Any = None
+        self.overall: Any = None
+        self.count = 0
+
+    @contextmanager
+    def watching(self, store: Store, total: int, reused: int, jobs: int) -> Iterator[None]:
+        """Shows the display, redrawn from what the workers leave word of."""
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            TextColumn("[dim]{task.fields[note]}[/dim]"),
+        )
+        with Bars(*columns, console=self.console, transient=True, refresh_per_second=4) as self.bars:
+            note = f"{reused} already there" if reused else ""
+            self.overall = self.bars.add_task("[bold]cells[/bold]", total=total, note=note)
+            stop = threading.Event()
+            watcher = threading.Thread(target=self._watch, args=(store, stop), daemon=True)
+            watcher.start()
+            try:
+                yield
+            finally:
+                stop.set()
+                watcher.join()
+
+    def _watch(self, store: Store, stop: threading.Event) -> None:
+        from rich.markup import escape
+
+        shown: dict[str, Any] = {}
+        while not stop.wait(0.5):
+            said = {str(state.get("name")): state for state in store.told()}
+            for name in shown.keys() - said.keys():
+                self.bars.remove_task(shown.pop(name))
+            for name, state in said.items():
+                if name not in shown:
+                    shown[name] = self.bars.add_task("  " + escape(name), total=state.get("steps"), note="")
+                loss = state.get("loss")
+                note = str(state.get("phase") or (f"loss {loss:.3f} bits" if isinstance(loss, float) else ""))
+                self.bars.update(shown[name], completed=state.get("step", 0), total=state.get("steps"), note=note)
+
+    def finished(self, cell: Cell, error: str | None, seconds: float) -> None:
+        """The bar moves on; a failure stays on the screen."""
+        self.count += 1
+        self.bars.update(self.overall, completed=self.count)
+        if error:
+            from rich.markup import escape
+
+            self.console.print(f"[red]failed[/red] {escape(cell.name)}: {escape(error)}")
+
+
+def duration(seconds: float) -> str:
+    """4.2 s, 3 min 10 s, 2 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

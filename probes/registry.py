@@ -1,0 +1,30 @@
+"""Probes by name; packages add their own through the entry point group "worldnets.probes"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from worldnets.registry import Registry
+
+if TYPE_CHECKING:
+    from probes.catalogue.depth import DepthProbe
+
+__all__ = ["REGISTRY", "names", "probe"]
+
+REGISTRY: Registry[type[DepthProbe]] = Registry(
+    "probe", {"depth": "probes.catalogue.depth:DepthProbe"}, group="worldnets.probes"
+)
+
+
+def names() -> list[str]:
+    """Names of the probes; nothing is imported."""
+    return REGISTRY.names()
+
+
+def probe(name: str) -> DepthProbe:
+    """A probe with its default settings.
+
+    Raises:
+        UnknownNameError: no such probe.
+    """
+    return REGISTRY.get(name)()

@@ -1,0 +1,28 @@
+"""The report: one HTML file that holds everything it shows, the same bytes for the same run directory."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from probes.report import palette
+
+if TYPE_CHECKING:
+    from probes.results import Results
+
+__all__ = ["render"]
+
+
+def render(results: Results) -> str:
+    """The page as text. Names and messages from suites, datasets and errors are shown as text, never as markup."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    from probes.report.page import context
+
+    folder = files("probes.report")
+    content = context(results)
+    css = (folder / "style.css").read_text("utf-8") + palette.stylesheet({3, *content.pop("rung_counts")})
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((folder / "report.html.j2").read_text("utf-8"))
+    return template.render(css=Markup(css), **content)

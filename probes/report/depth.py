@@ -1,0 +1,129 @@
+"""The depth probe's part of the report: pies over training, deep efficiency, and what each world offers."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from probes.report.figures import efficiency_over_training, pie_on_offer, pie_over_training
+
+if TYPE_CHECKING:
+    from probes.catalogue.depth import Measured
+    from probes.finding import Conclusion
+    from probes.results import Concluded, Results
+
+Floats = NDArray[np.float64]
+Figure = dict[str, Any]
+
+
+def pies(name: str, results: Results, members: Sequence[Concluded], rung_counts: set[int]) -> list[Figure]:
+    """What a world offers for each target of an objective, from the first condition that was measured."""
+    from probes.catalogue.depth import unpack
+
+    for one in members:
+        if one.conclusion is None or one.condition.probe["name"] != "depth":
+            continue
+        drawn = []
+        for i, target in enumerate(unpack(results.measured(one.condition)[0])):
+            about = target.about
+            rung_counts.add(len(about.information))
+            deep = _deep_rungs(one.conclusion, target.target)
+            svg = pie_on_offer(f"{name}-{i}", target.target, about.information, rung_labels(about.rungs), deep)
+            how = "exactly" if about.groups is None else f"from {about.clips:,} clips × {about.draws} exact draws"
+            caption = (
+                f"Target {target.target}: {about.information.sum():.3f} of {about.entropy:.3f} bits can be known from "
+                f"the evidence, computed {how}; {about.information[-deep:].sum() if deep else 0:.3f} bits are deep. "
+                f"Attainable depth D* = {about.attainable_depth:.2f} rungs."
+            )
+            drawn.append({"svg": Markup(svg), "caption": caption})
+        return drawn
+    return []
+
+
+def figures(
+    name: str, one: Concluded, measured: Sequence[dict[str, Any]], target: str, rung_counts: set[int]
+) -> list[Figure]:
+    """The figures of one condition and target; none for cells of another probe."""
+    from probes.catalogue.depth import unpack
+
+    if one.conclusion is None or one.condition.probe["name"] != "depth":
+        return []
+    groups = [next(m for m in unpack(cell) if m.target == target) for cell in measured]
+    first, title = groups[0], f"{one.condition.title}, {target}"
+    count = len(first.about.information)
+    rung_counts.add(count)
+    drawn = []
+    captured = [_curve(one.conclusion, "captured bits", target, first.steps, k + 1) for k in range(count)]
+    if all(curve is not None for curve in captured):
+        mean, low, high = np.stack([curve for curve in captured if curve is not None], axis=-1)
+        labels = rung_labels(first.about.rungs)
+        svg = pie_over_training(f"pie-{name}", title, first.steps, first.about.information, mean, low, high, labels)
+        caption = "Left: solid is captured, hatched is lost; together they are the pie. Right: means with intervals."
+        if np.any(mean < -0.005):
+            caption += " Below zero: evidence misused, so that the head would do better without it."
+        drawn.append({"svg": Markup(svg), "caption": caption})
+    deep = _curve(one.conclusion, "efficiency, deep", target, first.steps)
+    if deep is not None:
+        drawn.append(_efficiency(name, title, one, groups, target, deep))
+    return drawn
+
+
+def _efficiency(name: str, title: str, one: Concluded, groups: Sequence[Measured], target: str, deep: Floats) -> Figure:
+    assert one.conclusion is not None
+    first, verdict = groups[0], one.conclusion.verdicts[target]
+    count = len(first.about.information)
+    rungs = range(count - _deep_rungs(one.conclusion, target) + 1, count + 1)
+    seeds = np.concatenate([group.pie.efficiency(group.about, rungs) for group in groups], axis=1)
+    shallow = _curve(one.conclusion, "efficiency, shallow", target, first.steps)
+    ceiling = _curve(one.conclusion, "efficiency, world-model", target, first.steps)
+    svg = efficiency_over_training(
+        f"efficiency-{name}",
+        title,
+        first.steps,
+        seeds[:, np.isfinite(seeds).all(0)],
+        deep[0],
+        deep[1],
+        deep[2],
+        ceiling=np.ones(len(first.steps)) if ceiling is None else ceiling[0],
+        margin=float(verdict.settings.get("epsilon", 0.1)),
+        shallow=None if shallow is None else shallow[0],
+    )
+    caption = "Every seed is a thin line. In the grey band under the ceiling, the margin ε, a gap counts as closed."
+    near = verdict.at_ceiling
+    if near is not None and math.isfinite(near.estimate):
+        caption += f" Seeds in it at the end: {near.estimate:.0%} [{near.low:.0%}, {near.high:.0%}] (exact binomial)."
+    return {"svg": Markup(svg), "caption": caption}
+
+
+def rung_labels(rungs: Sequence[Sequence[str]]) -> list[str]:
+    """What each rung adds, short: the frame where all its evidence is of one, else its first names."""
+    labels = []
+    for k, rung in enumerate(rungs, 1):
+        frames = {match[1] if (match := re.fullmatch(r".+_(\d+)", name)) else "" for name in rung}
+        if len(frames) == 1 and "" not in frames and len(rung) > 1:
+            labels.append(f"{k}: frame {frames.pop()}")
+        else:
+            names = ", ".join(name if len(name) <= 14 else f"{name[:13]}…" for name in rung[:2])
+            labels.append(f"{k}: {names}" + (f" + {len(rung) - 2}" if len(rung) > 2 else ""))
+    return labels
+
+
+def _deep_rungs(conclusion: Conclusion, target: str) -> int:
+    return sum(rung.note.startswith("deep") for rung in conclusion.named("information", target))
+
+
+def _curve(
+    conclusion: Conclusion, name: str, target: str, steps: NDArray[np.int64], rung: int | None = None
+) -> Floats | None:
+    """Estimate, low and high at every checkpoint, [3, T]; None where the finding was not made at all of them."""
+    found = {f.step: f.value for f in conclusion.named(name, target) if f.rung == rung}
+    if any(int(step) not in found for step in steps):
+        return None
+    values = [found[int(step)] for step in steps]
+    return np.array([[v.estimate for v in values], [v.low for v in values], [v.high for v in values]])

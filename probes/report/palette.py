@@ -1,0 +1,64 @@
+"""Colours that mean the same in every figure and survive colour blindness, print and a dark screen.
+
+Rungs: a sequential scale from light warm (shallow) to dark cold (deep), monotone in lightness, so that it also reads in
+grey. Verdicts: the Okabe–Ito colours, always beside the word and a sign of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+# Stops of the perceptually uniform map "plasma"; on dark ground its dark end would vanish, so there it ends earlier.
+LIGHT = ("#f79044", "#e16462", "#b12a90", "#6a00a8", "#1d0689")
+DARK = ("#fbd524", "#f8954a", "#e0607a", "#c050c0", "#8f6cf0")
+
+#: verdict → (sign, colour class): what grew deep, what did not, what is on its way, what cannot be said.
+VERDICTS = {
+    "deepening": ("▼", "deep"),
+    "deep-throughout": ("▼", "deep"),
+    "deep-with-shallow": ("▼", "deep"),
+    "delayed": ("▽", "coming"),
+    "stagnating": ("▬", "shallow"),
+    "fading": ("△", "back"),
+    "regressing": ("▲", "back"),
+    "nothing-deep": ("○", "open"),
+    "untrained": ("○", "open"),
+    "inconclusive": ("?", "open"),
+}
+
+
+def sign(verdict: str) -> tuple[str, str]:
+    """The sign and the colour class of a verdict; a verdict of another probe gets a neutral one."""
+    return VERDICTS.get(verdict, ("•", "open"))
+
+
+def scale(count: int, stops: tuple[str, ...] = LIGHT) -> list[str]:
+    """`count` colours from the first stop (shallow) to the last (deep), interpolated in RGB between the stops."""
+    if count == 1:
+        return [stops[-1]]
+    colours = []
+    for k in range(count):
+        place = k / (count - 1) * (len(stops) - 1)
+        left = min(int(place), len(stops) - 2)
+        share = place - left
+        ends = [[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in (stops[left], stops[left + 1])]
+        mixed = [round(a + share * (b - a)) for a, b in zip(*ends, strict=True)]
+        colours.append("#" + "".join(f"{part:02x}" for part in mixed))
+    return colours
+
+
+def rung(k: int, count: int) -> str:
+    """The CSS variable of rung k (from 0) of `count`."""
+    return f"var(--rung-{count}-{k})"
+
+
+def stylesheet(counts: Iterable[int]) -> str:
+    """The CSS variables of all rung colours, for ladders of these lengths, light and dark."""
+    listed = sorted(set(counts))
+
+    def rules(stops: tuple[str, ...]) -> str:
+        return " ".join(f"--rung-{n}-{k}: {colour};" for n in listed for k, colour in enumerate(scale(n, stops)))
+
+    return (
+        f":root {{ {rules(LIGHT)} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {rules(DARK)} }} }}\n"
+    )

@@ -1,0 +1,105 @@
+"""From a suite file to conditions: names looked up, worlds built once, every setting filled in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from probes.cells import Condition, canonical, matching
+from probes.settings import configured, measure_settings
+from probes.suite import Settings
+from worldnets.errors import SuiteError, WorldnetsError
+
+if TYPE_CHECKING:
+    from probes.suite import Job, Suite
+    from worldnets.dataset import Dataset
+
+
+def resolve(suite: Suite) -> tuple[Condition, ...]:
+    """Every condition of a suite, in file order; see `Suite.resolve`."""
+    for name, settings in suite.probes.items():
+        configured(name, settings.measure, settings.conclude)  # also where no job uses it
+    worlds: dict[str, Dataset] = {}
+    conditions: list[Condition] = []
+    for number, job in enumerate(suite.jobs, 1):
+        try:
+            conditions += _of_job(suite, job, worlds)
+        except WorldnetsError as error:
+            raise error.at(file=suite.name, node=f"jobs[{number}]") from None
+    _check_titles(conditions)
+    primary = _primary(suite, conditions)
+    return tuple(replace(condition, primary=condition.title in primary) for condition in conditions)
+
+
+def world_identity(dataset: Dataset) -> dict[str, Any]:
+    """What tells one world from another on any machine: its name without a path, parameters and content."""
+    spec = dataset.spec
+    return {
+        "name": os.path.basename(os.path.normpath(spec["name"])),
+        "parameters": spec["parameters"],
+        "redrawn": spec["redrawn"],
+        "digest": dataset.digest,
+    }
+
+
+def _of_job(suite: Suite, job: Job, worlds: dict[str, Dataset]) -> Iterator[Condition]:
+    from worldnets.dataset import load_dataset
+    from worldnets.heads import head_options
+
+    source = {"name": job.world, "parameters": dict(job.parameters), "redrawn": list(job.redrawn)}
+    asked = canonical(source)
+    if asked not in worlds:
+        worlds[asked] = load_dataset(job.world, parameters=job.parameters, redrawn=job.redrawn)
+    dataset = worlds[asked]
+    world = world_identity(dataset)
+    label = job.label or world["name"] + ("-twin" if job.redrawn else "")
+    for objective, head, inputs, probe in product(
+        job.objective, job.heads, job.inputs, job.probes or suite.defaults.probes
+    ):
+        dataset.task(objective)
+        given = suite.probes.get(probe, Settings())
+        measuring = configured(probe, given.measure, given.conclude)
+        training = {**suite.defaults.settings(), **job.settings(), **head.settings()}
+        yield Condition(
+            title=f"{label}/{objective}/{head.name}/{inputs}",
+            label=label,
+            probe={
+                "name": measuring.name,
+                "version": measuring.version,
+                "measure": measure_settings(measuring),
+            },
+            world=world,
+            source=dataset.spec,
+            objective=objective,
+            head={"name": head.name, "options": head_options(head.name, head.options)},
+            inputs=inputs,
+            training=training,
+            seeds=job.seeds or suite.defaults.seeds,
+        )
+
+
+def _check_titles(conditions: list[Condition]) -> None:
+    seen: dict[tuple[str, str], str] = {}
+    for condition in conditions:
+        name = (condition.title, str(condition.probe["name"]))
+        identity = canonical(condition.identity)
+        if name in seen:
+            if seen[name] == identity:
+                raise SuiteError("the same condition stands there twice", found=condition.title, mend="remove one")
+            mend = 'give one of the jobs a label = "…", or list the head under two jobs with labels'
+            raise SuiteError("two different conditions have one title", found=condition.title, mend=mend)
+        seen[name] = identity
+
+
+def _primary(suite: Suite, conditions: list[Condition]) -> set[str]:
+    chosen: set[str] = set()
+    for pattern in suite.suite.primary:
+        try:
+            chosen |= {condition.title for condition in matching(conditions, pattern)}
+        except SuiteError as error:
+            mend = "name titles world/objective/head/inputs that the jobs make; * stands for any text"
+            raise SuiteError("a primary pattern matches nothing", found=error.found, mend=mend) from None
+    return chosen

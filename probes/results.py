@@ -1,0 +1,253 @@
+"""What a run found, as tables: verdicts, findings, failures. A pure function of the run directory's cells.
+
+Conclusions are drawn on reading: a condition's cells (all its seed groups) go to its probe with the settings that the
+suite fixed before the run. A condition of which cells are missing gets no verdict, and says so.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from probes.cells import Condition
+from probes.store import Store
+from probes.suite import Settings
+from worldnets.errors import WorldnetsError
+from worldnets.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from probes.finding import Conclusion, Finding
+
+#: Columns that say which row of the verdict table something belongs to.
+NAMES = ("world", "objective", "head", "inputs", "probe")
+
+
+@dataclass(frozen=True)
+class Concluded:
+    """One condition and what came of it: a conclusion, or why there is none."""
+
+    condition: Condition
+    conclusion: Conclusion | None
+    missing: int = 0
+    problem: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is a conclusion."""
+        return self.conclusion is not None
+
+
+class Results:
+    """A run directory, read. `verdicts`, `findings` and `failures` are DataFrames, one row each."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.store.path
+
+    @functools.cached_property
+    def concluded(self) -> tuple[Concluded, ...]:
+        """Every condition of the suite, in its order, with its conclusion where all its cells are there."""
+        return tuple(self._conclude(condition) for condition in self.store.conditions)
+
+    def measured(self, condition: Condition) -> list[dict[str, Any]]:
+        """What the condition's cells hold, one per seed group.
+
+        Raises:
+            StoreError: a cell is missing or damaged.
+        """
+        return [self.store.read(cell) for cell in condition.cells]
+
+    def _conclude(self, condition: Condition) -> Concluded:
+        from probes.settings import configured
+
+        missing = sum(not self.store.has(cell) for cell in condition.cells)
+        if missing:
+            failed = sum(self.store.failure(cell) is not None for cell in condition.cells)
+            return Concluded(condition, None, missing, f"{failed} of its cells failed" if failed else "not run yet")
+        name = str(condition.probe["name"])
+        settings = self.store.suite.probes.get(name, Settings())
+        try:
+            conclusion = configured(name, {}, settings.conclude).conclude(self.measured(condition))
+        except WorldnetsError as error:
+            return Concluded(condition, None, 0, str(error))
+        return Concluded(condition, conclusion)
+
+    @functools.cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """One row per condition and target, in suite order; conditions without a verdict are there, as "missing".
+
+        Columns: world, objective, head, inputs, probe, target, verdict; efficiency and gap at the last step with
+        _low and _high; pie and deep_pie (bits); p, survives_holm over the suite's primary conditions; seeds, diverged,
+        seeds_needed; primary; reasons; title.
+        """
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = []
+        for one in self.concluded:
+            names = {**one.condition.names, "title": one.condition.title, "primary": one.condition.primary}
+            if one.conclusion is None:
+                rows.append({**names, "target": "", "verdict": "missing", "reasons": one.problem})
+                continue
+            for target, verdict in one.conclusion.verdicts.items():
+                row = {**names, "target": target, "verdict": verdict.name, "reasons": " ".join(verdict.reasons)}
+                row |= _headlines(one.conclusion, target)
+                row |= {"p": verdict.p, "seeds": verdict.seeds, "diverged": verdict.diverged}
+                rows.append({**row, "seeds_needed": verdict.seeds_needed})
+        _holm(rows)
+        frame = pd.DataFrame(rows)
+        return frame.reindex(columns=[*VERDICT_COLUMNS]).astype(
+            {"seeds": "Int64", "diverged": "Int64", "seeds_needed": "Int64"}
+        )
+
+    @functools.cached_property
+    def findings(self) -> pd.DataFrame:
+        """One row per number, the columns of `FINDING_COLUMNS`."""
+        import pandas as pd
+
+        rows = [
+            {**one.condition.names, "title": one.condition.title, **finding.to_dict()}
+            for one in self.concluded
+            if one.conclusion is not None
+            for finding in one.conclusion
+        ]
+        columns = [
+            *NAMES,
+            "target",
+            "name",
+            "rung",
+            "step",
+            "unit",
+            "estimate",
+            "low",
+            "high",
+            "level",
+            "kind",
+            "n",
+            "note",
+            "title",
+        ]
+        return pd.DataFrame(rows, columns=columns).astype({"rung": "Int64", "step": "Int64"})
+
+    @functools.cached_property
+    def failures(self) -> pd.DataFrame:
+        """One row per cell that is not there, with its error and traceback ("" when it was not run yet).
+
+        And one per condition whose cells are there and allow no conclusion.
+        """
+        import pandas as pd
+
+        rows = []
+        for one in self.concluded:
+            for cell in one.condition.cells:
+                if one.missing and not self.store.has(cell):
+                    said = self.store.failure(cell) or {}
+                    what = {"cell": cell.name, "state": "failed" if said else "missing", "key": cell.key}
+                    what |= {"error": said.get("error", ""), "traceback": said.get("traceback", "")}
+                    rows.append({**one.condition.names, **what})
+            if one.conclusion is None and not one.missing:
+                what = {"cell": one.condition.title, "state": "no conclusion", "error": one.problem}
+                rows.append({**one.condition.names, **what, "key": "", "traceback": ""})
+        return pd.DataFrame(rows, columns=[*NAMES, "cell", "state", "error", "traceback", "key"])
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The verdicts."""
+        return self.verdicts
+
+    def compact(self) -> None:
+        """Write findings.parquet and verdicts.parquet into the run directory; they can be rebuilt at any time.
+
+        Raises:
+            StoreError: they cannot be written.
+        """
+        for name, frame in (("findings", self.findings), ("verdicts", self.verdicts)):
+            stream = io.BytesIO()
+            frame.to_parquet(stream, index=False)
+            write_atomically(self.path / f"{name}.parquet", stream.getvalue())
+
+    def report(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write the HTML report, by default RUN/report.html, and return its path.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        from probes.report import render
+
+        return write_atomically(Path(path) if path is not None else self.path / "report.html", render(self))
+
+    def __repr__(self) -> str:
+        counts = self.verdicts["verdict"].value_counts()
+        said = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return f"Results({str(self.path)!r}, {self.store.suite.name}: {said})"
+
+    def _repr_html_(self) -> str:
+        shown = self.verdicts[["world", "objective", "target", "head", "inputs", "verdict", "efficiency", "gap", "pie"]]
+        return str(shown.to_html(index=False, escape=True, float_format="{:.3f}".format, na_rep="–"))
+
+
+VERDICT_COLUMNS = (
+    *NAMES,
+    "target",
+    "verdict",
+    *(f"{column}{end}" for column in ("efficiency", "gap") for end in ("", "_low", "_high")),
+    "pie",
+    "deep_pie",
+    "p",
+    "survives_holm",
+    "seeds",
+    "diverged",
+    "seeds_needed",
+    "primary",
+    "reasons",
+    "title",
+)
+
+
+def load(path: str | os.PathLike[str]) -> Results:
+    """The results of a run directory.
+
+    Raises:
+        StoreError: there is none at the path, or it is damaged.
+    """
+    return Results(Store.open(path))
+
+
+def last(conclusion: Conclusion, name: str, target: str) -> Finding | None:
+    """The finding of that name at the last checkpoint, or the one without a step."""
+    found = conclusion.named(name, target)
+    return max(found, key=lambda finding: -1 if finding.step is None else finding.step) if found else None
+
+
+def _headlines(conclusion: Conclusion, target: str) -> dict[str, Any]:
+    """The numbers of the verdict table: those of the last step, and the world's pie."""
+    row: dict[str, Any] = {}
+    verdict, efficiency = conclusion.verdicts[target], last(conclusion, "efficiency, deep", target)
+    if efficiency is not None:
+        value, ceiling = efficiency.value, verdict.ceiling
+        row |= {"efficiency": value.estimate, "efficiency_low": value.low, "efficiency_high": value.high}
+        row |= {"gap": ceiling - value.estimate, "gap_low": ceiling - value.high, "gap_high": ceiling - value.low}
+    rungs = conclusion.named("information", target)
+    row["pie"] = sum(rung.value.estimate for rung in rungs) if rungs else None
+    row["deep_pie"] = sum(rung.value.estimate for rung in rungs if rung.note.startswith("deep")) if rungs else None
+    return row
+
+
+def _holm(rows: list[dict[str, Any]]) -> None:
+    """Adds survives_holm: True or False for primary rows with a p, None elsewhere."""
+    from probes.statistics import holm
+
+    tested = {
+        str(i): row["p"] for i, row in enumerate(rows) if row["primary"] and row.get("p", float("nan")) == row.get("p")
+    }
+    survives = holm(tested) if tested else {}
+    for i, row in enumerate(rows):
+        row["survives_holm"] = survives.get(str(i))

@@ -1,0 +1,101 @@
+"""`probes.run`: a suite from its name to its results; the Python twin of `probes run`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from probes.cells import Cell, Condition, matching, parse_shard
+
+if TYPE_CHECKING:
+    from probes.pool import Outcome
+    from probes.progress import Progress
+    from probes.results import Results
+    from probes.suite import Suite
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a call would run."""
+
+    suite: Suite
+    conditions: tuple[Condition, ...]
+    cells: tuple[Cell, ...]
+
+
+def plan(
+    suite: str | Path | Suite, only: str | None = None, shard: str | None = None, seeds: int | None = None
+) -> Plan:
+    """The cells of a suite, or of the part that `only` and `shard` choose. Nothing is trained or written.
+
+    Raises:
+        SuiteError, DatasetError, UnknownNameError: the suite does not say what to run.
+    """
+    from probes.pool import cells_of, shard_of
+    from probes.suite import Suite, load_suite
+
+    loaded = suite if isinstance(suite, Suite) else load_suite(suite)
+    if seeds is not None:
+        loaded = loaded.with_seeds(seeds)
+    conditions = loaded.resolve()
+    chosen = cells_of(matching(conditions, only))
+    return Plan(loaded, conditions, tuple(shard_of(chosen, parse_shard(shard) if shard else None)))
+
+
+def execute(
+    planned: Plan,
+    out: str | os.PathLike[str],
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    fail_fast: bool = False,
+) -> tuple[Results, Outcome]:
+    """Run what is planned and not there yet, then rebuild the parquet files and the report.
+
+    Raises:
+        StoreError: the run directory belongs to another suite, or cannot be written.
+    """
+    from probes.pool import run_cells
+    from probes.results import Results
+    from probes.store import Store
+
+    store = Store.create(out, planned.suite, planned.conditions)
+    outcome = run_cells(store, planned.cells, jobs, progress, fail_fast)
+    results = Results(store)
+    if not outcome.interrupted:
+        results.compact()
+        results.report()
+    return results, outcome
+
+
+def run(
+    suite: str | Path | Suite,
+    out: str | os.PathLike[str],
+    *,
+    jobs: int | None = None,
+    seeds: int | None = None,
+    only: str | None = None,
+    shard: str | None = None,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+) -> Results:
+    """Run a suite, or go on with it: what a run directory has is never measured again.
+
+    Args:
+        suite: a built-in name ("quick"), the path of a suite file, or a `Suite`.
+        out: the run directory.
+        jobs: worker processes, by default one per core.
+        seeds: instead of the suite's own.
+        only: conditions whose title `world/objective/head/inputs` matches this pattern.
+        shard: "i/n", the i-th of n parts, for several machines on one folder.
+        fail_fast: stop handing out cells after the first failure.
+        progress: `probes.progress.Lines()` for one line per cell; nothing is said by default.
+
+    Returns:
+        The results, also of cells finished earlier; failed cells are in `.failures`.
+
+    Raises:
+        SuiteError, DatasetError, StoreError: before anything is trained.
+    """
+    return execute(plan(suite, only, shard, seeds), out, jobs, progress, fail_fast)[0]

@@ -1,0 +1,353 @@
+"""The run directory: one JSON and one .npz per finished cell, each whole or not there at all.
+
+    RUN/manifest.json        schema, suite, versions, when made; written last when a run directory is made
+    RUN/suite.toml           the suite with every default written out
+    RUN/conditions.json      what it resolved to: every row of the verdict table and how its cells are keyed
+    RUN/cells/ab/ab….json    a finished cell; names its arrays' file and that file's sha256
+    RUN/cells/ab/ab….npz     its arrays, written before the JSON: a cell without JSON is not finished
+    RUN/failed/ab….json      what went wrong with a cell; gone when a later try succeeds
+    RUN/log/                 times, hosts, progress: nothing there is part of a result
+    RUN/findings.parquet, verdicts.parquet, report.html    rebuilt from the cells at any time
+
+The bytes of a cell depend on nothing but the cell: no times, hosts or paths. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import platform
+import time
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probes.cells import CELL_SCHEMA, Cell, Condition, canonical
+from probes.suite import Suite, read_suite
+from worldnets.errors import StoreError, SuiteError
+from worldnets.files import write_atomically
+
+#: Goes up when the layout of a run directory changes.
+RUN_SCHEMA = 1
+
+PACKAGES = ("worldnets", "numpy", "numba", "jax", "jaxlib", "equinox", "optax", "scipy", "pandas", "pgmpy")
+
+_ARRAY, _NUMBER = "$array", "$number"
+
+
+class Store:
+    """A run directory, opened. Make one with `create` or `open`."""
+
+    def __init__(
+        self, path: Path, manifest: Mapping[str, Any], suite: Suite, conditions: tuple[Condition, ...] = ()
+    ) -> None:
+        self.path, self.manifest, self.suite, self.conditions = path, manifest, suite, conditions
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], suite: Suite, conditions: Sequence[Condition] = ()) -> Store:
+        """A new run directory for a suite, or the one of the same suite that is already there.
+
+        A suite may come back with more seeds, nothing else changed: that is recorded in the manifest. Every other
+        change is refused, because settings are fixed before a run.
+
+        Raises:
+            StoreError: the folder belongs to another suite or to something else, or cannot be written.
+        """
+        folder = Path(path)
+        if (folder / "manifest.json").exists():
+            store = cls.open(folder)
+            return store._same(suite, tuple(conditions))
+        if folder.exists() and not folder.is_dir():
+            raise StoreError("not a folder", file=folder, mend="give a folder that does not exist yet")
+        # An interrupted start leaves these and no manifest; anything else is not ours.
+        foreign = (
+            sorted(
+                {entry.name for entry in folder.iterdir()} - {"suite.toml", "conditions.json", "cells", "failed", "log"}
+            )
+            if folder.is_dir()
+            else []
+        )
+        foreign = [name for name in foreign if not (name.startswith(".") and name.endswith(".tmp"))]
+        if foreign:
+            mend = "give a folder that does not exist yet"
+            raise StoreError(
+                "this folder holds something else than a run", file=folder, found=", ".join(foreign[:4]), mend=mend
+            )
+        try:
+            for name in ("cells", "failed", "log"):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            mend = "check that the folder's parent exists and is writable"
+            raise StoreError("cannot make the run directory", file=folder, found=error.strerror, mend=mend) from error
+        write_atomically(folder / "suite.toml", suite.to_toml())
+        write_atomically(folder / "conditions.json", _json([asdict(condition) for condition in conditions]))
+        manifest = {
+            "schema": RUN_SCHEMA,
+            "suite": suite.name,
+            "created": _now(),
+            "versions": versions(),
+            "history": [],
+        }
+        write_atomically(folder / "manifest.json", _json(manifest))
+        return cls(folder, manifest, suite, tuple(conditions))
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Store:
+        """The run directory at a path.
+
+        Raises:
+            StoreError: there is none, its files are damaged, or a newer version made it.
+        """
+        folder = Path(path)
+        mend = "give the folder that `probes run … --out` made"
+        if not folder.is_dir():
+            raise StoreError("no run directory", file=folder, mend=mend)
+        manifest = _read_json(folder / "manifest.json", "no manifest: this is not a run directory", mend)
+        schema = manifest.get("schema")
+        if not isinstance(schema, int) or not isinstance(manifest.get("versions"), dict):
+            raise StoreError("not a run's manifest", file=folder / "manifest.json", mend=mend)
+        if schema != RUN_SCHEMA:
+            mend = "read it with the version of worldnets that the manifest names"
+            raise StoreError(
+                "another schema", file=folder / "manifest.json", found=schema, expected=RUN_SCHEMA, mend=mend
+            )
+        try:
+            suite = read_suite((folder / "suite.toml").read_bytes(), folder / "suite.toml")
+        except (OSError, SuiteError) as error:
+            mend = "put the resolved suite back, or start a new run"
+            raise StoreError("unreadable suite", file=folder / "suite.toml", found=str(error), mend=mend) from error
+        try:
+            listed = json.loads((folder / "conditions.json").read_bytes())
+            conditions = tuple(Condition(**fields) for fields in listed)
+        except (OSError, ValueError, TypeError) as error:
+            mend = "start a new run"
+            raise StoreError(
+                "unreadable conditions", file=folder / "conditions.json", found=str(error), mend=mend
+            ) from error
+        return cls(folder, manifest, suite, conditions)
+
+    def _same(self, suite: Suite, conditions: tuple[Condition, ...]) -> Store:
+        """This run directory, if the suite is its own or its own with more seeds."""
+        extended = self if self.suite == suite else self._extended(suite, conditions)
+        before = {(c.title, c.probe["name"]): canonical(c.identity) for c in self.conditions}
+        after = {(c.title, c.probe["name"]): canonical(c.identity) for c in conditions}
+        for name in before.keys() | after.keys():
+            if before.get(name) != after.get(name):
+                mend = "give another --out: a world, a probe or a head's defaults changed since the run began"
+                raise StoreError(
+                    "the run directory was made with other cells", file=self.path, found=name[0], mend=mend
+                )
+        if extended is not self:
+            write_atomically(self.path / "conditions.json", _json([asdict(condition) for condition in conditions]))
+            write_atomically(self.path / "suite.toml", suite.to_toml())
+            write_atomically(self.path / "manifest.json", _json(extended.manifest))
+        return extended
+
+    def _extended(self, suite: Suite, conditions: tuple[Condition, ...]) -> Store:
+        before, after = self.suite.model_dump(), suite.model_dump()
+        difference = [
+            (place, old, new)
+            for place, old, new in _differences(before, after)
+            if not (place.endswith("seeds") and isinstance(new, int) and (old is None or old <= new))
+        ]
+        if difference:
+            place, old, new = difference[0]
+            raise StoreError(
+                "the run directory belongs to another suite",
+                file=self.path,
+                found=f"{place} = {new!r}",
+                expected=f"{old!r}, as in its suite.toml",
+                mend="give another --out; settings are fixed before a run, only seeds may be added",
+            )
+        entry = {"when": _now(), "what": "more seeds", "versions": versions()}
+        manifest = {**self.manifest, "history": [*self.manifest.get("history", []), entry]}
+        return Store(self.path, manifest, suite, conditions)
+
+    def _place(self, key: str, ending: str) -> Path:
+        return self.path / "cells" / key[:2] / f"{key}{ending}"
+
+    def has(self, cell: Cell) -> bool:
+        """Whether the cell is finished."""
+        return self._place(cell.key, ".json").is_file()
+
+    def write(self, cell: Cell, measured: Mapping[str, Any]) -> None:
+        """Store a finished cell: arrays first, then the JSON that says they are there.
+
+        `measured` is a tree of dicts, lists, arrays, numbers, texts, booleans and None.
+
+        Raises:
+            StoreError: it holds something else, or cannot be written.
+        """
+        arrays: dict[str, NDArray[Any]] = {}
+        tree = _packed(measured, "", arrays)
+        self._place(cell.key, "").parent.mkdir(parents=True, exist_ok=True)
+        content = _npz(arrays)
+        write_atomically(self._place(cell.key, ".npz"), content)
+        body = {
+            "schema": CELL_SCHEMA,
+            "key": cell.key,
+            "title": cell.title,
+            "identity": cell.identity,
+            "arrays": {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)},
+            "measured": tree,
+        }
+        write_atomically(self._place(cell.key, ".json"), _json(body))
+        with contextlib.suppress(FileNotFoundError):
+            (self.path / "failed" / f"{cell.key}.json").unlink()
+
+    def read(self, cell: Cell) -> dict[str, Any]:
+        """What `write` was given.
+
+        Raises:
+            StoreError: the cell is not there, or its files are damaged or do not belong together.
+        """
+        place = self._place(cell.key, ".json")
+        mend = "delete this cell's files and run the same command again"
+        body = _read_json(place, "no such cell", mend)
+        try:
+            content = self._place(cell.key, ".npz").read_bytes()
+            if hashlib.sha256(content).hexdigest() != body["arrays"]["sha256"] or body["key"] != cell.key:
+                raise ValueError("the arrays are not those the cell was written with")
+            with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+                tree = _unpacked(body["measured"], {name: stored[name] for name in stored.files})
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise StoreError("damaged cell", file=place, found=str(error), mend=mend) from error
+        if not isinstance(tree, dict):
+            raise StoreError("damaged cell", file=place, found=type(tree).__name__, expected="a table", mend=mend)
+        return tree
+
+    def fail(self, cell: Cell, error: str, traceback: str) -> None:
+        """Keep what went wrong with a cell; the next run tries it again."""
+        body = {"key": cell.key, "name": cell.name, "title": cell.title, "error": error, "traceback": traceback}
+        write_atomically(self.path / "failed" / f"{cell.key}.json", _json(body))
+
+    def failure(self, cell: Cell) -> dict[str, str] | None:
+        """What went wrong with a cell the last time; None where nothing did."""
+        place = self.path / "failed" / f"{cell.key}.json"
+        if not place.is_file():
+            return None
+        body = _read_json(place, "unreadable failure", "delete the file and run again")
+        return {name: str(body.get(name, "")) for name in ("key", "name", "title", "error", "traceback")}
+
+    def log(self, **event: Any) -> None:
+        """Add a line to this process's log: times and hosts, never part of a result."""
+        line = json.dumps({"when": _now(), **event}, default=str) + "\n"
+        name = f"{platform.node() or 'host'}-{os.getpid()}.jsonl"
+        with contextlib.suppress(OSError), open(self.path / "log" / name, "a", encoding="utf-8") as stream:
+            stream.write(line)
+
+    def tell(self, cell_key: str, state: Mapping[str, Any] | None) -> None:
+        """Leave word of how far a cell is, for whoever watches; None takes it back. Volatile, never an error."""
+        place = self.path / "log" / f"now-{cell_key[:16]}.json"
+        with contextlib.suppress(OSError):
+            if state is None:
+                place.unlink()
+            else:
+                temporary = place.with_suffix(f".{os.getpid()}.tmp")
+                temporary.write_text(json.dumps({"time": time.time(), **state}, default=float))
+                temporary.replace(place)
+
+    def told(self) -> Iterator[dict[str, Any]]:
+        """What the cells at work have last said."""
+        for place in sorted((self.path / "log").glob("now-*.json")):
+            with contextlib.suppress(OSError, ValueError):
+                yield json.loads(place.read_text())
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r}, suite {self.suite.name!r})"
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that results depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+
+def _read_json(path: Path, absent: str, mend: str) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise StoreError(absent, file=path, mend=mend) from error
+    except (OSError, ValueError) as error:
+        raise StoreError("unreadable", file=path, found=str(error), mend=mend) from error
+    if not isinstance(value, dict):
+        raise StoreError("unreadable", file=path, found=type(value).__name__, expected="a table", mend=mend)
+    return value
+
+
+def _differences(before: Any, after: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in [*before, *(name for name in after if name not in before)]:
+            yield from _differences(before.get(name), after.get(name), f"{place}.{name}" if place else str(name))
+    elif isinstance(before, tuple) and isinstance(after, tuple) and len(before) == len(after):
+        for number, (old, new) in enumerate(zip(before, after, strict=True), 1):
+            yield from _differences(old, new, f"{place}[{number}]")
+    elif before != after:
+        yield place, before, after
+
+
+def _packed(value: Any, place: str, arrays: dict[str, NDArray[Any]]) -> Any:
+    """The tree with its arrays taken out; what JSON cannot say (NaN, infinities) is spelt."""
+    if isinstance(value, Mapping):
+        if any(not isinstance(name, str) or name.startswith("$") or "/" in name for name in value):
+            raise StoreError("a measurement's names are texts without / and $", found=list(value), mend="rename them")
+        return {name: _packed(value[name], f"{place}/{name}" if place else name, arrays) for name in sorted(value)}
+    if isinstance(value, list | tuple):
+        return [_packed(one, f"{place}/{number}", arrays) for number, one in enumerate(value)]
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biufU":
+            mend = "store numbers, truth values or text"
+            raise StoreError("an array of a kind that needs pickling", node=place, found=str(value.dtype), mend=mend)
+        arrays[place] = np.asarray(value, order="C")
+        return {_ARRAY: place}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_NUMBER: repr(value)}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    mend = "store dicts, lists, arrays, numbers and texts"
+    raise StoreError("a value no cell can hold", node=place, found=type(value).__name__, mend=mend)
+
+
+def _unpacked(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {_ARRAY}:
+            return arrays[value[_ARRAY]]
+        if value.keys() == {_NUMBER}:
+            return float(value[_NUMBER])
+        return {name: _unpacked(one, arrays) for name, one in value.items()}
+    return [_unpacked(one, arrays) for one in value] if isinstance(value, list) else value
+
+
+def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """An .npz whose bytes depend on the arrays alone: sorted names, one date, no compression."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(arrays):
+            member = io.BytesIO()
+            np.lib.format.write_array(member, arrays[name], allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0)), member.getvalue())
+    return stream.getvalue()

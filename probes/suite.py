@@ -1,0 +1,264 @@
+"""Suite files: what to run, with every setting that a conclusion rests on fixed before the run.
+
+A suite is a TOML file. It is data: reading one runs no code, unknown keys and names are refused with the nearest known
+one, and the settings of the verdicts stand in it, so that nobody can choose them after having seen the results.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from probes.cells import GROUP, Condition
+from probes.suites import suite_names
+from worldnets.errors import SuiteError, did_you_mean
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+
+
+class Model(BaseModel):
+    """Frozen, and refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Heading(Model):
+    """The table `[suite]`: its name, a title for people, and the conditions over which multiplicity is controlled."""
+
+    name: str = Field(pattern=NAME)
+    title: str = ""
+    #: Patterns of titles `world/objective/head/inputs`; Holm's correction runs over what they match.
+    primary: tuple[str, ...] = ("*",)
+
+
+class Training(Model):
+    """How heads are trained. In `[defaults]` all are given; a job or one of its heads may give some of them anew."""
+
+    steps: int | None = Field(default=None, ge=1)
+    batch: int | None = Field(default=None, ge=1)
+    optimizer: str | None = None
+    learning_rate: float | None = Field(default=None, gt=0)
+    #: How many checkpoints the log-spaced schedule asks for.
+    checkpoints: int | None = Field(default=None, ge=2)
+
+    def settings(self) -> dict[str, Any]:
+        """What is given here, without what is left to the next outer level."""
+        return {name: value for name in Training.model_fields if (value := getattr(self, name)) is not None}
+
+
+class Defaults(Training):
+    """The table `[defaults]`."""
+
+    seeds: int = Field(default=8, ge=GROUP, multiple_of=GROUP)
+    probes: tuple[str, ...] = ("depth",)
+    steps: int | None = Field(default=2000, ge=1)
+    batch: int | None = Field(default=128, ge=1)
+    optimizer: str | None = "adam"
+    learning_rate: float | None = Field(default=3e-3, gt=0)
+    checkpoints: int | None = Field(default=16, ge=2)
+
+
+class Head(Training):
+    """One head of a job: a name, or a table with its options."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+def _head(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _listed(value: object) -> object:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+class Job(Training):
+    """One `[[jobs]]`: a world and what is asked of which heads there; lists are crossed."""
+
+    world: str
+    #: Stands for the world in titles; needed where one world occurs with two sets of parameters.
+    label: str | None = Field(default=None, pattern=NAME)
+    parameters: dict[str, Any] = {}
+    #: Evidence drawn anew, independently of everything else: the twin of a crowding-out comparison.
+    redrawn: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    objective: Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
+    heads: Annotated[
+        tuple[Annotated[Head, BeforeValidator(_head)], ...], BeforeValidator(_listed), Field(min_length=1)
+    ] = (Head(name="linear"), Head(name="mlp"))
+    inputs: Annotated[tuple[Literal["evidence", "beliefs"], ...], BeforeValidator(_listed), Field(min_length=1)] = (
+        "evidence",
+    )
+    probes: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else _listed(v))] = None
+    seeds: int | None = Field(default=None, ge=GROUP, multiple_of=GROUP)
+
+
+class Settings(Model):
+    """A table `[probes.NAME]`: fixed for measuring (part of a cell's key) and for concluding (not part)."""
+
+    measure: dict[str, Any] = {}
+    conclude: dict[str, Any] = {}
+
+
+class Suite(Model):
+    """A suite file as read. Frozen; `resolve()` says what it runs."""
+
+    suite: Heading
+    defaults: Defaults = Defaults()
+    probes: dict[str, Settings] = {}
+    jobs: Annotated[tuple[Job, ...], BeforeValidator(_listed), Field(min_length=1)]
+
+    @property
+    def name(self) -> str:
+        """The suite's name, as in `probes list suites`."""
+        return self.suite.name
+
+    def resolve(self) -> tuple[Condition, ...]:
+        """Everything the suite asks for, in file order, each condition once.
+
+        Raises:
+            SuiteError: unknown names, two conditions with one title, a primary pattern that matches nothing.
+            DatasetError: a world that cannot be built with its parameters.
+        """
+        from probes.resolve import resolve
+
+        return resolve(self)
+
+    def with_seeds(self, seeds: int) -> Suite:
+        """The same suite with this many seeds everywhere."""
+        changed = self.model_dump()
+        changed["defaults"]["seeds"] = seeds
+        changed["jobs"] = [{**job, "seeds": None} for job in changed["jobs"]]
+        return _validated(changed, self.name)
+
+    def to_toml(self) -> str:
+        """The suite with every default written out; reading it back gives an equal suite."""
+        tables = self.model_dump(exclude_none=True)
+        lines: list[str] = []
+        for name in ("suite", "defaults"):
+            lines += [f"[{name}]", *_assignments(tables[name]), ""]
+        for probe, parts in tables["probes"].items():
+            for part, settings in parts.items():
+                lines += [f"[probes.{_key(probe)}.{part}]", *_assignments(settings), ""]
+        for job in tables["jobs"]:
+            lines += ["[[jobs]]", *_assignments(job), ""]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"Suite({self.name!r}, {len(self.jobs)} jobs)"
+
+
+def load_suite(name: str | Path) -> Suite:
+    """A built-in suite by its name, or the suite in a TOML file by its path.
+
+    Raises:
+        SuiteError: no such suite, not TOML, unknown keys, values of the wrong kind.
+    """
+    text = str(name)
+    if isinstance(name, str) and re.match(NAME, text) and not text.endswith(".toml"):
+        if text not in suite_names():
+            if Path(text).is_file():
+                return read_suite(Path(text).read_bytes(), text)
+            mend = did_you_mean(text, suite_names()) + "; a file is named with its path, ending in .toml"
+            raise SuiteError("unknown suite", found=repr(text), mend=mend)
+        return read_suite((files("probes") / "suites" / f"{text}.toml").read_bytes(), f"{text}.toml")
+    path = Path(name)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        mend = f"give the path of a TOML file or one of: {', '.join(suite_names())}"
+        raise SuiteError("cannot read the suite file", file=path, found=error.strerror, mend=mend) from error
+    return read_suite(content, path)
+
+
+def read_suite(content: bytes | str, file: object = None) -> Suite:
+    """The suite in the text of a TOML file; `file` only says where errors are.
+
+    Raises:
+        SuiteError: as `load_suite`.
+    """
+    try:
+        text = content.decode("utf-8") if isinstance(content, bytes) else content
+        tables = tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        place = re.search(r"\(at line (\d+)", str(error))
+        message = re.sub(r" \(at .*\)$", "", str(error))
+        mend = "see the suites that `probes list suites` names for examples"
+        line = int(place.group(1)) if place else None
+        raise SuiteError("not a TOML file", file=file, line=line, found=message, mend=mend) from error
+    return _validated(tables, file)
+
+
+_MODELS: Mapping[tuple[str, ...], type[Model]] = {
+    (): Suite,
+    ("suite",): Heading,
+    ("defaults",): Defaults,
+    ("jobs",): Job,
+    ("jobs", "heads"): Head,
+}
+
+
+def _validated(tables: Mapping[str, Any], file: object) -> Suite:
+    """Pydantic's first complaint as one of ours."""
+    try:
+        return Suite.model_validate(_tupled(tables))
+    except ValidationError as error:
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    place = _place(first["loc"])
+    if first["type"] == "extra_forbidden":
+        path = tuple(part for part in first["loc"][:-1] if isinstance(part, str))
+        model = _MODELS.get(path, Settings if path[:1] == ("probes",) else Suite)
+        mend = did_you_mean(str(first["loc"][-1]), model.model_fields)
+        raise SuiteError(f"unknown key {place}", file=file, mend=mend)
+    if first["type"] == "missing":
+        raise SuiteError(f"the key {place} is missing", file=file, mend="add it")
+    if place.endswith("seeds"):
+        mend = f"give {GROUP}, {2 * GROUP}, …: seeds are trained in groups of {GROUP}, always whole"
+        raise SuiteError(f"{place}: no number of seeds", file=file, found=repr(first["input"]), mend=mend)
+    raise SuiteError(f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}", file=file, found=repr(first["input"]))
+
+
+def _place(location: Sequence[str | int]) -> str:
+    """("jobs", 0, "heads", 1, "options") → jobs[1].heads[2].options, counting from 1 as people do."""
+    text = ""
+    for part in location:
+        text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "the file"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
+
+
+def _assignments(table: Mapping[str, Any]) -> list[str]:
+    return [f"{_key(name)} = {_value(value)}" for name, value in table.items()]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # A TOML basic string escapes as JSON does, and DEL besides.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(_assignments(value)) + " }" if value else "{}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(one) for one in value) + "]"
+    mend = "use text, numbers, true or false, lists and tables"
+    raise SuiteError("a value no suite file can hold", found=repr(value), mend=mend)
+
+
+def _tupled(value: Any) -> Any:
+    """Lists as tuples, all the way down: what is frozen holds nothing that can grow."""
+    if isinstance(value, Mapping):
+        return {name: _tupled(one) for name, one in value.items()}
+    return tuple(_tupled(one) for one in value) if isinstance(value, list | tuple) else value

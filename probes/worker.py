@@ -1,0 +1,159 @@
+"""What runs in a worker process: train, measure, store. Work items are names and plain tables, never objects.
+
+This module imports nothing heavy, so that a fresh process sets its thread counts before numerical libraries read them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from probes.catalogue.depth import DepthProbe
+    from probes.cells import Cell
+    from worldnets.dataset import Dataset
+
+#: The function that measures one cell, as "module:function"; a work item may name another (tests do).
+MEASURE = "probes.worker:measure_cell"
+
+Tell = Callable[[Mapping[str, Any]], None]
+
+
+def thread_settings(threads: int) -> dict[str, str]:
+    """Environment of a worker that may use this many threads, and whose results do not depend on how many."""
+    counts = (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+    )
+    flags = os.environ.get("XLA_FLAGS", "")
+    eigen = "--xla_cpu_multi_thread_eigen=false"
+    return {
+        **dict.fromkeys(counts, str(threads)),
+        "XLA_FLAGS": flags if eigen in flags else f"{flags} {eigen}".strip(),
+        # Bits differ between kinds of device; heads are small, so all of them train on the processor.
+        "JAX_PLATFORMS": os.environ.get("JAX_PLATFORMS", "cpu"),
+    }
+
+
+def prepare(parent: int, settings: Mapping[str, str]) -> None:
+    """First thing in a worker: leave Ctrl-C to the runner, end when the runner is gone, keep to the given threads."""
+    os.environ.update(settings)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)  # the runner was killed; what is finished is stored, what is not is done again by the next run
+
+
+def work(run: str, cells: list[dict[str, Any]], measure: str = MEASURE) -> list[tuple[str, str | None, float]]:
+    """Measure and store some cells of a run directory, one after the other.
+
+    Returns:
+        For each cell its key, the error in one line or None, and the seconds it took.
+    """
+    from probes.cells import Cell
+    from probes.store import Store
+
+    store = Store.open(run)
+    function = _function(measure)
+    return [_one(store, Cell(**cell), function) for cell in cells]
+
+
+def _one(store: Any, cell: Cell, function: Callable[[Cell, Tell], Mapping[str, Any]]) -> tuple[str, str | None, float]:
+    begun, last = time.perf_counter(), 0.0
+
+    def tell(state: Mapping[str, Any]) -> None:
+        nonlocal last
+        if time.perf_counter() - last > 0.4:
+            last = time.perf_counter()
+            store.tell(cell.key, {"name": cell.name, **state})
+
+    error: str | None = None
+    try:
+        store.tell(cell.key, {"name": cell.name})
+        store.write(cell, function(cell, tell))
+    except Exception as problem:  # noqa: BLE001 — whatever goes wrong with a cell is that cell's result
+        error = f"{type(problem).__name__}: {problem}"
+        store.fail(cell, error, traceback.format_exc())
+    finally:
+        store.tell(cell.key, None)
+    seconds = time.perf_counter() - begun
+    store.log(event="failed" if error else "done", key=cell.key, cell=cell.name, seconds=round(seconds, 3))
+    return cell.key, error, seconds
+
+
+def _function(target: str) -> Callable[[Cell, Tell], Mapping[str, Any]]:
+    module, _, name = target.partition(":")
+    function: Callable[[Cell, Tell], Mapping[str, Any]] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def measure_cell(cell: Cell, tell: Tell) -> Mapping[str, Any]:
+    """Train the cell's seed group on its world and let its probe measure the trace."""
+    from probes.cells import GROUP
+    from worldnets.training import train
+
+    identity = cell.identity
+    dataset = _dataset(repr(sorted(cell.source.items())), cell)
+    first = GROUP * cell.group
+    steps = int(identity["training"]["steps"])
+
+    def progress(step: int, total: int, loss: float) -> None:
+        tell({"step": step, "steps": total, "loss": loss})
+
+    trace = train(
+        dataset,
+        head=identity["head"]["name"],
+        head_options=identity["head"]["options"],
+        objective=identity["objective"],
+        inputs=identity["inputs"],
+        seeds=tuple(range(first, first + GROUP)),
+        progress=progress,
+        **identity["training"],
+    )
+
+    def measuring(done: int, total: int) -> None:
+        tell({"step": steps, "steps": steps, "phase": f"measuring {done} of {total}"})
+
+    return _probe(identity["probe"]).measure(trace, measuring)
+
+
+_WORLDS: dict[str, Dataset] = {}
+_PROBES: dict[str, DepthProbe] = {}
+
+
+def _probe(identity: Mapping[str, Any]) -> DepthProbe:
+    """The cell's probe; one object per process, which keeps the references it has built."""
+    from probes.cells import canonical
+    from probes.settings import configured
+
+    name = canonical(identity)
+    if name not in _PROBES:
+        _PROBES[name] = configured(identity["name"], identity["measure"], {})
+    return _PROBES[name]
+
+
+def _dataset(source: str, cell: Cell) -> Dataset:
+    """The cell's world; one object per process, so that what is built on it (plans, references) is built once."""
+    from worldnets.dataset import load_dataset
+    from worldnets.errors import DatasetError
+
+    if source not in _WORLDS:
+        _WORLDS[source] = load_dataset(**cell.source)
+    dataset = _WORLDS[source]
+    if dataset.digest != cell.identity["world"]["digest"]:
+        mend = "start a new run: the files of the dataset changed since this one began"
+        raise DatasetError("another world than the suite was resolved with", node=dataset.name, mend=mend)
+    return dataset

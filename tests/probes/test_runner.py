@@ -1,0 +1,182 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+
+import pytest
+
+from probes.cells import Condition, parse_shard
+from probes.pool import batches, cells_of, run_cells, shard_of
+from probes.store import Store
+from probes.suite import read_suite
+from probes.worker import thread_settings
+from worldnets.errors import SuiteError
+
+SUITE = '[suite]\nname = "tiny"\n[[jobs]]\nworld = "cue_parity"\nobjective = "question"\n'
+
+FAKE = """
+import os, time
+from pathlib import Path
+import numpy as np
+
+def measure(cell, tell):
+    seed = cell.group + cell.identity["training"]["steps"]
+    tell({"step": 1, "steps": 2, "loss": 0.5})
+    with open(os.environ["MEASURED"], "a") as stream:
+        stream.write(cell.name + "\\n")
+    options = cell.identity["head"]["options"]
+    if "sleep" in options:
+        time.sleep(options["sleep"])
+    if cell.group == options.get("fail"):
+        raise ValueError("planted failure")
+    if cell.group == options.get("die"):
+        os.kill(os.getpid(), 9)
+    assert {"OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "XLA_FLAGS"} <= os.environ.keys()
+    return {"values": np.random.default_rng(seed).normal(size=(4, 8)), "seeds": list(range(8))}
+"""
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    (tmp_path / "fake_measure.py").write_text(FAKE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("MEASURED", str(tmp_path / "measured.txt"))
+    return lambda: (tmp_path / "measured.txt").read_text().splitlines() if (tmp_path / "measured.txt").exists() else []
+
+
+def conditions(seeds=16, **options):
+    return [
+        Condition(
+            title=f"w/question/{head}/evidence",
+            label="w",
+            probe={"name": "depth", "version": 1, "measure": {}},
+            world={"name": "w", "digest": world},
+            source={"name": "w"},
+            objective="question",
+            head={"name": head, "options": options},
+            inputs="evidence",
+            training={"steps": 100},
+            seeds=seeds,
+        )
+        for world in ("1", "2")
+        for head in ("linear" + world, "mlp" + world)
+    ]
+
+
+def store(path):
+    return Store.create(path, read_suite(SUITE))
+
+
+def content(run):
+    return {path.name: path.read_bytes() for path in (run.path / "cells").rglob("*.*")}
+
+
+def go(run, cells, jobs=1, **more):
+    return run_cells(run, cells, jobs, measure="fake_measure:measure", **more)
+
+
+def test_one_job_two_jobs_shards_and_a_second_call_store_the_same_bytes(tmp_path, fake):
+    cells = cells_of(conditions())
+    one, two, parts = store(tmp_path / "one"), store(tmp_path / "two"), store(tmp_path / "parts")
+    assert go(one, cells).done == len(cells) == 8
+    assert go(two, cells, jobs=2).complete
+    for part in ("1/3", "2/3", "3/3"):
+        go(parts, shard_of(cells, parse_shard(part)))
+    assert content(one) == content(two) == content(parts)
+    assert len(content(one)) == 2 * len(cells)
+    measured = len(fake())
+    again = go(one, cells)
+    assert (again.done, again.reused, again.complete) == (0, 8, True)
+    assert len(fake()) == measured
+
+
+def test_more_seeds_measure_only_the_new_groups_and_change_no_finished_one(tmp_path, fake):
+    run = store(tmp_path / "run")
+    go(run, cells_of(conditions(seeds=8)))
+    before = content(run)
+    outcome = go(run, cells_of(conditions(seeds=16)))
+    assert (outcome.done, outcome.reused) == (4, 4)
+    assert before.items() <= content(run).items()
+
+
+def test_a_failing_cell_keeps_its_traceback_stops_no_other_and_is_tried_again(tmp_path, fake):
+    run, cells = store(tmp_path / "run"), cells_of(conditions(fail=1))
+    outcome = go(run, cells)
+    assert (outcome.done, outcome.failed, outcome.complete) == (4, 4, False)
+    failure = run.failure(cells[-1])
+    assert failure["error"] == "ValueError: planted failure"
+    assert "in measure" in failure["traceback"]
+    tried = len(fake())
+    assert (go(run, cells).failed, len(fake()) - tried) == (4, 4)
+
+
+def test_fail_fast_stops_at_the_first_failure_and_leaves_the_rest_missing(tmp_path, fake):
+    outcome = go(store(tmp_path / "run"), cells_of(conditions(fail=0)), fail_fast=True)
+    assert outcome.failed >= 1
+    assert outcome.missing >= 4
+
+
+def test_a_cell_that_kills_its_worker_fails_and_the_others_are_done(tmp_path, fake):
+    run = store(tmp_path / "run")
+    deadly = conditions()
+    deadly[1] = replace(deadly[1], head={"name": "mlp1", "options": {"die": 1}})
+    cells = cells_of(deadly)
+    outcome = go(run, cells, jobs=2)
+    assert (outcome.done, outcome.failed, outcome.missing) == (7, 1, 0)
+    assert "died" in run.failure(deadly[1].cells[1])["error"]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_stopped_in_the_middle_goes_on_to_the_same_bytes(tmp_path, fake, sign):
+    script = f"""
+        import sys
+        sys.path[:0] = [{str(tmp_path)!r}, {os.path.dirname(__file__)!r}, {os.getcwd()!r}]
+        from test_runner import cells_of, conditions, go, store
+        outcome = go(store({str(tmp_path / "cut")!r}), cells_of(conditions(sleep=0.4)))
+        sys.exit(7 if outcome.interrupted else 0)
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)])
+    cut, whole, cells = tmp_path / "cut", store(tmp_path / "whole"), cells_of(conditions(sleep=0.4))
+    deadline = time.monotonic() + 30
+    while len(list(cut.glob("cells/*/*.json"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(sign)
+    assert process.wait(20) == (7 if sign == signal.SIGINT else -signal.SIGKILL)
+    time.sleep(1.5)  # an orphaned worker notices within a second
+    had = len(list(cut.glob("cells/*/*.json")))
+    assert 3 <= had < len(cells)
+    time.sleep(0.6)
+    assert len(list(cut.glob("cells/*/*.json"))) == had
+    resumed = go(store(cut), cells)
+    assert (resumed.reused, resumed.complete) == (had, True)
+    go(whole, cells, jobs=2)
+    assert content(store(cut)) == content(whole)
+
+
+def test_shards_are_disjoint_and_together_everything():
+    cells = cells_of(conditions())
+    parts = [shard_of(cells, (i, 3)) for i in (1, 2, 3)]
+    assert sorted(cell.key for part in parts for cell in part) == sorted(cell.key for cell in cells)
+    for text in ("0/3", "4/3", "1", "a/b", "1/-2", ""):
+        with pytest.raises(SuiteError, match="not a shard"):
+            parse_shard(text)
+
+
+def test_cells_of_one_world_stay_together_and_no_batch_holds_more_than_a_jobs_share():
+    cells = cells_of(conditions())
+    assert [len(batch) for batch in batches(cells, 2)] == [4, 4]
+    for batch in batches(cells, 2):
+        assert len({cell.identity["world"]["digest"] for cell in batch}) == 1
+    assert max(len(batch) for batch in batches(cells, 4)) == 2
+
+
+def test_a_worker_is_given_its_threads_and_xla_does_not_split_its_sums(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_foo=1")
+    settings = thread_settings(3)
+    assert settings["OMP_NUM_THREADS"] == settings["NUMBA_NUM_THREADS"] == "3"
+    assert settings["XLA_FLAGS"] == "--xla_foo=1 --xla_cpu_multi_thread_eigen=false"
+    monkeypatch.setenv("XLA_FLAGS", settings["XLA_FLAGS"])
+    assert thread_settings(3)["XLA_FLAGS"] == settings["XLA_FLAGS"]
