@@ -4,7 +4,6 @@ VENV    ?= .venv
 SUITE   ?= quick
 RUNS    ?= runs
 ARGS    ?=
-BENCH   ?= $(filter-out %/timing.py,$(wildcard benchmarks/*.py))
 
 BIN     := $(VENV)/bin
 RUN_ENV := $(VENV)/.installed-run
@@ -14,7 +13,7 @@ PINS    := pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format bench notebooks constraints clean distclean
+.PHONY: help run test lint types format bench pies notebooks constraints clean distclean
 
 # An environment copied along with its checkout would still run the old checkout's code: install again when it moved.
 ifneq ($(shell cat $(RUN_ENV) 2>/dev/null),$(CURDIR))
@@ -43,7 +42,10 @@ format: $(DEV_ENV) ## put formatting and import order right
 	$(BIN)/python -m ruff format .
 
 bench: $(BENCH_ENV) ## the benchmarks, beside other libraries where there are any
-	@for file in $(BENCH); do echo "== $$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; done
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+pies: $(RUN_ENV) ## what there is to be known in each built-in dataset, written into its card
+	$(BIN)/python benchmarks/pies.py $(ARGS)
 
 notebooks: $(DEV_ENV) ## execute the notebooks
 	$(BIN)/python -m pytest notebooks $(ARGS)

@@ -85,7 +85,7 @@ class EnumeratedReference:
         q, lead = _leading(log_q, len(self.inputs), self.outcomes)
         block = max(1, CHUNK_BYTES // (8 * math.prod(self.sizes) * self.outcomes))
         parts = [self._measure(q[i : i + block].astype(np.float64)) for i in range(0, len(q), block)]
-        return Pie(*(np.concatenate(arrays).reshape(*lead, *arrays[0].shape[1:]) for arrays in zip(*parts, strict=True)))
+        return Pie(*(np.concatenate(arrays).reshape((*lead, *arrays[0].shape[1:])) for arrays in zip(*parts, strict=True)))
 
     def measure_on_clips(self, log_q: NDArray[np.floating], counts: NDArray[np.integer]) -> Pie:
         """The same heads seen through finite evaluation clips: captured bits are averages over clips, by groups.
@@ -169,14 +169,18 @@ class EnumeratedReference:
         for k, restricted in enumerate(self._restricted(last, q)):
             loss[:, k] = -_weighted(self._joint[k], restricted) / math.log(2)
         weights, floored = self.regression.weights(log_q)
-        redrawn = np.stack([_weighted(w, last) for w in self._reliance_weight], axis=-1) / -math.log(2)
-        reliance = redrawn - loss[:, -1:]
+        if np.isfinite(last).all():
+            redrawn = (self._reliance_weight @ last.reshape(-1, len(log_q))).T
+        else:
+            redrawn = np.stack([_weighted(w, last) for w in self._reliance_weight], axis=-1)
+        bounded = np.isfinite(loss[:, -1:])  # a head that is certain of what is false has no loss to add to
+        reliance = np.where(bounded, redrawn / -math.log(2) - np.where(bounded, loss[:, -1:], 0.0), np.nan)
         return -np.diff(loss, axis=1), loss, loss - self._entropy, self._own(q), reliance, weights, floored
 
     def _redraws(self, joint: Floats) -> None:
         # Weights for own bits and reliance: rung k and the rest of the evidence paired independently, impossible pairs skipped.
         weight = joint.sum(-1)
-        self._own_weight, self._own_joint, self._reliance_weight = [], [], []
+        self._own_weight, self._own_joint, reliance_weight = [], [], []
         self._own_skipped = np.empty(self.count)
         mask = weight > 0
         for k in range(self.count):
@@ -188,7 +192,8 @@ class EnumeratedReference:
             self._own_weight.append(np.broadcast_to(own, weight.shape).ravel()[self.possible])
             self._own_joint.append(joint.sum(others))
             redraw = _ratio(rung * mask, (rung * mask).sum(k, keepdims=True))[..., None] * joint.sum(k, keepdims=True)
-            self._reliance_weight.append(redraw.reshape(-1, self.outcomes)[self.possible])
+            reliance_weight.append(redraw.reshape(-1, self.outcomes)[self.possible].ravel())
+        self._reliance_weight = np.stack(reliance_weight)
 
     def _own(self, q: Floats) -> Floats:
         # U_k, [heads, K], of q [rows, outcomes, heads].

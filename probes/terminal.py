@@ -50,7 +50,7 @@ def number(value: object, digits: int = 2) -> str:
     if not isinstance(value, int | float) or not math.isfinite(value):
         return "–"
     text = f"{value:.{digits}f}"
-    return text.replace("-", "−")
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
 
 
 def interval(estimate: object, low: object, high: object, digits: int = 2) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from probes.report.figures import efficiency_over_training, pie_on_offer, pie_over_training
+from probes.report.figures import efficiency_over_training, pie_on_offer, pie_over_training, rungs_over_training
 
 if TYPE_CHECKING:
     from probes.catalogue.depth import Measured
@@ -63,10 +63,14 @@ def figures(
     if all(curve is not None for curve in captured):
         mean, low, high = np.stack([curve for curve in captured if curve is not None], axis=-1)
         labels = rung_labels(first.about.rungs)
-        svg = pie_over_training(f"pie-{name}", title, first.steps, first.about.information, mean, low, high, labels)
-        caption = "Left: solid is captured, hatched is lost; together they are the pie. Right: means with intervals."
+        about = first.about.information
+        svg = pie_over_training(f"pie-{name}", title, first.steps, about, mean, labels)
+        caption = "Solid is captured, hatched is lost; together they are the pie."
+        drawn.append({"svg": Markup(svg), "caption": caption})
+        svg = rungs_over_training(f"rungs-{name}", title, first.steps, about, mean, low, high, labels)
+        caption = "Means over seeds with their intervals."
         if np.any(mean < -0.005):
-            caption += " Below zero: evidence misused, so that the head would do better without it."
+            caption += " Below zero, evidence is misused: the head would do better without it."
         drawn.append({"svg": Markup(svg), "caption": caption})
     deep = _curve(one.conclusion, "efficiency, deep", target, first.steps)
     if deep is not None:
@@ -94,7 +98,7 @@ def _efficiency(name: str, title: str, one: Concluded, groups: Sequence[Measured
         margin=float(verdict.settings.get("epsilon", 0.1)),
         shallow=None if shallow is None else shallow[0],
     )
-    caption = "Every seed is a thin line. In the grey band under the ceiling, the margin ε, a gap counts as closed."
+    caption = "Thin lines: every seed. In the grey band, the margin ε under the ceiling, a gap counts as closed."
     near = verdict.at_ceiling
     if near is not None and math.isfinite(near.estimate):
         caption += f" Seeds in it at the end: {near.estimate:.0%} [{near.low:.0%}, {near.high:.0%}] (exact binomial)."

@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 INK, FAINT, PAPER = "#010203", "#040506", "#070809"
 _CSS = {INK: "currentColor", FAINT: "var(--faint)", PAPER: "var(--paper)"}
 
+#: Inches of a figure over training, without its legend: three stand side by side in a wide window.
+SIZE = (3.75, 2.7)
+
 SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",
     "font.family": ["sans-serif"],
@@ -108,8 +111,8 @@ def step_axis(axes: Axes, steps: Sequence[int] | NDArray[np.integer[Any]]) -> Fl
     powers = 10.0 ** np.arange(np.ceil(np.log10(first)), np.floor(np.log10(max(steps.max(), first))) + 1)
     shown = [*([0.0] if np.any(steps == 0) else []), *powers]
     last = steps.max()
-    if last > 1.6 * shown[-1]:
-        shown.append(last)
+    if last > 1.01 * shown[-1]:
+        shown = [*shown[:-1], *([shown[-1]] if last > 4 * shown[-1] else []), last]
     axes.set_xticks([places[steps == 0][0] if step == 0 else np.log10(step) for step in shown])
     axes.set_xticklabels([f"{step:,.0f}" for step in shown])
     axes.set_xlim(places.min(), places.max())
@@ -124,59 +127,85 @@ def pie_over_training(
     steps: NDArray[np.integer[Any]],
     information: Floats,
     captured: Floats,
-    low: Floats,
-    high: Floats,
     labels: Sequence[str],
 ) -> str:
-    """Bits captured and lost, rung by rung, against training step.
-
-    Left: what is captured, stacked shallow to deep, and above it, hatched, what is lost; together the pie on offer.
-    Right: each rung's captured bits with their interval, and what it offers.
+    """The pie against training step: captured bits stacked shallow to deep, and above them, hatched, the lost ones.
 
     Args:
         name: unique in the page.
         title: whose it is.
         steps: [T].
         information: bits on offer, [K].
-        captured, low, high: mean over seeds and its limits, [T, K].
+        captured: mean over seeds, [T, K].
         labels: what each rung is, [K].
     """
     count = len(information)
     colours = [rung_colour(k, count) for k in range(count)]
 
     def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
-        places = step_axis(left, steps)
+        axes = figure.subplots()
+        places = step_axis(axes, steps)
         positive = np.clip(captured, 0, None)
         lost = np.clip(information - positive, 0, None)
         edges = np.concatenate([np.zeros((len(steps), 1)), np.cumsum(np.hstack([positive, lost]), axis=1)], axis=1)
         for k in range(count):
-            left.fill_between(
-                places, edges[:, k], edges[:, k + 1], facecolor=colours[k], edgecolor=PAPER, linewidth=0.6
-            )
+            band = edges[:, k], edges[:, k + 1]
+            axes.fill_between(places, *band, facecolor=colours[k], edgecolor=PAPER, linewidth=0.6, label=labels[k])
         for k in range(count):
             band = edges[:, count + k], edges[:, count + k + 1]
-            left.fill_between(places, *band, facecolor=PAPER, edgecolor=colours[k], hatch="////", linewidth=0)
-        left.plot(places, edges[:, count], color=INK, linewidth=1.4)
-        left.set_ylim(0, max(float(edges.max()), 1e-3) * 1.02)
-        left.set_ylabel("bits")
-        left.set_title("Captured (solid) and lost (hatched) bits")
-        step_axis(right, steps)
-        for k in range(count):
-            right.axhline(information[k], color=colours[k], linewidth=1, linestyle=(0, (4, 2)))
-            right.fill_between(places, low[:, k], high[:, k], facecolor=colours[k], alpha=0.22, linewidth=0)
-            right.plot(places, captured[:, k], color=colours[k], linewidth=1.6, label=labels[k])
-        right.axhline(0, color=INK, linewidth=0.6)
-        floor = float(np.nanmin(captured[len(steps) // 3 :], initial=0.0))
-        top = max(float(information.max()), float(np.nanmax(captured, initial=0.0)), 1e-3)
-        right.set_ylim(min(floor * 1.15, -0.04 * top), top * 1.08)
-        right.set_title("Each rung, with what it offers (dashed)")
-        rows = -(-min(count, 12) // 3)
-        figure.legend(loc="outside lower left", ncols=3, fontsize=8, handlelength=1.2, columnspacing=1.4)
-        figure.set_size_inches(9.2, 3.0 + 0.2 * rows)
+            axes.fill_between(places, *band, facecolor=PAPER, edgecolor=colours[k], hatch="////", linewidth=0)
+        axes.plot(places, edges[:, count], color=INK, linewidth=1.4)
+        axes.set_ylim(0, max(float(edges.max()), 1e-3) * 1.02)
+        axes.set_ylabel("bits")
+        axes.set_title("Captured and lost (hatched)")
+        _legend(figure, SIZE, 3 if max(map(len, labels)) < 12 else 2)
 
     end = "; ".join(f"{labels[k]}: {captured[-1, k]:.3f} of {information[k]:.3f}" for k in range(count))
-    return drawn(name, f"Pie over training: {title}", f"Bits captured at the last step. {end}.", (9.2, 3.2), draw)
+    return drawn(name, f"Pie over training: {title}", f"Bits captured at the last step. {end}.", SIZE, draw)
+
+
+def rungs_over_training(
+    name: str,
+    title: str,
+    steps: NDArray[np.integer[Any]],
+    information: Floats,
+    captured: Floats,
+    low: Floats,
+    high: Floats,
+    labels: Sequence[str],
+) -> str:
+    """Each rung's captured bits against training step with their interval; dashed, what the rung offers.
+
+    Args:
+        name, title, steps, information, labels: as for `pie_over_training`.
+        captured, low, high: mean over seeds and its limits, [T, K].
+    """
+    count = len(information)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        places = step_axis(axes, steps)
+        for k in range(count):
+            colour = rung_colour(k, count)
+            axes.axhline(information[k], color=colour, linewidth=1, linestyle=(0, (4, 2)))
+            axes.fill_between(places, low[:, k], high[:, k], facecolor=colour, alpha=0.22, linewidth=0)
+            axes.plot(places, captured[:, k], color=colour, linewidth=1.6, label=labels[k])
+        axes.axhline(0, color=INK, linewidth=0.6)
+        floor = float(np.nanmin(captured[len(steps) // 3 :], initial=0.0))
+        top = max(float(information.max()), float(np.nanmax(captured, initial=0.0)), 1e-3)
+        axes.set_ylim(min(floor * 1.15, -0.04 * top), top * 1.08)
+        axes.set_ylabel("bits")
+        axes.set_title("Each rung, with its offer (dashed)")
+        _legend(figure, SIZE, 3 if max(map(len, labels)) < 12 else 2)
+
+    end = "; ".join(f"{labels[k]}: {captured[-1, k]:.3f} [{low[-1, k]:.3f}, {high[-1, k]:.3f}]" for k in range(count))
+    return drawn(name, f"Captured bits of each rung: {title}", f"At the last step, with limits. {end}.", SIZE, draw)
+
+
+def _legend(figure: Figure, size: tuple[float, float], columns: int) -> None:
+    handles = [handle for axes in figure.axes for handle in axes.get_legend_handles_labels()[0]]
+    figure.set_size_inches(size[0], size[1] + 0.19 * -(-len(handles) // columns))
+    figure.legend(loc="outside lower left", ncols=columns, fontsize=8, handlelength=1.2, columnspacing=1.2)
 
 
 def efficiency_over_training(
@@ -224,14 +253,14 @@ def efficiency_over_training(
         axes.set_ylim(max(float(np.nanmin(shown)) - 0.05, -0.6), 1.1)
         axes.set_ylabel("efficiency e(t)")
         axes.set_title("Deep efficiency")
-        figure.legend(loc="outside lower left", ncols=2, fontsize=8, handlelength=1.6)
+        _legend(figure, SIZE, 1)
 
     description = (
         f"Deep efficiency rises from {mean[0]:.2f} to {mean[-1]:.2f} (interval {low[-1]:.2f} to {high[-1]:.2f}) "
         f"at step {int(steps[-1])}; the ceiling there is {ceiling[-1]:.2f}. "
         f"Seeds end at {', '.join(f'{e:.2f}' for e in seeds[-1])}."
     )
-    return drawn(name, f"Deep efficiency: {title}", description, (5.6, 3.4), draw)
+    return drawn(name, f"Deep efficiency: {title}", description, SIZE, draw)
 
 
 def pie_on_offer(name: str, title: str, information: Floats, labels: Sequence[str], deep: int) -> str:
@@ -246,8 +275,9 @@ def pie_on_offer(name: str, title: str, information: Floats, labels: Sequence[st
             axes.text(information[k], k, f" {information[k]:.3f}", va="center", fontsize=8)
         if 0 < deep < count:
             axes.axhline(count - deep - 0.5, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
-            edge = max(float(information.max()), 1e-3) * 1.22
-            axes.text(edge, count - deep - 0.42, "deep from here ", ha="right", va="top", fontsize=8, style="italic")
+            aside = axes.get_yaxis_transform()
+            axes.text(1.02, count - deep - 0.58, "shallow", va="bottom", fontsize=8, style="italic", transform=aside)
+            axes.text(1.02, count - deep - 0.42, "deep", va="top", fontsize=8, style="italic", transform=aside)
         axes.set_yticks(places, labels)
         axes.set_ylim(count - 0.5, -0.5)
         axes.set_xlim(0, max(float(information.max()), 1e-3) * 1.22)

@@ -38,12 +38,17 @@ def context(results: Results) -> dict[str, Any]:
         "cells": sum(len(one.condition.cells) for one in results.concluded),
         "worlds": [_world(results, label, group, rung_counts) for label, group in _by_world(results.concluded)],
         "rung_counts": rung_counts,
-        "command": f"probes run {shlex.quote(suite.name)} --out {shlex.quote(results.path.name or '.')}",
+        "command": _command(results),
         "toml": suite.to_toml(),
         "created": manifest.get("created", "an unknown day"),
         "versions": sorted(manifest["versions"].items()),
         "history": manifest.get("history", []),
     }
+
+
+def _command(results: Results) -> str:
+    """The command as one would type it in the folder above the run directory: where that is does not matter."""
+    return f"probes run {shlex.quote(results.store.suite.name)} --out {shlex.quote(results.path.name or '.')}"
 
 
 def identifier(*parts: object) -> str:
@@ -55,7 +60,8 @@ def number(value: float | None, digits: int = 2) -> str:
     """A number with a proper minus sign, or a dash where there is none."""
     if value is None or not isinstance(value, int | float) or not math.isfinite(value):
         return "–"
-    return f"{value:.{digits}f}".replace("-", "−")
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
 
 
 def interval(estimate: float | None, low: float | None, high: float | None, digits: int = 2) -> dict[str, str]:
@@ -169,6 +175,10 @@ def _drawing(dataset: Dataset, condition: Condition) -> Markup:
     picture = svg(draw_net(dataset.net, groups=groups), f"The net of {condition.label}")
     picture = re.sub(r'\bid="', f'id="{name}-', picture)
     picture = picture.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
+    if width := re.search(r'\swidth="([\d.]+)pt"', picture):
+        natural = f"{float(width[1]) * 4 / 3:.0f}px"
+        style = f'<svg style="width: 100%; height: auto; max-width: {natural}; min-width: min({natural}, 56rem)"'
+        picture = picture.replace("<svg", style, 1)
     return Markup(picture)
 
 

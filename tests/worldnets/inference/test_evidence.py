@@ -53,7 +53,7 @@ def test_an_unused_category_is_no_error_and_an_unknown_label_names_its_row():
     assert encode(NET, pd.DataFrame({"text": column}))[:, 0].tolist() == [0, -1]
     for dtype in ("category", "object", "str"):
         column = pd.Series(["low", "hihg"], index=[10, 20]).astype(dtype)
-        with pytest.raises(EvidenceError, match="row 20.*did you mean 'high'"):
+        with pytest.raises(EvidenceError, match=r"row 20.*did you mean 'high'"):
             encode(NET, pd.DataFrame({"text": column}))
 
 

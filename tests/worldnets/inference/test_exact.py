@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.strategies import factor_nets, joint, world_nets
 
+from tests.strategies import factor_nets, joint, world_nets
 from worldnets import read_net
 from worldnets.errors import CapacityError, EvidenceError, ImpossibleEvidenceError, QueryError
 from worldnets.inference import UNOBSERVED, Inference, decode, simulate
@@ -147,8 +147,8 @@ def noisy_star(leaves):
     names = [f"leaf{i}" for i in range(leaves)]
     noise = np.array([[0.9, 0.1], [0.1, 0.9]])
     return WorldNet(
-        {"coin": (0, 1), **{v: (0, 1) for v in names}},
-        {v: ("coin",) for v in names},
+        {"coin": (0, 1), **dict.fromkeys(names, (0, 1))},
+        dict.fromkeys(names, ("coin",)),
         {"coin": [0.5, 0.5], **dict.fromkeys(names, noise)},
     )
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.strategies import joint, world_nets
 
+from tests.strategies import joint, world_nets
 from worldnets.errors import EvidenceError
 from worldnets.inference import simulate
 from worldnets.net import WorldNet

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.strategies import world_nets
 
+from tests.strategies import world_nets
 from worldnets.inference import UNOBSERVED, kernels, walk
 from worldnets.inference.limits import LIMITS
 from worldnets.inference.plan import make_plan
@@ -39,8 +39,8 @@ def test_they_agree_where_cliques_are_rescaled(dtype):
     names = [f"leaf{i}" for i in range(600)]
     noise = np.array([[0.97, 0.03], [0.01, 0.99]])
     net = WorldNet(
-        {"coin": (0, 1), **{v: (0, 1) for v in names}},
-        {v: ("coin",) for v in names},
+        {"coin": (0, 1), **dict.fromkeys(names, (0, 1))},
+        dict.fromkeys(names, ("coin",)),
         {"coin": [0.5, 0.5], **dict.fromkeys(names, noise)},
     )
     codes = np.random.default_rng(0).integers(-1, 2, size=(9, 601)).astype(np.int16)
