@@ -68,7 +68,7 @@ def drawn(name: str, title: str, description: str, size: tuple[float, float], dr
 
     settings: Any = {**SETTINGS, "svg.hashsalt": name}
     with rc_context(settings):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size)
         figure.patch.set_alpha(0)
         draw(figure)
         stream = io.StringIO()
@@ -140,6 +140,7 @@ def pie_over_training(
         labels: what each rung is, [K].
     """
     count = len(information)
+    columns = _columns(labels)
     colours = [rung_colour(k, count) for k in range(count)]
 
     def draw(figure: Figure) -> None:
@@ -158,7 +159,7 @@ def pie_over_training(
         axes.set_ylim(0, max(float(edges.max()), 1e-3) * 1.02)
         axes.set_ylabel("bits")
         axes.set_title("Captured and lost (hatched)")
-        _legend(figure, SIZE, 3 if max(map(len, labels)) < 12 else 2)
+        _finish(figure, columns, -(-count // columns))
 
     end = "; ".join(f"{labels[k]}: {captured[-1, k]:.3f} of {information[k]:.3f}" for k in range(count))
     return drawn(name, f"Pie over training: {title}", f"Bits captured at the last step. {end}.", SIZE, draw)
@@ -180,7 +181,7 @@ def rungs_over_training(
         name, title, steps, information, labels: as for `pie_over_training`.
         captured, low, high: mean over seeds and its limits, [T, K].
     """
-    count = len(information)
+    count, columns = len(information), _columns(labels)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -196,16 +197,29 @@ def rungs_over_training(
         axes.set_ylim(min(floor * 1.15, -0.04 * top), top * 1.08)
         axes.set_ylabel("bits")
         axes.set_title("Each rung, with its offer (dashed)")
-        _legend(figure, SIZE, 3 if max(map(len, labels)) < 12 else 2)
+        _finish(figure, columns, -(-count // columns))
 
     end = "; ".join(f"{labels[k]}: {captured[-1, k]:.3f} [{low[-1, k]:.3f}, {high[-1, k]:.3f}]" for k in range(count))
     return drawn(name, f"Captured bits of each rung: {title}", f"At the last step, with limits. {end}.", SIZE, draw)
 
 
-def _legend(figure: Figure, size: tuple[float, float], columns: int) -> None:
-    handles = [handle for axes in figure.axes for handle in axes.get_legend_handles_labels()[0]]
-    figure.set_size_inches(size[0], size[1] + 0.19 * -(-len(handles) // columns))
-    figure.legend(loc="outside lower left", ncols=columns, fontsize=8, handlelength=1.2, columnspacing=1.2)
+def _finish(figure: Figure, columns: int, lines: int) -> None:
+    """Legend below in that many columns, room for that many lines of it, margins in inches.
+
+    A layout engine would draw every figure twice; equal margins also let neighbours line up.
+    """
+    below = 0.19 * lines
+    width, height = SIZE[0], SIZE[1] + below
+    figure.set_size_inches(width, height)
+    figure.subplots_adjust(0.55 / width, (0.52 + below) / height, 1 - 0.14 / width, 1 - 0.28 / height)
+    place = (0.02, 0.0)
+    figure.legend(
+        loc="lower left", bbox_to_anchor=place, ncols=columns, fontsize=8, handlelength=1.2, columnspacing=1.2
+    )
+
+
+def _columns(labels: Sequence[str]) -> int:
+    return 3 if max(map(len, labels)) < 12 else 2
 
 
 def efficiency_over_training(
@@ -253,7 +267,7 @@ def efficiency_over_training(
         axes.set_ylim(max(float(np.nanmin(shown)) - 0.05, -0.6), 1.1)
         axes.set_ylabel("efficiency e(t)")
         axes.set_title("Deep efficiency")
-        _legend(figure, SIZE, 1)
+        _finish(figure, 1, 4 if shallow is not None else 3)
 
     description = (
         f"Deep efficiency rises from {mean[0]:.2f} to {mean[-1]:.2f} (interval {low[-1]:.2f} to {high[-1]:.2f}) "
@@ -266,8 +280,11 @@ def efficiency_over_training(
 def pie_on_offer(name: str, title: str, information: Floats, labels: Sequence[str], deep: int) -> str:
     """What each rung of a world offers, in bits, shallow at the top; `deep` rungs from the end are the deep ones."""
     count = len(information)
+    width, height = 5.2, 0.9 + 0.27 * count
 
     def draw(figure: Figure) -> None:
+        left = 0.25 + 0.075 * max(map(len, labels))
+        figure.subplots_adjust(left / width, 0.5 / height, 1 - 0.6 / width, 1 - 0.28 / height)
         axes = figure.subplots()
         places = np.arange(count)
         axes.barh(places, information, color=[rung_colour(k, count) for k in range(count)], height=0.72)
@@ -286,4 +303,4 @@ def pie_on_offer(name: str, title: str, information: Floats, labels: Sequence[st
         axes.grid(axis="y", visible=False)
 
     bits = "; ".join(f"{label}: {bit:.3f} bits" for label, bit in zip(labels, information, strict=True))
-    return drawn(name, f"Pie on offer: {title}", bits, (5.2, 0.9 + 0.27 * count), draw)
+    return drawn(name, f"Pie on offer: {title}", bits, (width, height), draw)
