@@ -1,7 +1,7 @@
 """The exact reference: every context of a small world written down, every average a sum.
 
-The joint table W*(x, y) has one axis per rung, [n_1, …, n_K, Y], n_k the configurations of the evidence that rung k adds; a head
-restricted to rung k is the head summed over the axes behind k.
+The joint table W*(x, y) has one axis per rung, [n_1, …, n_K, Y], n_k the configurations of the evidence that rung k
+adds; a head restricted to rung k is the head summed over the axes behind k.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class EnumeratedReference:
             inputs = np.stack(np.unravel_index(np.arange(weight.size), self.sizes), axis=-1).astype(np.int16)
         self.inputs: Codes = np.ascontiguousarray(inputs[self.possible])
         # Rung tables: joint of (x_{E_k}, y), [n_1·…·n_k, Y], k = 0…K.
-        self._joint = [joint.reshape(math.prod(self.sizes[:k]), -1, self.outcomes).sum(1) for k in range(self.count + 1)]
+        self._joint = [
+            joint.reshape(math.prod(self.sizes[:k]), -1, self.outcomes).sum(1) for k in range(self.count + 1)
+        ]
         self._posterior = [_ratio(rung, rung.sum(-1, keepdims=True)) for rung in self._joint]
         entropy = [-_plogp(rung, posterior) for rung, posterior in zip(self._joint, self._posterior, strict=True)]
         self.ladder: Floats = np.stack([p[self._parents(k)] for k, p in enumerate(self._posterior)])
@@ -85,7 +87,9 @@ class EnumeratedReference:
         q, lead = _leading(log_q, len(self.inputs), self.outcomes)
         block = max(1, CHUNK_BYTES // (8 * math.prod(self.sizes) * self.outcomes))
         parts = [self._measure(q[i : i + block].astype(np.float64)) for i in range(0, len(q), block)]
-        return Pie(*(np.concatenate(arrays).reshape((*lead, *arrays[0].shape[1:])) for arrays in zip(*parts, strict=True)))
+        return Pie(
+            *(np.concatenate(arrays).reshape((*lead, *arrays[0].shape[1:])) for arrays in zip(*parts, strict=True))
+        )
 
     def measure_on_clips(self, log_q: NDArray[np.floating], counts: NDArray[np.integer]) -> Pie:
         """The same heads seen through finite evaluation clips: captured bits are averages over clips, by groups.
@@ -126,7 +130,9 @@ class EnumeratedReference:
         return answer
 
     def refitted(self, log_q: NDArray[np.floating]) -> Floats:
-        """Captured bits after one temperature and bias per rung has been refitted, [..., K]; no theorem bounds these by I_k."""
+        """Captured bits after one temperature and bias per rung has been refitted, [..., K]; no theorem bounds these by
+        I_k.
+        """
         q, lead = _leading(log_q, len(self.inputs), self.outcomes)
         restricted = self._restricted(_heads_last(q.astype(np.float64)))
         losses = [self._entropy[0] * np.ones(len(q))]  # rung 0: the bias alone reaches the marginal
@@ -178,7 +184,8 @@ class EnumeratedReference:
         return -np.diff(loss, axis=1), loss, loss - self._entropy, self._own(q), reliance, weights, floored
 
     def _redraws(self, joint: Floats) -> None:
-        # Weights for own bits and reliance: rung k and the rest of the evidence paired independently, impossible pairs skipped.
+        # Weights for own bits and reliance: rung k and the rest of the evidence paired independently, impossible pairs
+        # skipped.
         weight = joint.sum(-1)
         self._own_weight, self._own_joint, reliance_weight = [], [], []
         self._own_skipped = np.empty(self.count)
@@ -221,7 +228,9 @@ def enumerated(source: Source, rungs: Sequence[Sequence[str]], target: str) -> E
     names = [name for rung in rungs for name in rung]
     cards = [source.cardinalities[name] for name in names]
     if math.prod(cards) > LARGEST:
-        raise ProbeError("too many contexts to enumerate", found=math.prod(cards), expected=f"≤ {LARGEST}", mend="sample")
+        raise ProbeError(
+            "too many contexts to enumerate", found=math.prod(cards), expected=f"≤ {LARGEST}", mend="sample"
+        )
     codes = np.full((math.prod(cards), source.width), -1, dtype=np.int16)
     codes[:, [source.columns[name] for name in names]] = np.stack(
         np.unravel_index(np.arange(len(codes)), cards), axis=-1

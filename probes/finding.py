@@ -1,4 +1,6 @@
-"""What a probe hands back: findings (one number with its interval), statements (one test) and a verdict (a stated rule's conclusion)."""
+"""What a probe hands back: findings (one number with its interval), statements (one test) and a verdict (a stated
+rule's conclusion).
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ class Finding:
         return {key: _plain(value) for key, value in row.items()}
 
     def __str__(self) -> str:
-        place = "".join([f", rung {self.rung}" if self.rung else "", f", step {self.step:,}" if self.step is not None else ""])
+        place = "".join(
+            [f", rung {self.rung}" if self.rung else "", f", step {self.step:,}" if self.step is not None else ""]
+        )
         return f"{self.name}{place}: {self.value} {self.unit}".rstrip()
 
 
@@ -89,7 +93,8 @@ class Verdict:
         p: the largest p of those statements (intersection–union test); NaN when nothing was tested.
         seeds: seeds it rests on; `diverged` more were left out.
         seeds_needed: seeds that would decide when inconclusive; None when no number of seeds would, or nothing is open.
-        at_ceiling: share of seeds within ε of the ceiling, exact binomial interval; None where there is no gap to speak of.
+        at_ceiling: share of seeds within ε of the ceiling, exact binomial interval; None where there is no gap to speak
+            of.
         ceiling, ceiling_kind: what "all of it" means here.
         clusters: verdict of each cluster of seeds, when they split in two.
         settings: margins and level the rule was given.
@@ -126,11 +131,9 @@ class Verdict:
         fields = dict(row)
         fields["reasons"] = tuple(row["reasons"])
         fields["statements"] = tuple(
-            Statement(s["text"], Interval(*(_number(s[key]) for key in ("estimate", "low", "high", "level")), s["kind"], s["n"]),
-                      _number(s["p"]), s["holds"])
-            for s in row["statements"]
-        )  # fmt: skip
-        fields["at_ceiling"] = None if row["at_ceiling"] is None else Interval(**row["at_ceiling"])
+            Statement(s["text"], _interval(s), _number(s["p"]), s["holds"]) for s in row["statements"]
+        )
+        fields["at_ceiling"] = None if row["at_ceiling"] is None else _interval(row["at_ceiling"])
         fields["p"], fields["ceiling"] = _number(row["p"]), _number(row["ceiling"])
         return cls(**fields)
 
@@ -175,16 +178,27 @@ class Conclusion(Sequence[Finding]):
         target = next(iter(self.verdicts)) if target is None else target
         figure = Figure(figsize=(6, 3.5), layout="constrained")
         axes = figure.subplots()
-        for name, colour in (("efficiency, deep", "C0"), ("efficiency, shallow", "C1"), ("efficiency, world-model", "C7")):
+        for name, colour in (
+            ("efficiency, deep", "C0"),
+            ("efficiency, shallow", "C1"),
+            ("efficiency, world-model", "C7"),
+        ):
             found = [f for f in self.named(name, target) if f.step is not None]
-            steps = [f.step for f in found]
+            steps = [int(f.step or 0) for f in found]
             axes.plot(steps, [f.value.estimate for f in found], color=colour, label=name.removeprefix("efficiency, "))
             axes.fill_between(
-                steps, [f.value.low for f in found], [f.value.high for f in found], color=colour, alpha=0.25, linewidth=0
+                steps,
+                [f.value.low for f in found],
+                [f.value.high for f in found],
+                color=colour,
+                alpha=0.25,
+                linewidth=0,
             )
         axes.set_xscale("symlog", linthresh=1)
         axes.set_ylim(-0.5, 1.05)
-        axes.set(xlabel="training step", ylabel="efficiency (captured / available bits)", title=self.verdicts[target].name)
+        axes.set(
+            xlabel="training step", ylabel="efficiency (captured / available bits)", title=self.verdicts[target].name
+        )
         axes.legend(frameon=False)
         return figure
 
@@ -205,11 +219,6 @@ class Conclusion(Sequence[Finding]):
         return "".join(verdict._repr_html_() for verdict in self.verdicts.values())
 
 
-def as_rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Findings as flat rows, for a table."""
-    return [finding.to_dict() for finding in findings]
-
-
 def settings_dict(settings: Any) -> dict[str, Any]:
     """A settings dataclass as plain values."""
     return asdict(settings)
@@ -217,6 +226,11 @@ def settings_dict(settings: Any) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _interval(row: Mapping[str, Any]) -> Interval:
+    numbers = {key: _number(row[key]) for key in ("estimate", "low", "high", "level")}
+    return Interval(**numbers, kind=row["kind"], n=row["n"])
 
 
 def _number(value: float | None) -> float:

@@ -1,8 +1,8 @@
 """The ladder of evidence and the exact reference that stands beside it.
 
-`reference` chooses: enumeration while all evidence together has at most 2^16 configurations, clips and exact conditional draws beyond.
-Either answer has `.inputs` (rows to evaluate a head on), `.outcomes`, `.about` (rung information and ceilings), `.measure(log_q)`
-and `.refitted(log_q)`.
+`reference` chooses: enumeration while all evidence together has at most 2^16 configurations, clips and exact
+conditional draws beyond. Either answer has `.inputs` (rows to evaluate a head on), `.outcomes`, `.about` (rung
+information and ceilings), `.measure(log_q)` and `.refitted(log_q)`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from probes.design import sampled_design
 from probes.enumerated import LARGEST, EnumeratedReference, enumerated
-from probes.sampled import SampledReference, sampled_design
+from probes.sampled import SampledReference
 from probes.sources import DatasetSource, Source
 from worldnets.errors import ProbeError, did_you_mean
 
@@ -26,7 +27,7 @@ Rungs = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class Sampling:
-    """Size of a sampled reference. The defaults keep the Monte-Carlo error of a deep efficiency ≤ δ/5 = .02 on alarm's targets.
+    """Size of a sampled reference.
 
     Attributes:
         method: "auto", "enumerate" or "sample".
@@ -79,7 +80,11 @@ class References:
 
 
 def reference(
-    dataset: Dataset, task: Task, target_name: str, sampling: Sampling | None = None, rungs: Sequence[Sequence[str]] | None = None
+    dataset: Dataset,
+    task: Task,
+    target_name: str,
+    sampling: Sampling | None = None,
+    rungs: Sequence[Sequence[str]] | None = None,
 ) -> Reference:
     """What the world knows about one target of a task, rung by rung.
 
@@ -94,7 +99,9 @@ def reference(
     """
     if rungs is None:
         if target_name not in task.ladders:
-            raise ProbeError("no ladder for this target", found=target_name, mend=did_you_mean(target_name, task.ladders))
+            raise ProbeError(
+                "no ladder for this target", found=target_name, mend=did_you_mean(target_name, task.ladders)
+            )
         rungs = task.ladders[target_name]
     return References(DatasetSource(dataset, task), sampling or Sampling()).get(rungs, target_name)
 

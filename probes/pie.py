@@ -5,8 +5,9 @@ Notation: K rungs; leading axes "…" are whatever was measured together (checkp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ class Information:
         own_ceiling: U*_k, own bits of the exact predictor, [K].
         own_skipped, reliance_skipped: share of the redraws that have W*-probability zero, [K].
         condition: condition number of the scaled rung increments, before any merging.
-        merged: rungs of the rung regression, as tuples of rung numbers (1-based); more than one number where rungs had to be merged.
+        merged: rungs of the rung regression, as tuples of rung numbers (1-based); more than one number where rungs had
+            to be merged.
         groups: I_k in each group of evaluation clips, [G, K]; None when the reference is enumerated.
         rows: evidence rows a head is evaluated on.
         clips, draws: size of the sample; 0 when the reference is enumerated.
@@ -69,7 +71,8 @@ class Pie:
         rung_divergence: KL_k = E KL(p_k‖q_k), [..., K+1].
         own: own bits U_k, [..., K].
         reliance: R_k, loss added when rung k alone is redrawn, [..., K].
-        weights: rung regression, 1 everywhere for a perfect head, NaN for rungs that say nothing; merged rungs share theirs, [..., K].
+        weights: rung regression, 1 everywhere for a perfect head, NaN for rungs that say nothing; merged rungs share
+            theirs, [..., K].
         floored: share of the regression's weight on probabilities below its floor, [...].
         captured_groups: C_k in each clip group, [G, ..., K]; None when enumerated.
         own_groups, reliance_groups: the same for U_k and R_k.
@@ -110,7 +113,9 @@ class Pie:
         return self.captured[..., chosen].sum(-1) / total
 
     def influence(self, about: Information, rungs: Sequence[int]) -> Floats | None:
-        """Deviation of each clip group's contribution to an efficiency: (ΣC_g − η·ΣI_g)/ΣI, [G, ...]; None when enumerated."""
+        """Deviation of each clip group's contribution to an efficiency: (ΣC_g − η·ΣI_g)/ΣI, [G, ...]; None when
+        enumerated.
+        """
         if self.captured_groups is None or about.groups is None:
             return None
         chosen = _chosen(rungs, len(about.information))
@@ -143,20 +148,16 @@ def concatenate(pies: Sequence[Pie], axis: int) -> Pie:
     return _joined(pies, lambda parts, shift: np.concatenate(parts, axis=axis + shift))
 
 
-def _joined(pies: Sequence[Pie], join) -> Pie:  # type: ignore[no-untyped-def]
-    parts = {}
+def _joined(pies: Sequence[Pie], join: Callable[[list[Floats], int], Floats]) -> Pie:
+    parts: dict[str, Any] = {}
     for field in fields(Pie):
         values = [getattr(pie, field.name) for pie in pies]
         missing = [value is None for value in values]
         if any(missing) and not all(missing):
-            raise ProbeError("pies of different references cannot be joined", found=field.name, mend="measure all of them alike")
+            mend = "measure all of them alike"
+            raise ProbeError("pies of different references cannot be joined", found=field.name, mend=mend)
         parts[field.name] = None if all(missing) else join(values, 1 if field.name in GROUPED else 0)
     return Pie(**parts)
-
-
-def regrouped(pie: Pie, **changes: Floats | None) -> Pie:
-    """A pie with some of its arrays replaced."""
-    return replace(pie, **changes)
 
 
 def depth(bits: Floats) -> Floats:

@@ -20,9 +20,10 @@ LEAST_INCREMENT = 1e-9  # bits; a rung with less moves no prediction and has no 
 class RungRegression:
     """Weights w in log q = log p_0 + Σ_k w_k·(log p_k − log p_{k−1}) − log Z(x).
 
-    Weighted least squares with weights W*(x)·(½p_K + ½p_0)(y|x), every context x centred over y under those weights (which removes
-    Z). A perfect head has all weights 1, a head that stops at rung k0 has 1 up to k0 and 0 beyond. Where the condition number of the
-    unit-scaled increments exceeds 30, neighbouring rungs are merged, always the pair that lowers it most.
+    Weighted least squares with weights W*(x)·(½p_K + ½p_0)(y|x), every context x centred over y under those weights
+    (which removes Z). A perfect head has all weights 1, a head that stops at rung k0 has 1 up to k0 and 0 beyond. Where
+    the condition number of the unit-scaled increments exceeds 30, neighbouring rungs are merged, always the pair that
+    lowers it most.
 
     Args:
         weight: W*(x), [contexts].
@@ -48,17 +49,20 @@ class RungRegression:
         norm = self._v.sum(-1, keepdims=True)
         steps -= (steps * self._v).sum(-1, keepdims=True) / np.where(norm > 0, norm, 1.0)
         columns = (steps * np.sqrt(self._v)).reshape(self.rungs, -1)
-        groups = [(k,) for k in range(self.rungs) if information[k] > LEAST_INCREMENT]
+        groups: list[tuple[int, ...]] = [(k,) for k in range(self.rungs) if information[k] > LEAST_INCREMENT]
         self.condition = _condition(columns, groups)
         while len(groups) > 1 and _condition(columns, groups) > MOST_CONDITION:
             groups = min(_mergers(groups), key=lambda candidate: _condition(columns, candidate))
         self.merged = tuple(tuple(k + 1 for k in group) for group in groups)
         self._groups = groups
-        design = np.stack([columns[list(group)].sum(0) for group in groups]) if groups else np.zeros((0, columns.shape[1]))
+        design = (
+            np.stack([columns[list(group)].sum(0) for group in groups]) if groups else np.zeros((0, columns.shape[1]))
+        )
         self._solve = np.linalg.pinv(design.T) * np.sqrt(self._v).reshape(-1)
 
     def weights(self, log_q: Floats) -> tuple[Floats, Floats]:
-        """Weights [..., K] (NaN for rungs that say nothing) and the share of the regression's weight on floored probabilities [...].
+        """Weights [..., K] (NaN for rungs that say nothing) and the share of the regression's weight on floored
+        probabilities [...].
 
         Args:
             log_q: ln q(y|x) on the contexts, [..., contexts, outcomes].
@@ -70,21 +74,26 @@ class RungRegression:
         for i, group in enumerate(self._groups):
             weights[..., list(group)] = fitted[..., i : i + 1]
         low = log_q < math.log(FLOOR)
-        floored = ((self._tiny | low) * self._v).sum((-1, -2)) if low.any() else np.full(lead, (self._tiny * self._v).sum())
+        floored = (
+            ((self._tiny | low) * self._v).sum((-1, -2)) if low.any() else np.full(lead, (self._tiny * self._v).sum())
+        )
         return weights, floored
 
 
 def refitted_loss(weight: Floats, truth: Floats, log_q: Floats, steps: int = 60) -> Floats:
-    """Least loss in bits after one temperature and one bias per outcome: min over τ ≥ 0, b of E[−log2 softmax(τ·log q + b)], [...].
+    """Least loss in bits after one temperature and one bias per outcome: min over τ ≥ 0, b of E[−log2 softmax(τ·log q +
+    b)], [...].
 
-    Convex; damped Newton over all heads at once. A head that is wrong about the sign gets τ = 0, that is, the outcome's marginal.
+    Convex; damped Newton over all heads at once. A head that is wrong about the sign gets τ = 0, that is, the outcome's
+    marginal.
 
     Args:
         weight: W*(x), [contexts].
         truth: the distribution the outcome is drawn from in each context, [contexts, outcomes].
         log_q: ln q(y|x), [..., contexts, outcomes].
 
-    Source: Guo, Pleiss, Sun & Weinberger 2017, "On calibration of modern neural networks" (temperature and vector scaling).
+    Source: Guo, Pleiss, Sun & Weinberger 2017, "On calibration of modern neural networks" (temperature and vector
+    scaling).
     """
     lead, outcomes = log_q.shape[:-2], truth.shape[-1]
     q = np.maximum(log_q.reshape(-1, *log_q.shape[-2:]), -50.0)

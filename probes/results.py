@@ -120,23 +120,7 @@ class Results:
             if one.conclusion is not None
             for finding in one.conclusion
         ]
-        columns = [
-            *NAMES,
-            "target",
-            "name",
-            "rung",
-            "step",
-            "unit",
-            "estimate",
-            "low",
-            "high",
-            "level",
-            "kind",
-            "n",
-            "note",
-            "title",
-        ]
-        return pd.DataFrame(rows, columns=columns).astype({"rung": "Int64", "step": "Int64"})
+        return pd.DataFrame(rows, columns=[*FINDING_COLUMNS]).astype({"rung": "Int64", "step": "Int64"})
 
     @functools.cached_property
     def failures(self) -> pd.DataFrame:
@@ -193,6 +177,11 @@ class Results:
         shown = self.verdicts[["world", "objective", "target", "head", "inputs", "verdict", "efficiency", "gap", "pie"]]
         return str(shown.to_html(index=False, escape=True, float_format="{:.3f}".format, na_rep="–"))
 
+
+FINDING_COLUMNS = (
+    *NAMES,
+    *("target", "name", "rung", "step", "unit", "estimate", "low", "high", "level", "kind", "n", "note", "title"),
+)
 
 VERDICT_COLUMNS = (
     *NAMES,

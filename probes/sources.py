@@ -1,8 +1,8 @@
 """Where exact references come from: a source answers the three questions a ladder asks of a world.
 
-Draw clips; draw the unobserved evidence of a clip from its exact conditional distribution; give the exact distribution of a
-target under any part of the evidence. `DatasetSource` asks a dataset's Bayes net by message passing, `TableSource` a joint table
-small enough to write down (organisms, tests, other people's toy problems).
+Draw clips; draw the unobserved evidence of a clip from its exact conditional distribution; give the exact distribution
+of a target under any part of the evidence. `DatasetSource` asks a dataset's Bayes net by message passing, `TableSource`
+a joint table small enough to write down (organisms, tests, other people's toy problems).
 
 Codes are int16 [rows, width], −1 where unobserved; `columns` says which column holds which evidence variable.
 """
@@ -49,10 +49,12 @@ class Source(Protocol):
         """Clips from W*, evidence columns observed, everything else −1: int16 [rows, width]."""
 
     def draw(self, codes: Codes, draws: int, seed: int) -> Codes:
-        """The unobserved evidence of each row, drawn from W*(· | the row): int16 [rows, draws, width], all evidence observed."""
+        """The unobserved evidence of each row, drawn from W*(· | the row): int16 [rows, draws, width], all evidence
+        observed.
+        """
 
     def posterior(self, codes: Codes, target: str) -> tuple[Floats, Floats]:
-        """ln W*(evidence) [rows] and W*(target | evidence) [rows, outcomes] (zeros where the evidence is impossible)."""
+        """ln W*(evidence) [rows] and W*(target | evidence) [rows, outcomes], zeros where the evidence is impossible."""
 
 
 class TableSource:
@@ -133,7 +135,8 @@ class TableSource:
 class DatasetSource:
     """A dataset's own Bayes net, asked by exact message passing.
 
-    A twin dataset (`Dataset.with_redrawn`) has a net of its own, in which the redrawn evidence is cut off: nothing special here.
+    A twin dataset (`Dataset.with_redrawn`) has a net of its own, in which the redrawn evidence is cut off: nothing
+    special here.
 
     Args:
         dataset, task: what the head was trained on.

@@ -91,7 +91,7 @@ class Store:
             mend = "check that the folder's parent exists and is writable"
             raise StoreError("cannot make the run directory", file=folder, found=error.strerror, mend=mend) from error
         write_atomically(folder / "suite.toml", suite.to_toml())
-        write_atomically(folder / "conditions.json", _json([asdict(condition) for condition in conditions]))
+        write_atomically(folder / "conditions.json", _listed(conditions))
         manifest = {
             "schema": RUN_SCHEMA,
             "suite": suite.name,
@@ -149,7 +149,7 @@ class Store:
                     "the run directory was made with other cells", file=self.path, found=name[0], mend=mend
                 )
         if extended is not self:
-            write_atomically(self.path / "conditions.json", _json([asdict(condition) for condition in conditions]))
+            write_atomically(self.path / "conditions.json", _listed(conditions))
             write_atomically(self.path / "suite.toml", suite.to_toml())
             write_atomically(self.path / "manifest.json", _json(extended.manifest))
         return extended
@@ -283,6 +283,11 @@ def _now() -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+
+def _listed(conditions: Sequence[Condition]) -> str:
+    # Not sorted: in a source's parameters the order of a table can mean something (of targets, for example).
+    return json.dumps([asdict(condition) for condition in conditions], indent=1, allow_nan=False) + "\n"
 
 
 def _read_json(path: Path, absent: str, mend: str) -> dict[str, Any]:

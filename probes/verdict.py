@@ -4,21 +4,24 @@ A pure function of arrays. e(t) is the deep efficiency of the head at checkpoint
 
     gap  = ceiling − e(T)
     late = e(T) − e(2T/3)
-    rise = e(T) − e(first checkpoint whose shallow efficiency is ≥ 90 % of final; 1 % of T if the shallow pie is < .05 bits)
+    rise = e(T) − e(first checkpoint whose shallow efficiency, on average over seeds, is ≥ 90 % of final;
+           1 % of T if the shallow pie is < .05 bits)
     drop = e(t_b) − e(T), t_b chosen on one half of the seeds and tested on the other, both ways
 
-"Clearly" = estimate ≥ δ and lower limit > 0. Limits are those of two-sided 1 − α intervals, except for the equivalence of `late`, which
-asks for the 1 − 2α interval inside ± δ. Rules in order, the first that applies:
+"Clearly" = estimate ≥ δ and lower limit > 0. Limits are those of two-sided 1 − α intervals, except for the equivalence
+of `late`, which asks for the 1 − 2α interval inside ± δ. Rules in order, the first that applies:
 
 1. `nothing-deep`: deep pie < .05 bits.
 2. `untrained`: upper limit of ΣC/ΣI over all rungs < .1 at every checkpoint.
 3. `regressing`: drop clearly.
-4. upper limit of gap ≤ ε: `deep-throughout` if so at every checkpoint from 1 % of T; `deepening` if rise clearly; else `deep-with-shallow`.
-5. lower limit of gap > ε: `stagnating` if late is equivalent to 0; `delayed` if its lower limit > 0; `fading` if its upper limit < 0.
+4. upper limit of gap ≤ ε: `deep-throughout` if so at every checkpoint from 1 % of T; `deepening` if rise clearly; else
+   `deep-with-shallow`.
+5. lower limit of gap > ε: `stagnating` if late is equivalent to 0; `delayed` if its lower limit > 0; `fading` if its
+   upper limit < 0.
 6. `inconclusive`.
 
-When the seeds split in two clusters at the end (after rules 1 and 2), the rules are asked of each cluster: one answer stands, two answers are
-`inconclusive` and say which seeds went where.
+When the seeds split in two clusters at the end (after rules 1 and 2), the rules are asked of each cluster: one answer
+stands, two answers are `inconclusive` and say which seeds went where.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +75,8 @@ class Settings:
         least_pie: bits below which a part of the pie is nothing.
         untrained_below: efficiency of the whole pie below which nothing has been learned.
         start: share of T before which a head may still be warming up.
+        ceiling: what counts as all of it: "exact" (1, message passing in W*) or "world-model" (what the model under the
+            head captures itself at the end).
         cluster_distance: width of the empty stretch that splits seeds in two, in efficiency; 2δ when None.
     """
 
@@ -82,6 +88,7 @@ class Settings:
     least_pie: float = 0.05
     untrained_below: float = 0.1
     start: float = 0.01
+    ceiling: Literal["exact", "world-model"] = "exact"
     cluster_distance: float | None = None
 
 
@@ -94,7 +101,8 @@ class Curves:
         deep, shallow, total: efficiency of the rungs beyond k0, up to k0, and of all, [T, S].
         information: I_k in bits, [K].
         shallow_rungs: k0.
-        deep_influence, total_influence: deviation of each clip group's contribution to `deep` and `total`, [G, T, S]; None when exact.
+        deep_influence, total_influence: deviation of each clip group's contribution to `deep` and `total`, [G, T, S];
+            None when exact.
         ceiling: the deep efficiency that is all one can ask for, a number or one per seed.
         ceiling_kind: "exact", "world-model" or "fresh".
     """
@@ -129,7 +137,9 @@ def split(information: Floats, settings: Settings) -> int:
     if settings.shallow_rungs is None:
         return shallow_rungs(information, settings.shallow_share)
     if not 1 <= settings.shallow_rungs <= max(1, len(information) - 1):
-        raise ProbeError("no such split", found=settings.shallow_rungs, expected=f"1 to {len(information) - 1} shallow rungs")
+        raise ProbeError(
+            "no such split", found=settings.shallow_rungs, expected=f"1 to {len(information) - 1} shallow rungs"
+        )
     return settings.shallow_rungs
 
 
@@ -147,11 +157,9 @@ def verdict(curves: Curves, settings: Settings | None = None, target: str = "") 
     base = Verdict("", (), target, ceiling=float(np.mean(curves.ceiling)), ceiling_kind=curves.ceiling_kind,
                    settings=settings_dict(settings))  # fmt: skip
     if deep_pie < settings.least_pie:
-        text = (
-            f"The deep rungs offer {deep_pie:.3f} bits, less than {settings.least_pie:g}: there is nothing to deepen into."
-        )
+        text = f"The deep rungs offer {deep_pie:.3f} bits, less than {settings.least_pie:g}: nothing to deepen into."
         return replace(base, name="nothing-deep", reasons=(text,), seeds=curves.deep.shape[1])
-    finite = np.isfinite(curves.deep).all(0) & np.isfinite(curves.total).all(0)
+    finite = np.asarray(np.isfinite(curves.deep).all(0) & np.isfinite(curves.total).all(0))
     base = replace(base, seeds=int(finite.sum()), diverged=int((~finite).sum()))
     notes = [f"{base.diverged} of {len(finite)} seeds diverged and are left out."] if base.diverged else []
     if base.seeds < 2:
@@ -189,7 +197,9 @@ class _Rules:
             worst = int(np.argmax(untrained.limits(self.level)[1]))
             text = f"At no checkpoint does the head capture {s.untrained_below:.0%} of the pie"
             statement = Statement(text, untrained.interval(self.level, worst), float(p.max()), True)
-            return self._named("untrained", [f"{text}; at most {_percent(statement)} (step {c.steps[worst]:,})."], [statement])
+            return self._named(
+                "untrained", [f"{text}; at most {_percent(statement)} (step {c.steps[worst]:,})."], [statement]
+            )
         if clusters and (split_answer := self._clusters()) is not None:
             return split_answer
         return self._regressing() or self._closed() or self._open()
@@ -201,24 +211,31 @@ class _Rules:
             return None
         sides = [(seeds, _Rules(self.c.of(seeds), self.s).apply(clusters=False)) for seeds in (~upper, upper)]
         words = [
-            f"{int(seeds.sum())} seeds end at a deep efficiency of {self.c.deep[self.last][seeds].mean():.2f} and on their own are `{v.name}`"
+            f"{int(seeds.sum())} seeds end at a deep efficiency of {self._end(seeds):.2f}, on their own `{v.name}`"
             for seeds, v in sides
         ]
         sentence = f"The seeds split in two: {words[0]}; {words[1]}."
         names = {v.name for _, v in sides}
         if len(names) > 1 or "inconclusive" in names:
-            counted = {f"{v.name} (around {self.c.deep[self.last][seeds].mean():.2f})": int(seeds.sum()) for seeds, v in sides}
-            return replace(self._named("inconclusive", [sentence + " One verdict for both would describe neither."], []), clusters=counted)
+            counted = {f"{v.name} (around {self._end(seeds):.2f})": int(seeds.sum()) for seeds, v in sides}
+            return replace(
+                self._named("inconclusive", [sentence + " One verdict for both would describe neither."], []),
+                clusters=counted,
+            )
         joined = max((v for _, v in sides), key=lambda v: max((x.p for x in v.statements), default=0.0))
-        counted = {f"around {self.c.deep[self.last][seeds].mean():.2f}": int(seeds.sum()) for seeds, _ in sides}
+        counted = {f"around {self._end(seeds):.2f}": int(seeds.sum()) for seeds, _ in sides}
         return replace(self._named(joined.name, [sentence, *joined.reasons], list(joined.statements)), clusters=counted)
+
+    def _end(self, seeds: NDArray[np.bool_]) -> float:
+        return float(self.c.deep[self.last][seeds].mean())
 
     def _regressing(self) -> Verdict | None:
         drop, best = self._drop()
         statement = self._clear(drop, "Deep efficiency has fallen from its best checkpoint to the last")
         if not statement.holds:
             return None
-        text = f"Deep efficiency fell by {statement.interval} from its best (around step {best:,}) to step {self.c.steps[-1]:,}."
+        course = f"from its best (around step {best:,}) to step {self.c.steps[-1]:,}"
+        text = f"Deep efficiency fell by {statement.interval} {course}."
         return self._named("regressing", [text], [statement])
 
     def _closed(self) -> Verdict | None:
@@ -227,20 +244,33 @@ class _Rules:
         closed = gaps.p_below(s.epsilon)
         if closed[-1] > s.alpha:
             return None
-        ending = Statement(f"At the end the gap to the ceiling is at most {s.epsilon:g}", gaps.interval(self.level, -1), float(closed[-1]), True)
-        reasons = [f"At step {c.steps[-1]:,} the gap to the {c.ceiling_kind} ceiling is {ending.interval}, at most {s.epsilon:g}."]
+        ending = Statement(
+            f"At the end the gap to the ceiling is at most {s.epsilon:g}",
+            gaps.interval(self.level, -1),
+            float(closed[-1]),
+            True,
+        )
+        reasons = [f"At step {c.steps[-1]:,} the gap to the {c.ceiling_kind} ceiling is {ending.interval}."]
         from_start = np.flatnonzero(c.steps >= self._early())
         if np.all(closed[from_start] <= s.alpha):
             worst = int(from_start[np.argmax(closed[from_start])])
             text = f"So it is at every checkpoint from {s.start:.0%} of the run"
             always = Statement(text, gaps.interval(self.level, worst), float(closed[worst]), True)
-            return self._named("deep-throughout", [*reasons, f"{text}; at worst {always.interval} at step {c.steps[worst]:,}."], [ending, always])
+            return self._named(
+                "deep-throughout",
+                [*reasons, f"{text}; at worst {always.interval} at step {c.steps[worst]:,}."],
+                [ending, always],
+            )
         rise, anchor = self._rise()
         rising = self._clear(rise, "Deep efficiency rose after the shallow evidence had been learned")
-        reasons.append(f"Since step {c.steps[anchor]:,}, {self._anchor_words}, deep efficiency rose by {rising.interval}.")
+        reasons.append(
+            f"Since step {c.steps[anchor]:,}, {self._anchor_words}, deep efficiency rose by {rising.interval}."
+        )
         if rising.holds:
             return self._named("deepening", reasons, [ending, rising])
-        reasons.append(f"That is not clearly {s.delta:g} or more: the deep evidence was learned together with the shallow.")
+        reasons.append(
+            f"That is not clearly {s.delta:g} or more: the deep evidence was learned together with the shallow."
+        )
         return self._named("deep-with-shallow", reasons, [ending])
 
     def _open(self) -> Verdict:
@@ -250,21 +280,42 @@ class _Rules:
         late = over_seeds(c.deep[self.last] - c.deep[third], None if phi is None else phi[:, self.last] - phi[:, third])
         budget = f"the last third of the {c.steps[-1]:,} steps"
         p_gap = float(gap.p_above(s.epsilon))
-        ending = Statement(f"At the end the gap to the ceiling is above {s.epsilon:g}", gap.interval(self.level), p_gap, p_gap <= s.alpha)
+        ending = Statement(
+            f"At the end the gap to the ceiling is above {s.epsilon:g}",
+            gap.interval(self.level),
+            p_gap,
+            p_gap <= s.alpha,
+        )
         reasons = [f"At step {c.steps[-1]:,} the gap to the {c.ceiling_kind} ceiling is {ending.interval}."]
         if ending.holds:
             still, up, down = float(late.p_within(s.delta)), float(late.p_above(0.0)), float(late.p_below(0.0))
             if still <= s.alpha:
-                statement = Statement(f"Over {budget} deep efficiency changed by less than {s.delta:g}", late.interval(self.inner), still, True)
-                words = f"Over {budget} it changed by {statement.interval}, less than {s.delta:g}: stagnating within this budget."
+                statement = Statement(
+                    f"Over {budget} deep efficiency changed by less than {s.delta:g}",
+                    late.interval(self.inner),
+                    still,
+                    True,
+                )
+                change = f"it changed by {statement.interval}, less than {s.delta:g}"
+                words = f"Over {budget} {change}: stagnating within this budget."
                 return self._named("stagnating", [*reasons, words], [ending, statement])
             for name, p_value, word in (("delayed", up, "rose"), ("fading", down, "fell")):
                 if p_value <= s.alpha:
-                    statement = Statement(f"Over {budget} deep efficiency {word}", late.interval(self.level), p_value, True)
-                    return self._named(name, [*reasons, f"Over {budget} it {word}: change {statement.interval}."], [ending, statement])
+                    statement = Statement(
+                        f"Over {budget} deep efficiency {word}", late.interval(self.level), p_value, True
+                    )
+                    return self._named(
+                        name, [*reasons, f"Over {budget} it {word}: change {statement.interval}."], [ending, statement]
+                    )
         needed = self._needed(gap, late)
-        reasons.append(f"Over {budget} deep efficiency changed by {late.interval(self.inner)}; no rule applies at α = {s.alpha:g}.")
-        reasons.append(f"About {needed} seeds would decide." if needed else "More seeds alone would not decide it: use more evaluation clips, or a longer run.")
+        reasons.append(
+            f"Over {budget} deep efficiency changed by {late.interval(self.inner)}; no rule applies at α = {s.alpha:g}."
+        )
+        reasons.append(
+            f"About {needed} seeds would decide."
+            if needed
+            else "More seeds alone would not decide it: use more evaluation clips, or a longer run."
+        )
         return replace(self._named("inconclusive", reasons, []), seeds_needed=needed)
 
     def _needed(self, gap: Estimate, late: Estimate) -> int | None:
@@ -324,7 +375,9 @@ class _Rules:
 
     def _clear(self, estimate: Estimate, text: str) -> Statement:
         p = float(estimate.p_above(0.0))
-        return Statement(text, estimate.interval(self.level), p, p <= self.s.alpha and float(estimate.mean) >= self.s.delta)
+        return Statement(
+            text, estimate.interval(self.level), p, p <= self.s.alpha and float(estimate.mean) >= self.s.delta
+        )
 
     def _named(self, name: str, reasons: Sequence[str], statements: Sequence[Statement]) -> Verdict:
         gap = np.asarray(self.c.ceiling) - self.c.deep[self.last]
@@ -335,10 +388,18 @@ class _Rules:
 def _check(curves: Curves) -> None:
     shape = (len(curves.steps), curves.deep.shape[-1])
     if shape[0] < 2 or np.any(np.diff(curves.steps) <= 0):
-        raise ProbeError("a verdict needs at least two checkpoints in rising order", found=list(curves.steps), mend="train with checkpoints")
+        raise ProbeError(
+            "a verdict needs at least two checkpoints in rising order",
+            found=list(curves.steps),
+            mend="train with checkpoints",
+        )
     for name in ("deep", "shallow", "total"):
         if getattr(curves, name).shape != shape:
-            raise ProbeError(f"curve {name!r} does not fit", found=getattr(curves, name).shape, expected=f"[checkpoints, seeds] = {shape}")
+            raise ProbeError(
+                f"curve {name!r} does not fit",
+                found=getattr(curves, name).shape,
+                expected=f"[checkpoints, seeds] = {shape}",
+            )
 
 
 def _percent(statement: Statement) -> str:

@@ -1,1 +1,3 @@
-"""One module per probe, all of one shape: what goes in, measurement, findings with intervals, verdict rule, organisms, references."""
+"""One module per probe, all of one shape: what goes in, measurement, findings with intervals, verdict rule, organisms,
+references.
+"""

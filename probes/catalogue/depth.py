@@ -1,14 +1,14 @@
 """The depth probe: do a head's heuristics deepen into the world-model, or stagnate on its surface?
 
-Inputs: a trace (checkpoints of a head over seeds) and a ladder of evidence for each target. Measurement: the loss pie at every
-checkpoint against exact references (`probes.ladder`). Verdict: the ordered rule of `probes.verdict`. Organisms:
-`probes.organisms`. Theory: sections 4 and 5; docs/probes/depth.md.
+Inputs: a trace (checkpoints of a head over seeds) and a ladder of evidence for each target. Measurement: the loss pie
+at every checkpoint against exact references (`probes.ladder`). Verdict: the ordered rule of `probes.verdict`.
+Organisms: `probes.organisms`. Theory: sections 4 and 5; docs/probes/depth.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,17 +16,20 @@ from numpy.typing import NDArray
 
 from probes.finding import Conclusion, Finding, Verdict
 from probes.ladder import Reference, References, Sampling
-from probes.pie import GROUPED, LEAST_RUNG, Information, Pie, concatenate, depth, stack
+from probes.measured import Measured, joined, pack, unpack
+from probes.pie import LEAST_RUNG, Information, Pie, stack
 from probes.sources import DatasetSource
 from probes.statistics import Interval, clip_interval, exactly, over_seeds
 from probes.verdict import Curves, Settings, split, verdict
 from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
+    from worldnets.net import WorldNet
+    from worldnets.roles import Target
     from worldnets.trace import Trace
 
 Floats = NDArray[np.float64]
-FORMAT = 1  # of a measured cell
+LEAST_PROBABILITY = 1e-12  # what a world-model is taken to give to an outcome, or a context, it holds impossible
 
 
 class Measurable(Protocol):
@@ -41,27 +44,6 @@ class Measurable(Protocol):
         """Captured bits after recalibration."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One target of one cell: a group of seeds, measured at every checkpoint. Plain arrays and plain metadata.
-
-    Attributes:
-        target: name of the target.
-        seeds: seed of each column.
-        steps: training step of each checkpoint, [T].
-        about: rung information and ceilings of the reference.
-        pie: its arrays, [T, S, …].
-        refitted: C_k at the last checkpoint after one temperature and bias per rung, [S, K].
-    """
-
-    target: str
-    seeds: tuple[int, ...]
-    steps: NDArray[np.int64]
-    about: Information
-    pie: Pie
-    refitted: Floats
-
-
 @dataclass
 class DepthProbe:
     """`measure` a trace, `conclude` from measured cells, or `run` both.
@@ -71,7 +53,8 @@ class DepthProbe:
         settings: margins and level of the verdict.
         ladders: ladders of your own by target name; the task's where there is none.
 
-    References are kept between calls, so that all cells on one world share them: clips, draws and messages are made once.
+    References are kept between calls, so that all cells on one world share them: clips, draws and messages are made
+    once.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -90,7 +73,8 @@ class DepthProbe:
             progress: called as progress(done, total) after each checkpoint of each target.
 
         Returns:
-            {"metadata": JSON-able dict, "arrays": {name: array}}: what a cell stores. The same trace and sampling give the same bits.
+            {"metadata": JSON-able dict, "arrays": {name: array}}: what a cell stores. The same trace and sampling give
+            the same bits.
 
         Raises:
             ProbeError: a ladder that is not one.
@@ -113,8 +97,9 @@ class DepthProbe:
                     progress(done + checkpoint + 1, total)
                 return trace.predict_features(features, checkpoint, name)
 
-            measured.append(measure_heads(reference, target.name, trace.seeds, trace.steps, log_q))
-        return pack(measured)
+            model = _model_captured(trace, reference, target)
+            measured.append(measure_heads(reference, target.name, trace.seeds, trace.steps, log_q, model))
+        return pack(measured, self.name, self.version)
 
     def conclude(self, cells: Sequence[Mapping[str, Any]], settings: Settings | None = None) -> Conclusion:
         """Findings and one verdict per target from the cells of one run: its groups of seeds, in any order.
@@ -129,7 +114,7 @@ class DepthProbe:
         findings: list[Finding] = []
         verdicts: dict[str, Verdict] = {}
         for parts in zip(*unpacked, strict=True):
-            whole = _whole(parts)
+            whole = joined(parts)
             found, verdicts[whole.target] = conclude_target(whole, settings)
             findings += found
         return Conclusion(tuple(findings), verdicts)
@@ -145,6 +130,7 @@ def measure_heads(
     seeds: Sequence[int],
     steps: NDArray[np.int64],
     log_q: Callable[[int], NDArray[np.floating]],
+    model: Floats | None = None,
 ) -> Measured:
     """The pie of any heads, checkpoint by checkpoint.
 
@@ -152,7 +138,9 @@ def measure_heads(
         reference: what the world knows.
         target: its name.
         seeds, steps: of the columns and the checkpoints.
-        log_q: checkpoint number -> ln q on the rows of `reference.inputs`, [seeds, rows, outcomes]; NaN for a seed that diverged.
+        log_q: checkpoint number -> ln q on the rows of `reference.inputs`, [seeds, rows, outcomes]; NaN for a seed that
+            diverged.
+        model: C_k of the world-model's own predictor; I_k, that of W*, when omitted.
     """
     pies = []
     refitted = np.full((len(seeds), len(reference.about.information)), np.nan)
@@ -163,7 +151,10 @@ def measure_heads(
             sound = np.isfinite(pies[-1].captured).all(-1)
             if sound.any():
                 refitted[sound] = reference.refitted(q[sound])
-    return Measured(target, tuple(int(s) for s in seeds), np.asarray(steps, dtype=np.int64), reference.about, stack(pies), refitted)
+    about = reference.about
+    own = about.information if model is None else model
+    columns, taken = tuple(int(s) for s in seeds), np.asarray(steps, dtype=np.int64)
+    return Measured(target, columns, taken, about, stack(pies), refitted, own)
 
 
 def conclude_target(m: Measured, settings: Settings) -> tuple[list[Finding], Verdict]:
@@ -173,8 +164,10 @@ def conclude_target(m: Measured, settings: Settings) -> tuple[list[Finding], Ver
     parts = {"deep": range(k0 + 1, rungs + 1), "shallow": range(1, k0 + 1), "total": range(1, rungs + 1)}
     curve = {name: pie.efficiency(about, part) for name, part in parts.items()}
     phi = {name: pie.influence(about, part) for name, part in parts.items()}
-    curves = Curves(m.steps, curve["deep"], curve["shallow"], curve["total"], about.information, k0, phi["deep"], phi["total"])
-    sound = np.isfinite(pie.captured).all((0, 2))
+    curves = Curves(
+        m.steps, curve["deep"], curve["shallow"], curve["total"], about.information, k0, phi["deep"], phi["total"]
+    )
+    sound = np.asarray(np.isfinite(pie.captured).all((0, 2)))
     if not sound.any():
         raise ProbeError("every seed diverged", node=m.target, mend="train with a smaller learning rate")
     level = 1 - settings.alpha
@@ -183,15 +176,23 @@ def conclude_target(m: Measured, settings: Settings) -> tuple[list[Finding], Ver
         groups = None if about.groups is None else about.groups[:, k]
         note = "shallow" if k < k0 else "deep"
         book.world("information", about.information[k], "bits", k + 1, groups, f"{note}: {', '.join(about.rungs[k])}")
-        skipped = f"{about.own_skipped[k]:.1%} of the redraws impossible and skipped; leaves the distribution on purpose"
+        skipped = (
+            f"{about.own_skipped[k]:.1%} of the redraws impossible and skipped; leaves the distribution on purpose"
+        )
         book.world("own bits, ceiling", about.own_ceiling[k], "bits", k + 1, None, skipped)
     book.world("depth, attainable", about.attainable_depth, "rungs")
     book.world("condition number of the rungs", about.condition, "", note=_merged(about))
     for name in parts:
         book.curve(f"efficiency, {name}", curve[name], "share", phi[name])
         book.error(f"Monte-Carlo error of efficiency, {name}", pie.mc_error(about, parts[name]), "share")
-    for t, step in enumerate(m.steps):
-        book.add("efficiency, world-model", exactly(1.0), "share", step=int(step), note="the head sits on W* itself" if t == 0 else "")
+    on_truth = np.array_equal(m.model, about.information)
+    model = 1.0 if on_truth else float(m.model[k0:].sum() / max(about.information[k0:].sum(), 1e-12))
+    if np.isfinite(model) and about.information[k0:].sum() >= LEAST_RUNG:
+        note = (
+            "deep rungs; the head sits on W* itself" if on_truth else "deep rungs, of the world-model's own posterior"
+        )
+        for step in m.steps:
+            book.add("efficiency, world-model", exactly(model), "share", step=int(step), note=note)
     book.curve("loss", pie.loss, "bits")
     book.curve("depth", pie.depth, "rungs", some=True)
     for k in range(rungs):
@@ -201,10 +202,15 @@ def conclude_target(m: Measured, settings: Settings) -> tuple[list[Finding], Ver
         if about.information[k] >= LEAST_RUNG:
             book.curve("efficiency", pie.efficiency(about, [k + 1]), "share", pie.influence(about, [k + 1]), k + 1)
             book.last("captured bits, refitted", m.refitted[:, k], "bits", k + 1, "one temperature and bias per rung")
-        note = _group_note(about, k)
-        if note is not None and about.information[k] >= LEAST_RUNG:
-            book.last("regression weight", pie.weights[-1, :, k], "weight", k + 1, note)
+        shared = _group_note(about, k)
+        if shared is not None and about.information[k] >= LEAST_RUNG:
+            book.last("regression weight", pie.weights[-1, :, k], "weight", k + 1, shared)
     book.last("share of regression weight below the floor", pie.floored[-1], "share")
+    if settings.ceiling == "world-model":
+        if not np.isfinite(model):
+            mend = 'conclude with ceiling = "exact"'
+            raise ProbeError("the world-model has no predictor of its own for this target", node=m.target, mend=mend)
+        curves = replace(curves, ceiling=model, ceiling_kind="world-model")
     return book.findings, verdict(curves, settings, m.target)
 
 
@@ -215,7 +221,9 @@ class _Book:
         self.target, self.steps, self.sound, self.level = target, steps, sound, level
         self.findings: list[Finding] = []
 
-    def add(self, name: str, value: Interval, unit: str, rung: int | None = None, step: int | None = None, note: str = "") -> None:
+    def add(
+        self, name: str, value: Interval, unit: str, rung: int | None = None, step: int | None = None, note: str = ""
+    ) -> None:
         self.findings.append(Finding(name, value, unit, self.target, rung, step, note))
 
     def world(
@@ -224,7 +232,13 @@ class _Book:
         self.add(name, exactly(value) if groups is None else clip_interval(groups, self.level), unit, rung, None, note)
 
     def curve(
-        self, name: str, values: Floats, unit: str, phi: Floats | None = None, rung: int | None = None, some: bool = False
+        self,
+        name: str,
+        values: Floats,
+        unit: str,
+        phi: Floats | None = None,
+        rung: int | None = None,
+        some: bool = False,
     ) -> None:
         # [T, S] and [G, T, S]; with `some`, checkpoints at which not all seeds have the number use those that do.
         if some:
@@ -253,75 +267,21 @@ class _Book:
             self.add(name, over_seeds(kept).interval(self.level), unit, rung, int(self.steps[-1]), note)
 
 
-def pack(measured: Sequence[Measured]) -> dict[str, Any]:
-    """Measured targets as one JSON-able dict and one dict of arrays."""
-    arrays: dict[str, NDArray[Any]] = {}
-    targets = []
-    for i, m in enumerate(measured):
-        about = {f.name: getattr(m.about, f.name) for f in fields(Information)}
-        plain = {key: value for key, value in about.items() if not isinstance(value, np.ndarray)}
-        plain["condition"] = float(plain["condition"]) if np.isfinite(plain["condition"]) else None
-        targets.append({"name": m.target, "about": plain})
-        arrays |= {f"{i}.about.{key}": value for key, value in about.items() if isinstance(value, np.ndarray)}
-        for f in fields(Pie):
-            if getattr(m.pie, f.name) is not None:
-                arrays[f"{i}.pie.{f.name}"] = getattr(m.pie, f.name)
-        arrays[f"{i}.refitted"] = m.refitted
-        arrays["steps"] = m.steps
-    metadata = {
-        "probe": DepthProbe.name,
-        "version": DepthProbe.version,
-        "format": FORMAT,
-        "seeds": list(measured[0].seeds),
-        "targets": targets,
-    }
-    return {"metadata": metadata, "arrays": arrays}
+def _model_captured(trace: Trace, reference: Reference, target: Target) -> Floats | None:
+    # C_k of the posterior under the world-model the head is given, None when that is W*.
+    from worldnets.inference import Inference
 
-
-def unpack(cell: Mapping[str, Any]) -> list[Measured]:
-    """The inverse of `pack`, also after a way through JSON and .npz.
-
-    Raises:
-        ProbeError: a cell of another probe or of a newer format.
-    """
-    metadata, arrays = cell["metadata"], cell["arrays"]
-    if metadata.get("probe") != DepthProbe.name or metadata.get("format") != FORMAT:
-        found = f"{metadata.get('probe')} format {metadata.get('format')}"
-        raise ProbeError("not a cell of this probe", found=found, expected=f"depth format {FORMAT}", mend="measure again")
-    measured = []
-    for i, target in enumerate(metadata["targets"]):
-        about = dict(target["about"])
-        about["rungs"] = tuple(map(tuple, about["rungs"]))
-        about["merged"] = tuple(map(tuple, about["merged"]))
-        about["condition"] = np.inf if about["condition"] is None else about["condition"]
-        for key in ("information", "own_ceiling", "own_skipped", "reliance_skipped", "groups"):
-            about[key] = np.asarray(arrays[f"{i}.about.{key}"]) if f"{i}.about.{key}" in arrays else None
-        pie = {
-            f.name: np.asarray(arrays[f"{i}.pie.{f.name}"]) if f"{i}.pie.{f.name}" in arrays else None for f in fields(Pie)
-        }
-        seeds, steps = tuple(metadata["seeds"]), np.asarray(arrays["steps"])
-        measured.append(Measured(target["name"], seeds, steps, Information(**about), Pie(**pie), np.asarray(arrays[f"{i}.refitted"])))
-    return measured
-
-
-def _whole(parts: Sequence[Measured]) -> Measured:
-    # The groups of seeds of one run side by side, in the order of the seeds.
-    first = parts[0]
-    for other in parts[1:]:
-        same = other.target == first.target and np.array_equal(other.steps, first.steps)
-        if not (same and np.array_equal(other.about.information, first.about.information)):
-            raise ProbeError("cells of different runs or references", node=other.target, mend="conclude from one run's groups of seeds")
-    seeds = [seed for part in parts for seed in part.seeds]
-    if len(set(seeds)) < len(seeds):
-        raise ProbeError("a seed was measured twice", found=sorted(s for s in set(seeds) if seeds.count(s) > 1))
-    order = np.argsort(seeds, kind="stable")
-    joined = concatenate([part.pie for part in parts], axis=1)
-    arrays = {f.name: getattr(joined, f.name) for f in fields(Pie)}
-    for name, value in arrays.items():
-        if value is not None:
-            arrays[name] = np.take(value, order, axis=2 if name in GROUPED else 1)
-    refitted = np.concatenate([part.refitted for part in parts])[order]
-    return Measured(first.target, tuple(seeds[i] for i in order), first.steps, first.about, Pie(**arrays), refitted)
+    truth = trace.dataset.net
+    model: WorldNet = getattr(trace.inputs, "world_model", truth)
+    if model is truth:
+        return None
+    if any(v not in model.states or model.states[v] != truth.states[v] for v in target.variables):
+        return np.full(len(reference.about.information), np.nan)
+    evidence = list(trace.task.evidence)
+    codes = np.full((len(reference.inputs), len(model.variables)), -1, dtype=np.int16)
+    codes[:, [model.index[v] for v in evidence]] = reference.inputs[:, [truth.index[v] for v in evidence]]
+    belief = Inference(model).joint(codes, target.variables).reshape(len(codes), -1)
+    return reference.measure(np.log(np.maximum(belief, LEAST_PROBABILITY))).captured
 
 
 def _about_mean(groups: Floats | None, k: int) -> Floats | None:
@@ -340,4 +300,4 @@ def _group_note(about: Information, k: int) -> str | None:
     return "" if len(group) == 1 else f"shared by rungs {', '.join(map(str, group))}: not identified apart"
 
 
-__all__ = ["DepthProbe", "Measured", "conclude_target", "depth", "measure_heads", "pack", "unpack"]
+__all__ = ["DepthProbe", "Measured", "conclude_target", "measure_heads", "pack", "unpack"]

@@ -1,4 +1,6 @@
-"""Heads and traces built by hand so that the right verdict is known: what every probe is judged on (theory, section 16)."""
+"""Heads and traces built by hand so that the right verdict is known: what every probe is judged on (theory, section
+16).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The shape of an organism: curves of weights over the rungs of an enumerated world, noise over seeds, and the verdict it must get."""
+"""The shape of an organism: curves of weights over the rungs of an enumerated world, noise over seeds, and the verdict
+it must get.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ class Noise:
         seed: standard deviation of a seed's own offset on each rung's weight, the same at all its checkpoints.
         checkpoint: standard deviation of what is new at every checkpoint; a quarter of `seed` when None.
         pace: standard deviation of ln(speed): some seeds run through their schedule faster than others.
-        field: standard deviation, in nats, of a seed's own random function of (x, y), constant over training; the organism's own when None.
+        field: standard deviation, in nats, of a seed's own random function of (x, y), constant over training; the
+            organism's own when None.
         clips: evaluation clips shared by all seeds; 0 means every context is enumerated.
         groups: groups the clips are counted in.
     """
@@ -45,8 +48,8 @@ class Organism:
     Attributes:
         name, about: its name and one sentence.
         verdict: what the depth probe must say about it.
-        schedule: (progress [...], rung place in (0, 1] [K]) -> weights [..., K]; progress is the share of the run that is over, the
-            place of rung k is 0 for shallow rungs and (k − k0)/(K − k0) for deep ones.
+        schedule: (progress [...], rung place in (0, 1] [K]) -> weights [..., K]; progress is the share of the run that
+            is over, the place of rung k is 0 for shallow rungs and (k − k0)/(K − k0) for deep ones.
         field: standard deviation of its random function in nats.
     """
 
@@ -98,7 +101,9 @@ class Organism:
         seed: int = 0,
         steps: NDArray[np.int64] = STEPS,
     ) -> tuple[Pie, Information]:
-        """The pie of one repeat, exact or through finite evaluation clips shared by all its seeds, [checkpoints, seeds, …]."""
+        """The pie of one repeat, exact or through finite evaluation clips shared by all its seeds, [checkpoints, seeds,
+        …].
+        """
         noise, random = noise or Noise(), np.random.default_rng(seed)
         q = self.log_q(reference, shallow, seeds, noise, random, steps)
         if not noise.clips:

@@ -12,7 +12,8 @@ Floats = NDArray[np.float64]
 
 
 def hidden_chain(frames: int = 4, stay: float = 0.9, noise: float = 0.25) -> EnumeratedReference:
-    """A hidden bit that stays as it is with probability `stay` and is seen through `noise`; the target is the bit now, rung k the frame k − 1 back.
+    """A hidden bit that stays as it is with probability `stay` and is seen through `noise`; the target is the bit now,
+    rung k the frame k − 1 back.
 
     At the defaults the rungs offer .189, .090, .040 and .017 bits: 44 % of the pie lies beyond the last frame.
     """

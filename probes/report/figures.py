@@ -211,7 +211,7 @@ def _finish(figure: Figure, columns: int, lines: int) -> None:
     below = 0.19 * lines
     width, height = SIZE[0], SIZE[1] + below
     figure.set_size_inches(width, height)
-    figure.subplots_adjust(0.55 / width, (0.52 + below) / height, 1 - 0.14 / width, 1 - 0.28 / height)
+    figure.subplots_adjust(0.55 / width, (0.52 + below) / height, 1 - 0.26 / width, 1 - 0.28 / height)
     place = (0.02, 0.0)
     figure.legend(
         loc="lower left", bbox_to_anchor=place, ncols=columns, fontsize=8, handlelength=1.2, columnspacing=1.2
@@ -270,7 +270,7 @@ def efficiency_over_training(
         _finish(figure, 1, 4 if shallow is not None else 3)
 
     description = (
-        f"Deep efficiency rises from {mean[0]:.2f} to {mean[-1]:.2f} (interval {low[-1]:.2f} to {high[-1]:.2f}) "
+        f"Deep efficiency goes from {mean[0]:.2f} to {mean[-1]:.2f} (interval {low[-1]:.2f} to {high[-1]:.2f}) "
         f"at step {int(steps[-1])}; the ceiling there is {ceiling[-1]:.2f}. "
         f"Seeds end at {', '.join(f'{e:.2f}' for e in seeds[-1])}."
     )
@@ -289,7 +289,8 @@ def pie_on_offer(name: str, title: str, information: Floats, labels: Sequence[st
         places = np.arange(count)
         axes.barh(places, information, color=[rung_colour(k, count) for k in range(count)], height=0.72)
         for k in range(count):
-            axes.text(information[k], k, f" {information[k]:.3f}", va="center", fontsize=8)
+            bits = 0.0 if abs(information[k]) < 5e-4 else information[k]
+            axes.text(information[k], k, f" {bits:.3f}", va="center", fontsize=8)
         if 0 < deep < count:
             axes.axhline(count - deep - 0.5, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
             aside = axes.get_yaxis_transform()

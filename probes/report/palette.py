@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 # Stops of the perceptually uniform map "plasma"; on dark ground its dark end would vanish, so there it ends earlier.
 LIGHT = ("#f79044", "#e16462", "#b12a90", "#6a00a8", "#1d0689")
-DARK = ("#fbd524", "#f8954a", "#e0607a", "#c050c0", "#8f6cf0")
+DARK = ("#fbd524", "#f8954a", "#e0607a", "#b94bc0", "#7d52d8")
 
 #: verdict → (sign, colour class): what grew deep, what did not, what is on its way, what cannot be said.
 VERDICTS = {

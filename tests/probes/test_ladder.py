@@ -1,4 +1,6 @@
-"""The ladder's references: identities on worlds that can be written down, and the sampled reference against the enumerated one."""
+"""The ladder's references: identities on worlds that can be written down, and the sampled reference against the
+enumerated one.
+"""
 
 import numpy as np
 import pytest
@@ -215,7 +217,12 @@ def test_a_table_source_conditions_as_the_table_says():
 
 @pytest.mark.parametrize(
     ("rungs", "what"),
-    [((), "needs rungs"), ((("x1",), ()), "needs rungs"), ((("x9",),), "unknown evidence"), ((("x1",), ("x1",)), "two rungs")],
+    [
+        ((), "needs rungs"),
+        ((("x1",), ()), "needs rungs"),
+        ((("x9",),), "unknown evidence"),
+        ((("x1",), ("x1",)), "two rungs"),
+    ],
 )
 def test_a_ladder_that_is_none_is_refused(rungs, what):
     with pytest.raises(ProbeError, match=what):

@@ -1,4 +1,6 @@
-"""What follows from captured bits: depth, efficiency, the split into shallow and deep, the rung regression, recalibration."""
+"""What follows from captured bits: depth, efficiency, the split into shallow and deep, the rung regression,
+recalibration.
+"""
 
 import numpy as np
 import pytest
@@ -92,8 +94,8 @@ def test_recalibration_finds_the_same_loss_as_a_general_optimiser():
         mine = refitted_loss(weight, truth, q)
         for i in range(4):
 
-            def loss(theta, i=i):
-                z = theta[0] * q[i] + np.r_[0, theta[1:]]
+            def loss(theta, q=q[i], weight=weight, truth=truth):
+                z = theta[0] * q + np.r_[0, theta[1:]]
                 z = z - np.log(np.exp(z).sum(-1, keepdims=True))
                 return -(weight[:, None] * truth * z).sum() / np.log(2)
 

@@ -152,6 +152,13 @@ def test_the_same_suite_opens_the_same_run_directory(store, suite):
     assert Store.open(store.path).suite == suite
 
 
+def test_what_a_world_is_loaded_from_comes_back_in_its_order(tmp_path, suite):
+    # Tables of parameters can be ordered: alarm's targets are.
+    source = {"name": "w", "parameters": {"targets": {"z": 1, "a": 2}}, "redrawn": []}
+    made = Store.create(tmp_path / "run", suite, [condition(source=source)])
+    assert list(Store.open(made.path).conditions[0].source["parameters"]["targets"]) == ["z", "a"]
+
+
 def test_more_seeds_extend_a_run_and_every_other_change_is_refused(store, suite):
     assert Store.create(store.path, suite.with_seeds(16)).manifest["history"][0]["what"] == "more seeds"
     with pytest.raises(StoreError, match=r"another suite; found defaults.seeds = 8"):

@@ -1,0 +1,124 @@
+"""What a cell stores: the pie of a group of seeds at every checkpoint, as plain arrays and plain metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probes.pie import GROUPED, Information, Pie, concatenate
+from worldnets.errors import ProbeError
+
+Floats = NDArray[np.float64]
+FORMAT = 1  # of a measured cell
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One target of one cell: a group of seeds, measured at every checkpoint. Plain arrays and plain metadata.
+
+    Attributes:
+        target: name of the target.
+        seeds: seed of each column.
+        steps: training step of each checkpoint, [T].
+        about: rung information and ceilings of the reference.
+        pie: its arrays, [T, S, …].
+        refitted: C_k at the last checkpoint after one temperature and bias per rung, [S, K].
+        model: C_k of the world-model's own predictor, [K]: I_k itself where the head sits on W*, NaN where the
+            world-model has no such target.
+    """
+
+    target: str
+    seeds: tuple[int, ...]
+    steps: NDArray[np.int64]
+    about: Information
+    pie: Pie
+    refitted: Floats
+    model: Floats
+
+
+def pack(measured: Sequence[Measured], probe: str, version: int) -> dict[str, Any]:
+    """Measured targets as one JSON-able dict and one dict of arrays."""
+    arrays: dict[str, NDArray[Any]] = {}
+    targets = []
+    for i, m in enumerate(measured):
+        about = {f.name: getattr(m.about, f.name) for f in fields(Information)}
+        plain = {key: value for key, value in about.items() if not isinstance(value, np.ndarray)}
+        plain["condition"] = float(plain["condition"]) if np.isfinite(plain["condition"]) else None
+        targets.append({"name": m.target, "about": plain})
+        arrays |= {f"{i}.about.{key}": value for key, value in about.items() if isinstance(value, np.ndarray)}
+        for f in fields(Pie):
+            if getattr(m.pie, f.name) is not None:
+                arrays[f"{i}.pie.{f.name}"] = getattr(m.pie, f.name)
+        arrays[f"{i}.refitted"], arrays[f"{i}.model"] = m.refitted, m.model
+        arrays["steps"] = m.steps
+    metadata = {
+        "probe": probe,
+        "version": version,
+        "format": FORMAT,
+        "seeds": list(measured[0].seeds),
+        "targets": targets,
+    }
+    return {"metadata": metadata, "arrays": arrays}
+
+
+def unpack(cell: Mapping[str, Any], probe: str = "depth") -> list[Measured]:
+    """The inverse of `pack`, also after a way through JSON and .npz.
+
+    Raises:
+        ProbeError: a cell of another probe or of a newer format.
+    """
+    metadata, arrays = cell["metadata"], cell["arrays"]
+    if metadata.get("probe") != probe or metadata.get("format") != FORMAT:
+        found = f"{metadata.get('probe')} format {metadata.get('format')}"
+        raise ProbeError(
+            "not a cell of this probe", found=found, expected=f"{probe} format {FORMAT}", mend="measure again"
+        )
+    measured = []
+    for i, target in enumerate(metadata["targets"]):
+        about = dict(target["about"])
+        about["rungs"] = tuple(map(tuple, about["rungs"]))
+        about["merged"] = tuple(map(tuple, about["merged"]))
+        about["condition"] = np.inf if about["condition"] is None else about["condition"]
+        for key in ("information", "own_ceiling", "own_skipped", "reliance_skipped", "groups"):
+            about[key] = np.asarray(arrays[f"{i}.about.{key}"]) if f"{i}.about.{key}" in arrays else None
+        pie: dict[str, Any] = {
+            f.name: np.asarray(arrays[f"{i}.pie.{f.name}"]) if f"{i}.pie.{f.name}" in arrays else None
+            for f in fields(Pie)
+        }
+        seeds, steps = tuple(metadata["seeds"]), np.asarray(arrays["steps"])
+        refitted, model = np.asarray(arrays[f"{i}.refitted"]), np.asarray(arrays[f"{i}.model"])
+        measured.append(Measured(target["name"], seeds, steps, Information(**about), Pie(**pie), refitted, model))
+    return measured
+
+
+def joined(parts: Sequence[Measured]) -> Measured:
+    """One target's groups of seeds side by side, in the order of the seeds.
+
+    Raises:
+        ProbeError: groups of different runs, or a seed measured twice.
+    """
+    first = parts[0]
+    for other in parts[1:]:
+        same = other.target == first.target and np.array_equal(other.steps, first.steps)
+        if not (same and np.array_equal(other.about.information, first.about.information)):
+            raise ProbeError(
+                "cells of different runs or references",
+                node=other.target,
+                mend="conclude from one run's groups of seeds",
+            )
+    seeds = [seed for part in parts for seed in part.seeds]
+    if len(set(seeds)) < len(seeds):
+        raise ProbeError("a seed was measured twice", found=sorted(s for s in set(seeds) if seeds.count(s) > 1))
+    order = np.argsort(seeds, kind="stable")
+    joined = concatenate([part.pie for part in parts], axis=1)
+    arrays = {f.name: getattr(joined, f.name) for f in fields(Pie)}
+    for name, value in arrays.items():
+        if value is not None:
+            arrays[name] = np.take(value, order, axis=2 if name in GROUPED else 1)
+    refitted = np.concatenate([part.refitted for part in parts])[order]
+    ordered = tuple(seeds[i] for i in order)
+    return Measured(first.target, ordered, first.steps, first.about, Pie(**arrays), refitted, first.model)

@@ -1,0 +1,181 @@
+"""The depth probe from trace to verdict: cells, groups of seeds, findings, and the untrained head that must not look
+deep.
+"""
+
+import io
+import json
+
+import numpy as np
+import pytest
+
+from probes.catalogue.depth import DepthProbe, measure_heads, pack
+from probes.ladder import References, Sampling, reference
+from probes.organisms import organism
+from probes.organisms.base import STEPS, Noise
+from probes.organisms.mixtures import hidden_chain
+from probes.registry import names, probe
+from probes.sources import DatasetSource
+from probes.verdict import Settings
+from worldnets.dataset import load_dataset
+from worldnets.errors import ProbeError, UnknownNameError
+
+WORLD = hidden_chain()
+SMALL = Sampling(clips=128, candidates=512, pool=256, holders=32, partners=32, groups=8)
+
+
+def cell(name, seeds, noise=None, seed=0):
+    q = organism(name).log_q(WORLD, 1, 16, noise or Noise(), np.random.default_rng(seed))[:, list(seeds)]
+    return pack([measure_heads(WORLD, "bit", seeds, STEPS, lambda checkpoint: q[checkpoint])], "depth", 1)
+
+
+def stored(cell):
+    """A cell after its way through JSON and .npz."""
+    file = io.BytesIO()
+    np.savez(file, **cell["arrays"])
+    file.seek(0)
+    return {"metadata": json.loads(json.dumps(cell["metadata"], allow_nan=False)), "arrays": dict(np.load(file))}
+
+
+@pytest.fixture(scope="module")
+def trace():
+    import worldnets as wn
+
+    return wn.train(
+        load_dataset("cue_parity"), head="mlp", objective="question", seeds=2, steps=60, checkpoints=[0, 1, 40, 60]
+    )
+
+
+def test_the_probe_is_found_by_name():
+    assert "depth" in names()
+    assert probe("depth").name == "depth"
+    with pytest.raises(UnknownNameError, match="depth"):
+        probe("dept")
+
+
+def test_a_cell_that_was_stored_concludes_the_same():
+    measured = cell("deepening", range(8))
+    fresh, back = (DepthProbe().conclude([c]) for c in (measured, stored(measured)))
+    assert [f.to_dict() for f in fresh] == [f.to_dict() for f in back]
+    assert fresh.verdict.to_dict() == back.verdict.to_dict()
+    assert fresh.verdict.name == "deepening"
+
+
+def test_the_order_of_the_cells_does_not_matter():
+    groups = [cell("deepening", range(8)), cell("deepening", range(8, 16))]
+    one, other = DepthProbe().conclude(groups), DepthProbe().conclude(groups[::-1])
+    assert [f.to_dict() for f in one] == [f.to_dict() for f in other]
+    assert one.verdict.to_dict() == other.verdict.to_dict()
+    assert one.verdict.seeds == 16
+
+
+def test_cells_that_do_not_belong_together_are_refused():
+    one = cell("deepening", range(8))
+    with pytest.raises(ProbeError, match="measured twice"):
+        DepthProbe().conclude([one, one])
+    with pytest.raises(ProbeError, match="nothing was measured"):
+        DepthProbe().conclude([])
+    with pytest.raises(ProbeError, match="not a cell"):
+        DepthProbe().conclude([{"metadata": {"probe": "other"}, "arrays": {}}])
+
+
+def test_a_diverged_seed_is_left_out_of_findings_and_verdict():
+    q = organism("always_shallow").log_q(WORLD, 1, 8, Noise())
+    q[6:, 3] = np.nan
+    found = DepthProbe().conclude([pack([measure_heads(WORLD, "bit", range(8), STEPS, lambda t: q[t])], "depth", 1)])
+    assert (found.verdict.name, found.verdict.seeds, found.verdict.diverged) == ("stagnating", 7, 1)
+    assert found.named("efficiency, deep")[-1].value.n == 7
+
+
+def test_findings_of_a_perfect_head_are_the_worlds_own():
+    found = DepthProbe().conclude([cell("perfect", range(4), Noise(0.0, field=0.0))])
+    about = WORLD.about
+    for k in range(4):
+        captured = [f for f in found.named("captured bits") if f.rung == k + 1][-1]
+        assert captured.value.estimate == pytest.approx(about.information[k], abs=1e-9)
+        own = [f for f in found.named("own bits") if f.rung == k + 1][-1]
+        assert own.value.estimate == pytest.approx(about.own_ceiling[k], abs=1e-9)
+    assert found.named("depth")[-1].value.estimate == pytest.approx(about.attainable_depth)
+    assert {f.value.kind for f in found.named("information")} == {"exact"}
+    assert all(f.value.estimate == pytest.approx(1.0) for f in found.named("regression weight"))
+
+
+def test_a_trace_is_measured_the_same_twice_and_at_step_zero_it_is_not_deep(trace):
+    calls = []
+    depth = DepthProbe()
+    first = depth.measure(trace, lambda done, total: calls.append((done, total)))
+    again = DepthProbe().measure(trace)
+    for name, array in first["arrays"].items():
+        np.testing.assert_array_equal(array, again["arrays"][name])
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    found = depth.conclude([first])
+    assert found.named("information")[0].value.estimate == pytest.approx(0.859, abs=1e-3)
+    start = found.named("efficiency, deep")[0]
+    assert (start.step, start.value.estimate < 0.1) == (0, True)
+    assert not [f for f in found.named("depth") if f.step == 0]  # no bits, no depth
+    frame = found.to_pandas()
+    assert {"name", "target", "estimate", "low", "high", "level", "kind", "n"} <= set(frame.columns)
+    assert found.plot() is not None
+
+
+def test_a_random_head_has_no_depth_at_all():
+    random = np.random.default_rng(0)
+    q = 2 * random.normal(size=(3, 8, 16, 2))
+    q -= np.log(np.exp(q).sum(-1, keepdims=True))
+    found = DepthProbe().conclude(
+        [pack([measure_heads(WORLD, "bit", range(8), np.array([0, 1, 2]), lambda t: q[t])], "depth", 1)]
+    )
+    assert found.verdict.name == "untrained"
+    assert "deep" not in found.verdict.name
+
+
+def test_a_twin_dataset_has_nothing_to_capture_on_the_redrawn_rung():
+    dataset = load_dataset("cue_parity")
+    twin = dataset.with_redrawn(
+        ["cue"] if "cue" in dataset.net.variables else [dataset.task("question").ladders["answer"][0][0]]
+    )
+    about = reference(twin, twin.task("question"), "answer").about
+    np.testing.assert_allclose(about.information, [0.0, 0.859], atol=1e-3)
+    assert about.own_ceiling[1] == pytest.approx(0.859, abs=1e-3)
+
+
+def test_sampling_a_dataset_agrees_with_enumerating_it():
+    dataset = load_dataset("cue_parity")
+    source = DatasetSource(dataset, dataset.task("question"))
+    rungs = dataset.task("question").ladders["answer"]
+    exact = References(source).get(rungs, "answer")
+    some = References(source, Sampling(method="sample", clips=512)).get(rungs, "answer")
+    np.testing.assert_allclose(some.about.information, exact.about.information, atol=0.02)
+    places = {row.tobytes(): i for i, row in enumerate(exact.inputs)}
+    q = np.log(exact.ladder[-1])[[places[row.tobytes()] for row in some.inputs]]
+    np.testing.assert_allclose(some.measure(q).efficiency(some.about, [1, 2]), 1.0, atol=0.05)
+
+
+def test_the_world_models_own_curve_is_measured_where_it_is_not_the_truth():
+    import worldnets as wn
+
+    dataset = load_dataset("vault", frames=3)
+    net = dataset.net
+    blurred = {v: 0.8 * net.cpt(v) + 0.2 / len(net.states[v]) for v in net.variables}
+    model = wn.WorldNet(net.states, net.parent_sets, blurred)
+    options = {"objective": "question", "inputs": "beliefs", "seeds": 1, "steps": 2, "checkpoints": [0, 1, 2]}
+    oracle, learned = (wn.train(dataset, head="linear", world_model=w, **options) for w in (None, model))
+    cells = [DepthProbe().measure(trace) for trace in (oracle, learned)]
+    ends = [DepthProbe().conclude([c]).named("efficiency, world-model")[-1].value.estimate for c in cells]
+    assert ends[0] == 1.0
+    assert 0.0 < ends[1] < 0.95
+    found = DepthProbe().conclude([cells[1]], Settings(ceiling="world-model")).verdict
+    assert (found.ceiling, found.ceiling_kind) == (pytest.approx(ends[1]), "world-model")
+
+
+def test_alarm_is_sampled_and_its_exact_predictor_captures_it():
+    dataset = load_dataset("alarm")
+    task = dataset.task("question")
+    target = task.targets[0].name
+    source = DatasetSource(dataset, task)
+    some = References(source, SMALL).get(task.ladders[target], target)
+    assert some.about.clips == 128
+    belief = source.posterior(some.inputs, target)[1]
+    pie = some.measure(np.log(np.maximum(belief, 1e-300)))
+    rungs = range(1, len(some.about.information) + 1)
+    error = pie.mc_error(some.about, rungs)
+    assert abs(pie.efficiency(some.about, rungs) - 1) < max(4 * error, 0.03)

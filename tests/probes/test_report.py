@@ -1,0 +1,207 @@
+import re
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from probes.pool import cells_of
+from probes.report import palette, render
+from probes.report.depth import rung_labels
+from probes.report.figures import efficiency_over_training, pie_over_training
+from probes.report.page import identifier, interval, number
+from probes.results import Results
+from probes.runner import plan
+from probes.store import Store
+from probes.suite import read_suite
+from probes.worker import work
+
+HOSTILE = '<script>alert("1")</script>'
+
+TINY = f"""
+[suite]
+name = "tiny"
+title = '{HOSTILE}'
+
+[defaults]
+steps = 30
+batch = 32
+checkpoints = 4
+learning_rate = 0.01
+
+[[jobs]]
+world = "cue_parity"
+parameters = {{ bits = 2, noise = 1 }}
+objective = "question"
+heads = ["linear", {{ name = "mlp", options = {{ width = 8 }} }}]
+"""
+
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Collects ids, links and the order of headings, and checks that tags close."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.headings, self.open, self.loads = [], [], [], [], []
+        self.captions = self.tables = self.images = self.described = 0
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.ids += [given["id"]] if "id" in given else []
+        self.links += [given["href"]] if tag == "a" else []
+        self.loads += [given[name] for name in ("src", "srcset", "data", "action") if name in given]
+        self.loads += [tag] if tag in {"script", "iframe", "object", "embed", "link"} else []
+        self.loads += [name for name in given if name.startswith("on")]
+        self.tables += tag == "table"
+        self.captions += tag == "caption"
+        if tag == "svg":
+            self.images += 1
+            self.described += given.get("role") == "img" and ("aria-labelledby" in given or "aria-label" in given)
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    planned = plan(read_suite(TINY))
+    made = Store.create(tmp_path_factory.mktemp("runs") / "run", planned.suite, planned.conditions)
+    work(str(made.path), [asdict(cell) for cell in planned.cells])
+    return made
+
+
+@pytest.fixture(scope="module")
+def text(store):
+    return render(Results(store))
+
+
+def test_the_page_is_self_contained_and_loads_nothing(text):
+    page = Page(text)
+    assert page.loads == []
+    assert all(link.startswith("#") for link in page.links)
+    outside = [url for url in re.findall(r"https?://[^\s\"'<>)]+", text) if "www.w3.org/" not in url]
+    assert outside == []
+    assert "@import" not in text
+    assert re.findall(r"url\((?!#)", text) == []
+
+
+def test_ids_are_unique_links_lead_somewhere_and_headings_do_not_skip(text):
+    page = Page(text)
+    assert len(set(page.ids)) == len(page.ids)
+    assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
+    referenced = {name for names in re.findall(r'aria-labelledby="([^"]+)"', text) for name in names.split()}
+    assert referenced <= set(page.ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(page.ids)
+    assert page.headings[0] == 1
+    assert all(after - before <= 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
+
+
+def test_every_table_has_a_caption_and_every_figure_a_description(text):
+    page = Page(text)
+    assert page.tables == page.captions
+    assert page.images == page.described >= 2 * 3 + 2
+
+
+def test_the_verdict_table_comes_first_and_names_every_condition(store, text):
+    first = text.index("<table")
+    assert text.index('id="verdicts"') < first < text.index('id="problems"') < text.index('id="how"')
+    for condition in store.conditions:
+        assert f'id="{identifier(condition.title)}"' in text
+        assert f'href="#{identifier(condition.title)}"' in text
+    assert "probes run tiny --out run" in text
+
+
+def test_the_same_run_directory_gives_the_same_bytes(store, text):
+    assert render(Results(store)) == text
+
+
+def test_markup_in_names_and_errors_is_shown_as_text(store, tmp_path):
+    linear, mlp = cells_of(store.conditions)
+    hostile = Store.create(tmp_path / "run", store.suite, store.conditions)
+    hostile.write(mlp, store.read(mlp))
+    hostile.fail(linear, f"ValueError: {HOSTILE}", f"Traceback {HOSTILE} $x_")
+    text = render(Results(hostile))
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert Page(text).loads == []
+
+
+def test_failed_and_missing_cells_are_shown_and_get_no_verdict(store, tmp_path):
+    linear, _ = cells_of(store.conditions)
+    partial = Store.create(tmp_path / "run", store.suite, store.conditions)
+    partial.fail(linear, "ValueError: planted", "Traceback: planted deep inside")
+    text = render(Results(partial))
+    assert "2 cells are not there" in text
+    assert "planted deep inside" in text
+    assert text.count("missing: ") == 1
+    assert text.count("failed: ") == 1
+
+
+def test_a_world_that_cannot_be_loaded_here_is_said_and_stops_nothing(store, tmp_path):
+    gone = [replace(c, source={"name": "/nowhere/cue", "parameters": {}, "redrawn": []}) for c in store.conditions]
+    moved = Store.create(tmp_path / "run", store.suite, gone)
+    for cell in cells_of(gone):
+        moved.write(cell, store.read(cell))
+    assert "could not be drawn here" in render(Results(moved))
+
+
+def test_figures_keep_their_bytes_and_use_the_colours_of_the_page():
+    steps, information = np.array([0, 1, 10, 100]), np.array([0.5, 0.3])
+    captured = np.outer(np.linspace(0, 1, 4), information)
+    draw = lambda: pie_over_training("p", "<b>&", steps, information, captured, ["1: $a_b$", "2: <i>"])
+    svg = draw()
+    assert svg == draw()
+    assert "var(--rung-2-0)" in svg
+    assert "var(--rung-2-1)" in svg
+    assert "currentColor" in svg
+    assert "#010203" not in svg
+    assert "&lt;b&gt;&amp;" in svg
+    assert "<i>" not in svg
+    assert "$a_b$" in svg
+    seeds = np.repeat(np.linspace(0, 1, 4)[:, None], 8, axis=1)
+    mean = seeds.mean(1)
+    drawn = efficiency_over_training("e", "t", steps, seeds, mean, mean, mean, np.ones(4), 0.1)
+    assert "Seeds end at 1.00, 1.00" in drawn
+
+
+def test_rung_colours_darken_from_shallow_to_deep_in_both_themes():
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for stops, paper in ((palette.LIGHT, 1.0), (palette.DARK, luminance("#181b21"))):
+        for count in (2, 3, 5, 8):
+            light = [luminance(colour) for colour in palette.scale(count, stops)]
+            assert light == sorted(light, reverse=True)
+            contrast = [(max(one, paper) + 0.05) / (min(one, paper) + 0.05) for one in light]
+            assert min(contrast) > 2.2
+    assert palette.scale(1) == [palette.LIGHT[-1]]
+
+
+def test_numbers_have_a_minus_sign_no_negative_zero_and_a_dash_for_nothing():
+    assert [number(x) for x in (-0.5, -0.001, 0.25, None, float("nan"))] == ["−0.50", "0.00", "0.25", "–", "–"]
+    assert interval(1.0, 1.0, 1.0)["limits"] == ""
+    assert interval(0.5, 0.25, 0.75) == {"text": "0.50", "limits": "[0.25, 0.75]"}
+
+
+def test_rungs_are_named_by_their_frame_or_their_first_evidence():
+    assert rung_labels([["a_5", "b_5"], ["a_4", "b_3"], ["x"], ["x", "y", "z", "w"]]) == [
+        "1: frame 5",
+        "2: a_4, b_3",
+        "3: x",
+        "4: x, y + 2",
+    ]

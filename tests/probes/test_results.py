@@ -1,0 +1,142 @@
+import math
+from dataclasses import asdict
+
+import pandas as pd
+import pytest
+
+import probes
+from probes.pool import cells_of
+from probes.results import FINDING_COLUMNS, VERDICT_COLUMNS, Results
+from probes.runner import plan
+from probes.store import Store
+from probes.suite import read_suite
+from probes.worker import work
+from worldnets.errors import StoreError
+
+TINY = """
+[suite]
+name = "tiny"
+primary = ["*/mlp/*"]
+
+[defaults]
+steps = 30
+batch = 32
+checkpoints = 4
+learning_rate = 0.01
+
+[[jobs]]
+world = "cue_parity"
+parameters = { bits = 2, noise = 1 }
+objective = "question"
+heads = ["linear", { name = "mlp", options = { width = 8 } }]
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    planned = plan(read_suite(TINY))
+    store = Store.create(tmp_path_factory.mktemp("runs") / "whole", planned.suite, planned.conditions)
+    work(str(store.path), [asdict(cell) for cell in planned.cells])
+    return store
+
+
+@pytest.fixture
+def broken(whole, tmp_path):
+    store = Store.create(tmp_path / "broken", whole.suite, whole.conditions)
+    linear, mlp = cells_of(whole.conditions)
+    store.write(mlp, whole.read(mlp))
+    store.fail(linear, "ValueError: planted", "Traceback: planted")
+    return store
+
+
+def test_verdicts_have_one_row_per_condition_and_target_in_suite_order(whole):
+    verdicts = Results(whole).verdicts
+    assert list(verdicts.columns) == list(VERDICT_COLUMNS)
+    assert list(verdicts["head"]) == ["linear", "mlp"]
+    assert set(verdicts["target"]) == {"answer"}
+    assert list(verdicts["primary"]) == [False, True]
+    assert list(verdicts["seeds"]) == [8, 8]
+    assert (verdicts["deep_pie"] < verdicts["pie"]).all()
+    for row in verdicts.to_dict("records"):
+        assert row["efficiency_low"] <= row["efficiency"] <= row["efficiency_high"]
+        assert row["gap"] == pytest.approx(1 - row["efficiency"])
+        assert row["gap_low"] <= row["gap"] <= row["gap_high"]
+
+
+def test_findings_are_those_of_the_probe_with_the_condition_beside_them(whole):
+    results = Results(whole)
+    assert list(results.findings.columns) == list(FINDING_COLUMNS)
+    probe = probes.probe("depth")
+    conclusion = probe.conclude([whole.read(cells_of(whole.conditions)[1])])
+    mine = results.findings[results.findings["head"] == "mlp"].reset_index(drop=True)
+    theirs = conclusion.to_pandas()
+    assert len(mine) == len(theirs)
+    assert mine["estimate"].tolist() == pytest.approx(theirs["estimate"].tolist(), nan_ok=True)
+    assert results.failures.empty
+
+
+def test_holm_is_run_over_primary_conditions_only(whole):
+    verdicts = Results(whole).verdicts
+    assert verdicts["survives_holm"][0] is None or pd.isna(verdicts["survives_holm"][0])
+    tested = verdicts["p"][1] is not None and not math.isnan(verdicts["p"][1])
+    assert (verdicts["survives_holm"][1] in (True, False)) == tested
+
+
+def test_a_condition_with_a_missing_cell_gets_no_verdict_and_stays_in_the_table(broken):
+    results = Results(broken)
+    assert results.verdicts["verdict"][0] == "missing"
+    assert results.verdicts["verdict"][1] != "missing"
+    (failure,) = results.failures.to_dict("records")
+    assert (failure["state"], failure["error"]) == ("failed", "ValueError: planted")
+    assert "planted" in failure["traceback"]
+    assert set(results.findings["head"]) == {"mlp"}
+
+
+def test_conclusions_follow_the_settings_of_the_suite_file(whole, tmp_path):
+    lenient = read_suite(TINY + "\n[probes.depth.conclude]\nuntrained_below = -1.0\nleast_pie = 5.0\n")
+    planned = plan(lenient)
+    assert [cell.key for cell in planned.cells] == [cell.key for cell in cells_of(whole.conditions)]
+    store = Store.create(tmp_path / "run", lenient, planned.conditions)
+    for cell in planned.cells:
+        store.write(cell, whole.read(cell))
+    assert set(Results(store).verdicts["verdict"]) == {"nothing-deep"}
+
+
+def test_measure_settings_are_part_of_the_key():
+    other = plan(read_suite(TINY + "\n[probes.depth.measure]\nclips = 256\n"))
+    assert other.cells[0].key != plan(read_suite(TINY)).cells[0].key
+
+
+def test_the_parquet_files_are_rebuilt_to_the_same_bytes_and_hold_the_tables(whole):
+    results = Results(whole)
+    results.compact()
+    place = whole.path / "verdicts.parquet"
+    before = place.read_bytes()
+    place.unlink()
+    probes.load(whole.path).compact()
+    assert place.read_bytes() == before
+    assert len(pd.read_parquet(whole.path / "findings.parquet")) == len(results.findings)
+    assert list(pd.read_parquet(place)["verdict"]) == list(results.verdicts["verdict"])
+
+
+def test_a_damaged_cell_stops_no_other_and_says_so(whole, broken):
+    linear, mlp = cells_of(whole.conditions)
+    broken.write(linear, whole.read(linear))
+    (broken.path / "cells" / mlp.key[:2] / f"{mlp.key}.npz").write_bytes(b"")
+    results = Results(broken)
+    assert list(results.verdicts["verdict"])[1] == "missing"
+    (failure,) = results.failures.to_dict("records")
+    assert failure["state"] == "no conclusion"
+    assert mlp.key in failure["error"]
+
+
+def test_reprs_are_short_and_escape_what_they_show(whole):
+    results = Results(whole)
+    assert repr(results).startswith("Results(")
+    assert len(repr(results)) < 200
+    assert "<table" in results._repr_html_()
+
+
+def test_loading_what_is_no_run_is_a_store_error(tmp_path):
+    with pytest.raises(StoreError):
+        probes.load(tmp_path)
