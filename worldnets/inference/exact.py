@@ -70,7 +70,7 @@ class Inference:
     def plan(self) -> Plan:
         """The plan of the latest query; before any, that of all marginals with evidence anywhere."""
         if not self._plans:
-            return self._plan(self.net.variables, self._singles(None))
+            return self._plan((), self.net.variables, self._singles(None))
         return next(reversed(self._plans.values()))
 
     def query(
@@ -138,7 +138,8 @@ class Inference:
     def sample_codes(self, codes: Codes, draws: int, seed: int = 0) -> Codes:
         """Exact draws of all variables from the posterior of each row.
 
-        Draw j of row i depends only on (seed, i, j) and the row's evidence.
+        Draw j of row i depends only on (seed, i, j), the row's evidence, and whether all rows observe the same
+        variables (then those are cut out of the graph; otherwise one plan serves all masks).
 
         Returns:
             int16 [rows, draws, variables]; -1 throughout in impossible rows.
@@ -154,25 +155,30 @@ class Inference:
         self.net.check_variables(names, error=QueryError)
         return tuple((v,) for v in names)
 
-    def _plan(self, observed: Iterable[str], outputs: tuple[tuple[str, ...], ...]) -> Plan:
-        key = (frozenset(observed), outputs)
+    def _plan(self, always: Iterable[str], sometimes: Iterable[str], outputs: tuple[tuple[str, ...], ...]) -> Plan:
+        key = (frozenset(always), frozenset(sometimes), outputs)
         plan = self._plans.get(key)
         if plan is None:
-            plan = make_plan(self.net, key[0], outputs, np.dtype(self.dtype).type, self.memory_limit)
+            plan = make_plan(self.net, *key, np.dtype(self.dtype).type, self.memory_limit)
             self._plans[key] = plan
             if len(self._plans) > PLANS_KEPT:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
         return plan
 
-    def _observed(self, codes: Codes) -> list[str]:
-        seen = (codes != UNOBSERVED).any(axis=0)
-        return [v for v, one in zip(self.net.variables, seen, strict=True) if one]
+    def _observed(self, codes: Codes) -> tuple[list[str], list[str]]:
+        """Variables observed in every row, and in some rows only."""
+        if not len(codes):
+            return [], []
+        seen = codes != UNOBSERVED
+        always, ever = seen.all(axis=0), seen.any(axis=0)
+        names = np.array(self.net.variables, dtype=object)
+        return names[always].tolist(), names[ever & ~always].tolist()
 
     def _posteriors(
         self, codes: Codes, outputs: tuple[tuple[str, ...], ...]
     ) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
-        plan = self._plan(self._observed(codes), outputs)
+        plan = self._plan(*self._observed(codes), outputs)
         if len(codes) * plan.multiply_adds <= WALKED_MULTIPLY_ADDS and "numba" not in sys.modules:
             table, log_evidence = walk.posteriors(plan.wiring, codes.T, LIMITS[self.dtype])
             return table.T, log_evidence + plan.log_scale
@@ -194,7 +200,10 @@ class Inference:
             raise EvidenceError("draws and seed must not be negative", found=(draws, seed), mend="use numbers ≥ 0")
         from worldnets.inference import kernels
 
-        plan = self._plan(self.net.variables, ())
+        always, sometimes = self._observed(codes)
+        if sometimes:  # one plan for all mixed batches, so that a draw does not depend on the masks beside it
+            always, sometimes = [], list(self.net.variables)
+        plan = self._plan(always, sometimes, self._singles(None))
         samples = np.empty((len(codes), draws, len(self.net.variables)), dtype=np.int16)
         log_evidence = np.empty(len(codes))
         by_variable = np.ascontiguousarray(codes.T)

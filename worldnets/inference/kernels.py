@@ -44,6 +44,7 @@ def collect(w, codes, first, n, pot, arena, active, scale, log_evidence, limits)
     used = np.empty(w.operand_evidence.size, np.int32)
     for b in range(n):
         log_evidence[b] = 0.0
+    _slice_tables(w, codes, first, n, arena, running, log_evidence, limits)
     for c in range(w.clique_start.size - 1):
         begin, end = w.clique_start[c], w.clique_start[c + 1]
         low, high = w.sepset_row[c], w.sepset_row[c + 1]
@@ -81,6 +82,40 @@ def collect(w, codes, first, n, pot, arena, active, scale, log_evidence, limits)
         if smallest < limits.tiny:
             _take_logarithms(running, log_evidence, n, limits.tiny)
     _take_logarithms(running, log_evidence, n, np.inf)
+    if w.clique_start.size > 1:
+        for b in range(n):
+            if log_evidence[b] == -np.inf:  # a table with nothing unobserved in it may be what forbids the row
+                scale[w.clique_start.size - 2, b] = 0.0
+
+
+@compiled
+def _slice_tables(w, codes, first, n, arena, running, log_evidence, limits):  # type: ignore[no-untyped-def]
+    """Read every sliced table at the observed states; those with nothing else in their scope are plain factors."""
+    offsets = np.empty(n, np.int64)
+    for f in range(w.slice_row.size - 1):
+        _offsets(w, codes, first, n, w.slice_known[f], w.slice_known[f + 1], offsets)
+        for row in range(w.slice_row[f], w.slice_row[f + 1]):
+            cell = w.slice_cell[row]
+            for b in range(n):
+                arena[row, b] = w.tables[cell + offsets[b]]
+    for f in range(w.scalar_cell.size):
+        _offsets(w, codes, first, n, w.scalar_known[f], w.scalar_known[f + 1], offsets)
+        smallest = 1.0
+        for b in range(n):
+            running[b] *= w.tables[w.scalar_cell[f] + offsets[b]]
+            smallest = min(smallest, running[b])
+        if smallest < limits.tiny:
+            _take_logarithms(running, log_evidence, n, limits.tiny)
+
+
+@compiled
+def _offsets(w, codes, first, n, low, high, offsets):  # type: ignore[no-untyped-def]
+    for b in range(n):
+        offsets[b] = 0
+    for m in range(low, high):
+        column, stride = w.known_column[m], w.known_stride[m]
+        for b in range(n):
+            offsets[b] += codes[column, first + b] * stride
 
 
 @compiled
@@ -232,6 +267,7 @@ def posteriors(w, codes, first, last, width, limits, beliefs, log_evidence):  # 
     scale = np.empty((w.clique_start.size - 1, width), w.base.dtype)
     active = np.zeros(w.indicator_row.size, np.bool_)
     log_z = np.empty(width)
+    total = np.empty(width, w.base.dtype)
     for start in range(first, last, width):
         n = min(width, last - start)
         collect(w, codes, start, n, pot, arena, active, scale, log_z, limits)
@@ -244,15 +280,20 @@ def posteriors(w, codes, first, last, width, limits, beliefs, log_evidence):  # 
             low, high = w.output_start[o], w.output_start[o + 1]
             # Rounding leaves sums of 1 ± 1e-15; dividing once makes every distribution sum to 1 to the last bits.
             for b in range(n):
-                scale[0, b] = 0.0
+                total[b] = 0.0
             for s in range(low, high):
                 for b in range(n):
-                    scale[0, b] += read[s, b]
+                    total[b] += read[s, b]
             for b in range(n):
-                scale[0, b] = 1.0 / scale[0, b] if scale[0, b] > 0.0 else 0.0
+                total[b] = 1.0 / total[b] if total[b] > 0.0 else 0.0
             for s in range(low, high):
                 for b in range(n):
-                    beliefs[s, start + b] = read[s, b] * scale[0, b]
+                    beliefs[s, start + b] = read[s, b] * total[b]
+        for o in range(w.sure_output.size):
+            low, column = w.output_start[w.sure_output[o]], w.sure_column[o]
+            for b in range(n):
+                if log_z[b] > -np.inf:
+                    beliefs[low + codes[column, start + b], start + b] = 1.0
 
 
 @compiled
@@ -279,6 +320,8 @@ def conditional_samples(w, t, codes, first, last, width, limits, seed, samples, 
             row_state = mix(mix(np.uint64(1), seed), np.uint64(r))
             for draw in range(samples.shape[1]):
                 state = mix(row_state, np.uint64(draw))
+                for v in range(samples.shape[2]):
+                    samples[r, draw, v] = codes[v, r]
                 for c in range(w.clique_start.size - 2, -1, -1):
                     group = w.sepset_row[c] - w.sepset_row[0]
                     for m in range(t.member_start[c], t.member_start[c + 1]):

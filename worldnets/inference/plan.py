@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import CapacityError
 from worldnets.inference.triangulation import NO_PARENT, JunctionTree, junction_tree, moral_graph
-from worldnets.net import FactorNet, WorldNet
+from worldnets.net import Factor, FactorNet, WorldNet
 
 Index = NDArray[np.int32]
 MEMORY_LIMIT = 8 * 2**30  # bytes
@@ -35,7 +35,7 @@ class Wiring(NamedTuple):
     base: NDArray[np.floating]  # [cells] product of the tables at each cell, largest cell of a clique = 1
     clique_start: Index  # [cliques + 1] slice of the cells of each clique
     operand_start: Index  # [cliques + 1] slice of the operands of each clique: messages multiplied into it
-    operand_evidence: Index  # [operands] column of the observed variable, or -1 for a child's message
+    operand_evidence: Index  # [operands] column of the observed variable, or -1 for a message or a slice of a table
     operand_row_start: Index  # [operands] where in `rows` its message rows begin, one per cell of the clique
     sepset_row: Index  # [cliques + 1] message row where the clique's sepset begins; the last entry closes
     sepset_rows: Index  # [cells] message row of each cell's sepset state
@@ -46,6 +46,16 @@ class Wiring(NamedTuple):
     cards: Index  # [variables] number of states
     sepset_readout: Index  # [cliques] readout row where the belief of the clique's sepset begins
     output_start: Index  # [outputs + 1] slices of the readout rows returned: one slice is one distribution
+    slice_row: Index  # [slices + 1] message rows of each slice of a table; slices come first in the arena
+    slice_cell: Index  # [slice rows] where in `tables` a row's entry stands while every observed state is 0
+    slice_known: Index  # [slices + 1] slices of the next two arrays
+    known_column: Index  # column of an observed variable in the scope of a sliced table
+    known_stride: Index  # entries of that table per step of its state
+    scalar_cell: Index  # [scalars] as `slice_cell`, for tables with nothing unobserved in their scope
+    scalar_known: Index  # [scalars + 1] as `slice_known`
+    tables: NDArray[np.floating]  # the entries of all tables that are sliced
+    sure_output: Index  # outputs that are the distribution of a sliced variable, one state of which is sure
+    sure_column: Index  # the column of that variable
     message_rows: int
     readout_rows: int
 
@@ -68,6 +78,8 @@ class Plan:
 
     Attributes:
         variables: the variables kept (the rest is barren: neither asked for, nor observed, nor upstream of either).
+        sliced: those of them that are observed in every row: they are cut out of the graph, and tables are read at
+            their states.
         cliques: the variables of each clique, in collect order.
         outputs: the variable sets whose joint posteriors are read off.
         multiply_adds: multiplications and additions of a row with every variable observed.
@@ -75,6 +87,7 @@ class Plan:
     """
 
     variables: tuple[str, ...]
+    sliced: tuple[str, ...]
     cliques: tuple[tuple[str, ...], ...]
     parents: tuple[int, ...]
     sepsets: tuple[tuple[str, ...], ...]
@@ -95,7 +108,8 @@ class Plan:
         sizes = np.diff(self.wiring.clique_start)
         operands, readouts = np.diff(self.wiring.operand_start), np.diff(self.wiring.readout_start)
         # Per cell: its operands, one addition into the sepset, one multiplication on the way back, its readouts.
-        return int((sizes * (operands + readouts + 2)).sum())
+        per_cell = int((sizes * (operands + readouts + 2)).sum())
+        return per_cell + len(self.wiring.slice_cell) + len(self.wiring.scalar_cell)
 
     @property
     def bytes_per_row(self) -> int:
@@ -105,13 +119,14 @@ class Plan:
 
     def __repr__(self) -> str:
         sizes = np.diff(self.wiring.clique_start)
-        largest = int(np.argmax(sizes))
+        names = ", ".join(self.cliques[int(np.argmax(sizes))]) if len(sizes) else "nothing is unobserved"
         return "\n".join(
             (
                 f"Plan over {len(self.variables)} variables for {len(self.outputs)} distributions",
+                f"  sliced away    {len(self.sliced):>12,}  variables, observed in every row",
                 f"  cliques        {len(self.cliques):>12,}",
                 f"  cells          {self.cells:>12,}  of {self.full_cells:,}; the rest are zero for certain",
-                f"  largest clique {int(sizes[largest]):>12,}  ({', '.join(self.cliques[largest])})",
+                f"  largest clique {max(sizes, default=0):>12,}  ({names})",
                 f"  multiply-adds  {self.multiply_adds:>12,}  per row at most",
                 f"  memory         {self.bytes_per_row:>12,}  bytes per row in flight",
             )
@@ -120,63 +135,92 @@ class Plan:
 
 def make_plan(
     net: WorldNet | FactorNet,
-    observed: Iterable[str],
+    always: Iterable[str],
+    sometimes: Iterable[str],
     outputs: Sequence[tuple[str, ...]],
     dtype: type[np.floating] = np.float64,
     memory_limit: float = MEMORY_LIMIT,
 ) -> Plan:
-    """Plan the posteriors of the variable sets `outputs` when at most the variables `observed` carry evidence.
+    """Plan the posteriors of the variable sets `outputs`.
+
+    Args:
+        net: the net.
+        always: variables with evidence in every row: they are cut out of the graph, and the rest is triangulated anew.
+        sometimes: variables with evidence in some rows: they stay, and evidence multiplies an indicator.
+        outputs: the variable sets whose joint posteriors are wanted.
+        dtype: of tables and messages.
+        memory_limit: bytes.
 
     Raises:
         CapacityError: the tables would take more than `memory_limit` bytes; nothing has been allocated yet.
     """
-    observed = set(observed)
+    # A joint distribution needs its variables in one clique, so those are not cut out.
+    together = {v for output in outputs if len(output) > 1 for v in output}
+    sliced, indicated = set(always) - together, set(sometimes) | (set(always) & together)
     wanted = {v for output in outputs for v in output}
-    kept_names = net.ancestors(observed | wanted) if isinstance(net, WorldNet) else set(net.variables)
+    known = net.ancestors(sliced | indicated | wanted) if isinstance(net, WorldNet) else set(net.variables)
     # The net's order makes plans (and so bits) independent of the order of any set.
-    kept = [v for v in net.variables if v in kept_names] or list(net.variables[:1])
-    position = {v: i for i, v in enumerate(kept)}
-    cards = [len(net.states[v]) for v in kept]
-    factors = [f for f in net.factors if all(v in position for v in f.scope)]
-    if isinstance(net, WorldNet):
-        factors = [f for f in factors if f.scope[-1] in position]
-    scopes = [tuple(position[v] for v in f.scope) for f in factors]
-    output_scopes = [tuple(position[v] for v in output) for output in outputs]
-    tree = junction_tree(moral_graph(len(kept), [*scopes, *output_scopes]), cards)
+    kept = [v for v in net.variables if v in known]
+    free = [v for v in kept if v not in sliced]
+    position = {v: i for i, v in enumerate(free)}
+    cards = [len(net.states[v]) for v in free]
+    factors = [f for f in net.factors if known.issuperset(f.scope)]
+    scopes = [tuple(position[v] for v in f.scope if v in position) for f in factors]
+    output_scopes = [tuple(position[v] for v in output if v in position) for output in outputs]
+    tree = junction_tree(moral_graph(len(free), [*scopes, *output_scopes]), cards)
     full_cells = sum(math.prod(cards[v] for v in clique) for clique in tree.cliques)
     if full_cells * BYTES_PER_CELL > memory_limit:
         largest = max(tree.cliques, key=lambda clique: math.prod(cards[v] for v in clique))
         raise CapacityError(
             "exact inference on this net needs too much memory",
-            node=f"clique ({', '.join(kept[v] for v in largest)})",
+            node=f"clique ({', '.join(free[v] for v in largest)})",
             found=f"{full_cells:,} clique cells, about {full_cells * BYTES_PER_CELL / 2**30:.3g} GiB",
             expected=f"at most {memory_limit / 2**30:.3g} GiB",
             mend="ask for fewer variables, raise memory_limit, or use loopy message passing",
         )
-    builder = _Builder(tree, cards, dtype)
-    builder.fill_tables(scopes, [f.table for f in factors])
-    columns = [net.index[v] for v in kept]
-    wiring = builder.wire([position[v] for v in kept if v in observed], output_scopes, columns, len(net.variables))
-    named = [tuple(kept[v] for v in clique) for clique in tree.cliques]
+    columns = [net.index[v] for v in free]
+    builder = _Builder(net, tree, cards, columns, dtype)
+    builder.fill_tables([(f, scope) for f, scope in zip(factors, scopes, strict=True) if len(scope) == len(f.scope)])
+    builder.slice_tables([(f, scope) for f, scope in zip(factors, scopes, strict=True) if len(scope) < len(f.scope)])
+    wiring = builder.wire([position[v] for v in free if v in indicated], outputs, output_scopes)
     return Plan(
         tuple(kept),
-        tuple(named),
+        tuple(v for v in kept if v in sliced),
+        tuple(tuple(free[v] for v in clique) for clique in tree.cliques),
         tree.parents,
-        tuple(tuple(kept[v] for v in sepset) for sepset in tree.sepsets),
+        tuple(tuple(free[v] for v in sepset) for sepset in tree.sepsets),
         tuple(outputs),
         wiring,
-        builder.sampling_tables(wiring, columns),
+        builder.sampling_tables(wiring),
         builder.log_scale,
         full_cells,
     )
 
 
+class _Slice(NamedTuple):
+    """A table read at observed states."""
+
+    scope: tuple[int, ...]  # positions of the variables that stay, in the table's order
+    cells: NDArray[np.int64]  # where its entries stand in `Wiring.tables` while every observed state is 0
+    known: list[tuple[int, int]]  # column and stride of the observed variables
+
+
 class _Builder:
     """Fills the cliques with tables and turns the tree into index arrays."""
 
-    def __init__(self, tree: JunctionTree, cards: Sequence[int], dtype: type[np.floating]) -> None:
-        self.tree, self.cards, self.dtype = tree, list(cards), dtype
+    def __init__(
+        self,
+        net: WorldNet | FactorNet,
+        tree: JunctionTree,
+        cards: Sequence[int],
+        columns: Sequence[int],
+        dtype: type[np.floating],
+    ) -> None:
+        self.net, self.tree, self.cards, self.columns, self.dtype = net, tree, list(cards), list(columns), dtype
         self.log_scale = 0.0
+        self.slices: list[_Slice] = []
+        self.scalars: list[_Slice] = []
+        self.slice_entries: list[NDArray[np.float64]] = []
         self.tables: list[NDArray[np.floating]] = []  # per clique, its non-zero cells
         self.cells: list[NDArray[np.int64]] = []  # per clique, where they stand in the full table
         self.sizes = [math.prod(self.cards[v] for v in clique) for clique in tree.cliques]
@@ -193,15 +237,18 @@ class _Builder:
         fewest = min((self.holding[v] for v in scope), key=len)
         return min((c for c in fewest if self.sets[c].issuperset(scope)), key=lambda c: self.sizes[c])
 
-    def fill_tables(self, scopes: Sequence[tuple[int, ...]], tables: Sequence[NDArray[np.float64]]) -> None:
+    def fill_tables(self, factors: Sequence[tuple[Factor, tuple[int, ...]]]) -> None:
         """Multiply each table into the smallest clique that holds it, and keep the cells that are not zero."""
         assigned: list[list[int]] = [[] for _ in self.sets]
-        for i, scope in enumerate(scopes):
-            assigned[self.home(scope)].append(i)
+        for i, (factor, scope) in enumerate(factors):
+            if scope:
+                assigned[self.home(scope)].append(i)
+            else:  # a constant
+                self.scalars.append(self._slice(factor, scope))
         for c, clique in enumerate(self.tree.cliques):
             full = np.ones([self.cards[v] for v in clique])
             for i in assigned[c]:
-                full *= _aligned(tables[i], scopes[i], clique)
+                full *= _aligned(factors[i][0].table, factors[i][1], clique)
                 largest = full.max()
                 if largest > 0:  # many small entries would underflow; a table of zeros stays what it is
                     full /= largest
@@ -211,6 +258,26 @@ class _Builder:
                 cells = np.array([0])  # a world of probability zero: keep one zero cell so that it stays impossible
             self.cells.append(cells)
             self.tables.append(full.ravel()[cells].astype(self.dtype))
+
+    def slice_tables(self, factors: Sequence[tuple[Factor, tuple[int, ...]]]) -> None:
+        """Note how each table with an observed variable in its scope is read at that variable's state."""
+        for factor, scope in factors:
+            (self.slices if scope else self.scalars).append(self._slice(factor, scope))
+
+    def _slice(self, factor: Factor, scope: tuple[int, ...]) -> _Slice:
+        strides = [math.prod(factor.table.shape[axis + 1 :]) for axis in range(factor.table.ndim)]
+        free_columns = {self.columns[v] for v in scope}
+        cells = np.zeros(1, dtype=np.int64)
+        known = []
+        for v, card, stride in zip(factor.scope, factor.table.shape, strides, strict=True):
+            column = self.net.index[v]
+            if column in free_columns:
+                cells = (cells[:, None] + stride * np.arange(card)).ravel()
+            else:
+                known.append((column, stride))
+        first = sum(map(len, self.slice_entries))
+        self.slice_entries.append(factor.table.ravel())
+        return _Slice(scope, first + cells, known)
 
     def states_of(self, c: int, scope: Sequence[int]) -> NDArray[np.int64]:
         """For each kept cell of clique c the joint state of `scope`, first variable most significant."""
@@ -223,18 +290,23 @@ class _Builder:
         return states
 
     def wire(
-        self,
-        observed: Sequence[int],
-        outputs: Sequence[tuple[int, ...]],
-        columns: Sequence[int],
-        variables: int,
+        self, observed: Sequence[int], outputs: Sequence[tuple[str, ...]], scopes: Sequence[tuple[int, ...]]
     ) -> Wiring:
-        """The index arrays, for evidence on `observed` and posteriors over the scopes `outputs`."""
-        tree, cliques = self.tree, range(len(self.sets))
+        """The index arrays: indicators for evidence on `observed`, readouts of the posteriors over `outputs`.
+
+        `scopes` holds the same outputs as positions of what is left of them after slicing.
+        """
+        tree, cliques, columns = self.tree, range(len(self.sets)), self.columns
+        variables = len(self.net.variables)
         indicator_row = np.full(variables, -1, dtype=np.int32)
         cards = np.zeros(variables, dtype=np.int32)
         operands: list[list[tuple[int, NDArray[np.int64]]]] = [[] for _ in cliques]
-        row = 0
+        row, slice_row = 0, [0]
+        for one in self.slices:
+            c = self.home(one.scope)
+            operands[c].append((-1, row + self.states_of(c, one.scope)))
+            row += len(one.cells)
+            slice_row.append(row)
         for v in observed:
             c = self.home((v,))
             operands[c].append((columns[v], row + self.states_of(c, (v,))))
@@ -252,10 +324,15 @@ class _Builder:
 
         readouts: list[list[NDArray[np.int64]]] = [[] for _ in cliques]
         output_start, read = [0], 0
-        for scope in outputs:
-            c = self.home(scope)
-            readouts[c].append(read + self.states_of(c, scope))
-            read += math.prod(self.cards[v] for v in scope)
+        sure_output, sure_column = [], []
+        for o, (output, scope) in enumerate(zip(outputs, scopes, strict=True)):
+            if len(scope) < len(output):
+                sure_output.append(o)
+                sure_column.append(self.net.index[output[0]])
+            else:
+                c = self.home(scope)
+                readouts[c].append(read + self.states_of(c, scope))
+            read += math.prod(len(self.net.states[v]) for v in output)
             output_start.append(read)
         sepset_readout = []
         for c in cliques:
@@ -271,25 +348,35 @@ class _Builder:
         starts = np.cumsum([0, *(len(rows) for rows in lists)])
         count = sum(map(len, operands))
         return Wiring(
-            base=np.concatenate(self.tables),
+            base=_joined(self.tables, self.dtype),
             clique_start=_starts(map(len, self.tables)),
             operand_start=_starts(map(len, operands)),
             operand_evidence=_index([column for mine in operands for column, _ in mine]),
             operand_row_start=_index(starts[:count]),
             sepset_row=_index(sepset_row),
-            sepset_rows=_index(np.concatenate(sepset_rows)),
+            sepset_rows=_joined(sepset_rows, np.int32),
             readout_start=_starts(map(len, readouts)),
             readout_row_start=_index(starts[count:-1]),
-            rows=_index(np.concatenate(lists) if lists else []),
+            rows=_joined(lists, np.int32),
             indicator_row=indicator_row,
             cards=cards,
             sepset_readout=_index(sepset_readout),
             output_start=_index(output_start),
+            slice_row=_index(slice_row),
+            slice_cell=_joined([one.cells for one in self.slices], np.int32),
+            slice_known=_starts(len(one.known) for one in self.slices),
+            known_column=_index([column for one in (*self.slices, *self.scalars) for column, _ in one.known]),
+            known_stride=_index([stride for one in (*self.slices, *self.scalars) for _, stride in one.known]),
+            scalar_cell=_joined([one.cells for one in self.scalars], np.int32),
+            scalar_known=_starts(len(one.known) for one in self.scalars) + sum(len(one.known) for one in self.slices),
+            tables=_joined(self.slice_entries, self.dtype),
+            sure_output=_index(sure_output),
+            sure_column=_index(sure_column),
             message_rows=row,
             readout_rows=read,
         )
 
-    def sampling_tables(self, wiring: Wiring, columns: Sequence[int]) -> SamplingTables:
+    def sampling_tables(self, wiring: Wiring) -> SamplingTables:
         """The members of each clique, their states at its cells, and the cells grouped by sepset state."""
         member_column, sepset_stride, states = [], [], []
         for c, clique in enumerate(self.tree.cliques):
@@ -297,7 +384,7 @@ class _Builder:
             for v in clique:
                 below = sepset[sepset.index(v) + 1 :] if v in sepset else ()
                 sepset_stride.append(math.prod(self.cards[u] for u in below) if v in sepset else 0)
-                member_column.append(columns[v])
+                member_column.append(self.columns[v])
                 states.append(self.states_of(c, (v,)).astype(np.int16))
         grouped = np.argsort(wiring.sepset_rows, kind="stable")
         rows = np.arange(wiring.sepset_row[0], wiring.sepset_row[-1] + 1)
@@ -306,7 +393,7 @@ class _Builder:
             member_column=_index(member_column),
             sepset_stride=_index(sepset_stride),
             member_states_start=_starts(map(len, states))[:-1],
-            member_states=np.concatenate(states),
+            member_states=_joined(states, np.int16),
             group_start=_index(np.searchsorted(wiring.sepset_rows[grouped], rows)),
             group_cell=_index(grouped),
         )
@@ -317,6 +404,10 @@ def _aligned(table: NDArray[np.float64], scope: Sequence[int], clique: Sequence[
     ordered = sorted(scope, key=list(clique).index)
     moved = table.transpose([list(scope).index(v) for v in ordered])
     return moved.reshape([table.shape[list(scope).index(v)] if v in scope else 1 for v in clique])
+
+
+def _joined(parts: Sequence[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+    return np.concatenate([np.empty(0, dtype=dtype), *parts]).astype(dtype)
 
 
 def _starts(lengths: Iterable[int]) -> Index:

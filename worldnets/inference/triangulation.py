@@ -87,6 +87,8 @@ def elimination_order(neighbours: Sequence[int], cardinalities: Sequence[int]) -
 
 def junction_tree(neighbours: Sequence[int], cardinalities: Sequence[int]) -> JunctionTree:
     """Triangulate, keep the maximal cliques and join them along their sepsets."""
+    if not neighbours:
+        return JunctionTree((), (), ())
     order, around = elimination_order(neighbours, cardinalities)
     position = {v: i for i, v in enumerate(order)}
     members = [around[v] | 1 << v for v in order]

@@ -26,6 +26,9 @@ def posteriors(w: Wiring, codes: NDArray[np.int16], limits: Limits) -> tuple[Arr
     read = _distribute(w, pot, arena, scale)
     for low, high in zip(w.output_start[:-1], w.output_start[1:], strict=True):
         read[low:high] *= _inverse(_in_order(read[low:high]))
+    possible = np.flatnonzero(log_evidence > -np.inf)
+    for o, column in zip(w.sure_output, w.sure_column, strict=True):
+        read[w.output_start[o] + codes[column, possible], possible] = 1.0
     return read[: w.output_start[-1]], log_evidence
 
 
@@ -39,6 +42,12 @@ def _collect(w: Wiring, codes: NDArray[np.int16], limits: Limits) -> tuple[Array
     pot = np.empty((w.base.size, rows), w.base.dtype)
     scale = np.empty((w.clique_start.size - 1, rows), w.base.dtype)
     log_evidence, running = np.zeros(rows), np.ones(rows)
+    for f in range(w.slice_row.size - 1):
+        at = slice(w.slice_row[f], w.slice_row[f + 1])
+        arena[at] = w.tables[w.slice_cell[at, None] + _offsets(w, codes, w.slice_known[f], w.slice_known[f + 1])]
+    for f, cell in enumerate(w.scalar_cell):
+        running *= w.tables[cell + _offsets(w, codes, w.scalar_known[f], w.scalar_known[f + 1])]
+        _take_logarithms(running, running < limits.tiny, log_evidence)
     for c in range(w.clique_start.size - 1):
         cells = slice(w.clique_start[c], w.clique_start[c + 1])
         size = cells.stop - cells.start
@@ -63,6 +72,7 @@ def _collect(w: Wiring, codes: NDArray[np.int16], limits: Limits) -> tuple[Array
         arena[sepset] *= scale[c]
         _take_logarithms(running, running < limits.tiny, log_evidence)
     _take_logarithms(running, np.ones(rows, dtype=bool), log_evidence)
+    scale[-1:, log_evidence == -np.inf] = 0.0
     return pot, arena, scale, log_evidence
 
 
@@ -84,6 +94,11 @@ def _distribute(w: Wiring, pot: Array, arena: Array, scale: Array) -> Array:
             at = w.readout_row_start[o]
             np.add.at(read, w.rows[at : at + len(beliefs)], beliefs)
     return read
+
+
+def _offsets(w: Wiring, codes: NDArray[np.int16], low: int, high: int) -> NDArray[np.int64]:
+    known = slice(low, high)
+    return (codes[w.known_column[known]].astype(np.int64) * w.known_stride[known, None]).sum(axis=0)
 
 
 def _send(w: Wiring, pot: Array, arena: Array, cells: slice, sepset: slice) -> Array:
