@@ -33,6 +33,7 @@ def thread_settings(threads: int) -> dict[str, str]:
         "MKL_NUM_THREADS",
         "NUMBA_NUM_THREADS",
         "VECLIB_MAXIMUM_THREADS",
+        "WORLDNETS_THREADS",
     )
     flags = os.environ.get("XLA_FLAGS", "")
     eigen = "--xla_cpu_multi_thread_eigen=false"

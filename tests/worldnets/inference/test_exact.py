@@ -20,7 +20,7 @@ PUBLIC = ("alarm", "child", "insurance", "hailfinder")
 
 @st.composite
 def evidence_codes(draw, net, rows=5):
-    """Codes with a random share observed, the same or another in each row; states are free: some rows are impossible."""
+    """Codes with a random share observed, alike in all rows or not; states are free, so some rows are impossible."""
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     codes = random.integers(0, net.cardinalities, size=(rows, len(net.variables))).astype(np.int16)
     share, alike = draw(st.sampled_from((0.0, 0.3, 0.7, 1.0))), draw(st.booleans())
