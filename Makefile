@@ -67,6 +67,7 @@ distclean: clean ## the same, and the environment
 $(RUN_ENV): $(PINS) | $(BIN)/pip
 	$(INSTALL) hatchling editables
 	$(INSTALL) --no-build-isolation -e .
+	$(BIN)/python -m worldnets.inference.warm
 	@printf '%s\n' "$(CURDIR)" > $@
 
 $(DEV_ENV): $(RUN_ENV)

@@ -1,0 +1,35 @@
+"""Compile the kernels once, when the project is installed, so that no first query waits for it.
+
+    python -m worldnets.inference.warm
+
+Compiled code is kept by Numba in the package's `__pycache__`, or where NUMBA_CACHE_DIR says.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from worldnets.inference import Inference, encode, simulate
+from worldnets.inference.labels import FACTORISED_ROWS
+from worldnets.net import WorldNet
+
+
+def warm() -> None:
+    """Call every kernel with every combination of types that the engine calls it with."""
+    import pandas as pd
+
+    net = WorldNet({"a": ("x", "y"), "b": ("x", "y")}, {"b": ("a",)}, {"a": [0.5, 0.5], "b": [[0.9, 0.1], [0.1, 0.9]]})
+    labels = ["x", "y", None] * FACTORISED_ROWS
+    for dtype in ("object", "str"):
+        encode(net, pd.DataFrame({"a": pd.Series(labels, dtype=dtype)}))
+    codes = simulate(net, 2, seed=0)
+    mixed = np.array([[0, -1], [-1, 1]], dtype=np.int16)
+    for dtype in ("float64", "float32"):
+        engine = Inference(net, dtype=dtype, threads=1)
+        for rows in (codes, mixed):
+            engine.query(rows)
+            engine.sample_codes(rows, draws=1)
+
+
+if __name__ == "__main__":
+    warm()
