@@ -79,6 +79,7 @@ class EnumeratedReference:
             condition=self.regression.condition,
             merged=self.regression.merged,
             groups=None,
+            own_groups=None,
             rows=len(self.inputs),
         )
 

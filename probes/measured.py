@@ -83,7 +83,7 @@ def unpack(cell: Mapping[str, Any], probe: str = "depth") -> list[Measured]:
         about["rungs"] = tuple(map(tuple, about["rungs"]))
         about["merged"] = tuple(map(tuple, about["merged"]))
         about["condition"] = np.inf if about["condition"] is None else about["condition"]
-        for key in ("information", "own_ceiling", "own_skipped", "reliance_skipped", "groups"):
+        for key in ("information", "own_ceiling", "own_skipped", "reliance_skipped", "groups", "own_groups"):
             about[key] = np.asarray(arrays[f"{i}.about.{key}"]) if f"{i}.about.{key}" in arrays else None
         pie: dict[str, Any] = {
             f.name: np.asarray(arrays[f"{i}.pie.{f.name}"]) if f"{i}.pie.{f.name}" in arrays else None

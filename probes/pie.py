@@ -33,6 +33,7 @@ class Information:
         merged: rungs of the rung regression, as tuples of rung numbers (1-based); more than one number where rungs had
             to be merged.
         groups: I_k in each group of evaluation clips, [G, K]; None when the reference is enumerated.
+        own_groups: U*_k in each group, [G, K]; None when enumerated.
         rows: evidence rows a head is evaluated on.
         clips, draws: size of the sample; 0 when the reference is enumerated.
     """
@@ -46,6 +47,7 @@ class Information:
     condition: float
     merged: tuple[tuple[int, ...], ...]
     groups: Floats | None
+    own_groups: Floats | None
     rows: int
     clips: int = 0
     draws: int = 0
@@ -124,6 +126,20 @@ class Pie:
         efficiency = self.efficiency(about, rungs)
         return (self.captured_groups[..., chosen].sum(-1) - efficiency * share) / total
 
+    def own_share(self, about: Information, rung: int) -> tuple[Floats, Floats | None]:
+        """Own bits over their ceiling, u = U_k / U*_k, [...], with the deviation of each clip group, [G, ...] or None.
+
+        NaN where the ceiling is below .05 bits. U and U* share clips and redraws, so u is far more exact than either.
+        """
+        ceiling = float(about.own_ceiling[rung - 1])
+        if ceiling < LEAST_CEILING:
+            return np.full(self.own.shape[:-1], np.nan), None
+        share = self.own[..., rung - 1] / ceiling
+        if self.own_groups is None or about.own_groups is None:
+            return share, None
+        group = about.own_groups[:, rung - 1].reshape(-1, *[1] * share.ndim)
+        return share, (self.own_groups[..., rung - 1] - share * group) / ceiling
+
     def mc_error(self, about: Information, rungs: Sequence[int]) -> Floats:
         """Standard error of an efficiency that is due to the sample of clips and draws, [...]; 0 when enumerated."""
         phi = self.influence(about, rungs)
@@ -135,6 +151,7 @@ class Pie:
         return f"Pie({self.captured.shape[-1]} rungs, {'×'.join(map(str, self.captured.shape[:-1])) or 'one'} heads)"
 
 
+LEAST_CEILING = 0.05  # bits; a share of a smaller ceiling of own bits is undefined
 GROUPED = ("captured_groups", "own_groups", "reliance_groups")
 
 

@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from probes.design import Average, Design, log2_ratio, masked
+from probes.design import Design, log2_ratio, masked
 from probes.pie import Information, Pie
 from probes.regression import RungRegression, refitted_loss
 from probes.sources import Codes, Source, posterior_of_distinct
@@ -33,7 +34,7 @@ Floats = NDArray[np.float64]
 
 JACKKNIFE_FROM = 32  # draws; with fewer, the correction itself is too noisy
 CHUNK_BYTES = 128 * 2**20
-TINY = 1e-300
+TINY = 1e-150  # a mean of zero; its square must not underflow
 
 
 class SampledReference:
@@ -58,6 +59,11 @@ class SampledReference:
         self.n = len(design.clips)
         columns = [np.array([source.columns[name] for name in rung], dtype=np.int64) for rung in design.rungs]
         self.ladder: Floats = design.ladder
+        averages = (*design.restricted, *design.own)
+        self._matrix = sparse.vstack([average.matrix for average in averages], format="csr")
+        self._size = np.concatenate([average.size for average in averages])
+        ends = np.cumsum([len(average.size) for average in averages])
+        self._parts = [slice(end - len(average.size), end) for end, average in zip(ends, averages, strict=True)]
         # p(y | x_k alone), what own bits are scored with.
         self._alone = [posterior_of_distinct(source, masked(design.holders, seen), target)[1] for seen in columns]
         self._reliance_weight = self._reliance_weights(source, target)
@@ -67,16 +73,18 @@ class SampledReference:
         self._entropy = -float((prior[prior > 0] * np.log2(prior[prior > 0])).sum())
         information = groups.mean(0)
         self.regression = RungRegression(design.weight / design.groups, self.ladder, information)
+        own = self._own(self._averaged(self._perfect(source, target)))[..., 0]
         self.about = Information(
             rungs=design.rungs,
             information=information,
             entropy=self._entropy,
-            own_ceiling=self._own(self._perfect(source, target)).mean(0)[:, 0],
+            own_ceiling=own.mean(0),
             own_skipped=design.skipped,
             reliance_skipped=design.skipped,
             condition=self.regression.condition,
             merged=self.regression.merged,
             groups=groups,
+            own_groups=own,
             rows=len(self.inputs),
             clips=self.n,
             draws=design.draws,
@@ -122,7 +130,8 @@ class SampledReference:
         q = np.asarray(log_q, dtype=np.float64)
         lead = q.shape[:-2]
         q = q.reshape(-1, *q.shape[-2:])
-        restricted = self._restricted(q.transpose(1, 2, 0))
+        last = np.ascontiguousarray(q.transpose(1, 2, 0))
+        restricted = self._restricted(last, self._averaged(np.exp(last)))
         weight = self.design.weight / self.design.weight.sum()
         losses = []
         for k in range(1, self.count + 1):
@@ -135,41 +144,49 @@ class SampledReference:
     def _measure(self, log_q: Floats) -> tuple[Floats, ...]:
         # Heads last from here on: [rows, outcomes, heads] makes every average one sparse product.
         last = np.ascontiguousarray(log_q.transpose(1, 2, 0))
-        restricted = self._restricted(last)
+        averaged = self._averaged(np.exp(last))
+        restricted = self._restricted(last, averaged)
         gain = np.stack(
             [(self.ladder[k][..., None] * (restricted[k] - restricted[k - 1])).sum(1) for k in range(1, self.count + 1)]
         ) / math.log(2)
         captured = self._grouped(gain).transpose(0, 2, 1)
         first = restricted[0][:: self.n // self.design.groups]  # the same for all clips of a group
         prior = -(self.ladder[0, 0][:, None] * first).sum(1).mean(0) / math.log(2)
-        own = self._own(np.exp(last)).transpose(0, 2, 1)
+        own = self._own(averaged).transpose(0, 2, 1)
         reliance = self._reliance(last).transpose(0, 2, 1)
         weights, floored = self.regression.weights(log_q[:, self.design.clip_rows])
         return captured, own, reliance, prior, weights, floored
 
-    def _restricted(self, last: Floats) -> list[Floats]:
-        # ln q_k on the clips, [N, outcomes, heads] for k = 0…K.
-        q = np.exp(last)
-        return [_log_mean(average, q)[average.of_clip] for average in self.design.restricted] + [
-            np.maximum(last[self.design.clip_rows], -700.0)
-        ]
+    def _averaged(self, q: Floats) -> list[tuple[Floats, Floats]]:
+        # Mean and ln of the mean of q [rows, outcomes, heads] over the sets of every average, one sparse product for
+        # all. The logarithm carries the jackknife's correction + s²/(2·M·mean²) from 32 draws on (its leading term: the
+        # full jackknife is −∞ when a single draw carries all the mass).
+        flat = q.reshape(len(q), -1)
+        mean = np.maximum(self._matrix @ flat, TINY)
+        variance = np.maximum(self._matrix @ np.square(flat) - mean**2, 0.0) / np.maximum(self._size - 1, 1.0)[:, None]
+        log = np.log(mean) + np.where(self._size >= JACKKNIFE_FROM, 0.5, 0.0)[:, None] * variance / mean**2
+        shape = (-1, *q.shape[1:])
+        return [(mean[part].reshape(shape), log[part].reshape(shape)) for part in self._parts]
 
-    def _own(self, q: Floats) -> Floats:
+    def _restricted(self, last: Floats, averaged: Sequence[tuple[Floats, Floats]]) -> list[Floats]:
+        # ln q_k on the clips, [N, outcomes, heads] for k = 0…K.
+        sets = zip(self.design.restricted, averaged, strict=False)
+        whole = np.maximum(last[self.design.clip_rows], -700.0)
+        return [log[average.of_clip] for average, (_, log) in sets] + [whole]
+
+    def _own(self, averaged: Sequence[tuple[Floats, Floats]]) -> Floats:
         # U_k by group, [G, K, heads]. As in C_k, both losses are scored on the same weights p(y|x_k). q⊥_0 is pooled
         # over all groups; each group keeps its first-order share of it, so that the spread over groups stays the
         # Monte-Carlo error.
+        groups, prior = self.design.groups, self.ladder[0, 0][:, None]
         answer = []
-        for average, alone in zip(self.design.own, self._alone, strict=True):
-            gain = _log_mean(average, q)[average.of_clip]
-            mean = (average.matrix @ q.reshape(len(q), -1)).reshape(-1, *q.shape[1:])[average.of_clip]
-            by_group = mean.reshape(self.design.groups, -1, *q.shape[1:]).mean(1)
+        for average, alone, (mean, log) in zip(self.design.own, self._alone, averaged[self.count :], strict=True):
+            by_group = mean[average.of_clip].reshape(groups, -1, *mean.shape[1:]).mean(1)
             pooled = np.maximum(by_group.mean(0), TINY)
-            correction = by_group.var(0, ddof=1) / (2 * self.design.groups * pooled**2)
-            share = np.repeat(by_group / pooled - 1.0, len(gain) // self.design.groups, axis=0)
-            gain = (alone[..., None] * (gain - np.log(pooled) - correction)).sum(1) - (
-                self.ladder[0, 0][:, None] * share
-            ).sum(1)
-            answer.append(gain.reshape(self.design.groups, -1, gain.shape[-1]).mean(1) / math.log(2))
+            base = np.log(pooled) + by_group.var(0, ddof=1) / (2 * groups * pooled**2)
+            gain = (alone[..., None] * (log[average.of_clip] - base)).sum(1)
+            share = (prior * (by_group / pooled - 1.0)).sum(1)
+            answer.append((gain.reshape(groups, -1, gain.shape[-1]).mean(1) - share) / math.log(2))
         return np.stack(answer, axis=1)
 
     def _reliance(self, last: Floats) -> Floats:
@@ -218,18 +235,3 @@ class SampledReference:
 
     def __repr__(self) -> str:
         return f"SampledReference({self.mc_note}, {self.outcomes} outcomes)"
-
-
-def _log_mean(average: Average, q: Floats) -> Floats:
-    # ln of the mean over each set, [sets, outcomes, heads], with the jackknife's correction + s²/(2·M·mean²) from 32
-    # draws on (its leading term: the full jackknife is −∞ when a single draw carries all the mass).
-    shape = (-1, *q.shape[1:])
-    flat = q.reshape(len(q), -1)
-    mean = np.maximum(average.matrix @ flat, TINY)
-    log = np.log(mean)
-    enough = average.size >= JACKKNIFE_FROM
-    if enough.any():
-        square = average.matrix @ flat**2
-        variance = np.maximum(square - mean**2, 0.0) / np.maximum(average.size - 1, 1.0)[:, None]
-        log += np.where(enough[:, None], variance / (2 * mean**2), 0.0)
-    return log.reshape(shape)

@@ -173,13 +173,19 @@ def conclude_target(m: Measured, settings: Settings) -> tuple[list[Finding], Ver
     level = 1 - settings.alpha
     book = _Book(m.target, m.steps, sound, level)
     for k in range(rungs):
-        groups = None if about.groups is None else about.groups[:, k]
         note = "shallow" if k < k0 else "deep"
-        book.world("information", about.information[k], "bits", k + 1, groups, f"{note}: {', '.join(about.rungs[k])}")
+        book.world(
+            "information",
+            about.information[k],
+            "bits",
+            k + 1,
+            _column(about.groups, k),
+            f"{note}: {', '.join(about.rungs[k])}",
+        )
         skipped = (
             f"{about.own_skipped[k]:.1%} of the redraws impossible and skipped; leaves the distribution on purpose"
         )
-        book.world("own bits, ceiling", about.own_ceiling[k], "bits", k + 1, None, skipped)
+        book.world("own bits, ceiling", about.own_ceiling[k], "bits", k + 1, _column(about.own_groups, k), skipped)
     book.world("depth, attainable", about.attainable_depth, "rungs")
     book.world("condition number of the rungs", about.condition, "", note=_merged(about))
     for name in parts:
@@ -198,6 +204,8 @@ def conclude_target(m: Measured, settings: Settings) -> tuple[list[Finding], Ver
     for k in range(rungs):
         book.curve("captured bits", pie.captured[..., k], "bits", _about_mean(pie.captured_groups, k), k + 1)
         book.curve("own bits", pie.own[..., k], "bits", _about_mean(pie.own_groups, k), k + 1)
+        share, phi_own = pie.own_share(about, k + 1)
+        book.curve("own bits, share of ceiling", share, "share", phi_own, k + 1)
         book.curve("reliance", pie.reliance[..., k], "bits", _about_mean(pie.reliance_groups, k), k + 1)
         if about.information[k] >= LEAST_RUNG:
             book.curve("efficiency", pie.efficiency(about, [k + 1]), "share", pie.influence(about, [k + 1]), k + 1)
@@ -282,6 +290,10 @@ def _model_captured(trace: Trace, reference: Reference, target: Target) -> Float
     codes[:, [model.index[v] for v in evidence]] = reference.inputs[:, [truth.index[v] for v in evidence]]
     belief = Inference(model).joint(codes, target.variables).reshape(len(codes), -1)
     return reference.measure(np.log(np.maximum(belief, LEAST_PROBABILITY))).captured
+
+
+def _column(groups: Floats | None, k: int) -> Floats | None:
+    return None if groups is None else groups[:, k]
 
 
 def _about_mean(groups: Floats | None, k: int) -> Floats | None:
