@@ -101,7 +101,7 @@ class Condition:
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """The condition's seed groups, as many as hold its seeds."""
+        """The condition's seed groups, as many as hold its seeds; the last may hold more than are asked for."""
         identity, groups = self.identity, range(-(-self.seeds // GROUP))
         return tuple(Cell({**identity, "group": group}, self.title, self.source) for group in groups)
 

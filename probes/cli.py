@@ -141,7 +141,7 @@ def show(name: str) -> None:
 @click.argument("suite")
 @click.option("--out", "-o", metavar="RUN", help="Run directory; if it is there already, the run goes on.")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Worker processes; by default one per core.")
-@click.option("--seeds", type=int, help="Instead of the suite's own number of seeds; a multiple of 8.")
+@click.option("--seeds", type=int, help="Instead of the suite's own number of seeds; multiples of 8 cost least.")
 @click.option("--only", metavar="PATTERN", help="Conditions whose title world/objective/head/inputs matches.")
 @click.option("--shard", metavar="I/N", help="The I-th of N parts, for several machines on one folder.")
 @click.option("--fail-fast", is_flag=True, help="Stop after the first cell that fails.")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,21 @@ def unpack(cell: Mapping[str, Any], probe: str = "depth") -> list[Measured]:
         refitted, model = np.asarray(arrays[f"{i}.refitted"]), np.asarray(arrays[f"{i}.model"])
         measured.append(Measured(target["name"], seeds, steps, Information(**about), Pie(**pie), refitted, model))
     return measured
+
+
+def of_seeds(cell: Mapping[str, Any], wanted: Container[int]) -> dict[str, Any]:
+    """A cell with the columns of some of its seeds only: what is left of a group that is larger than asked for."""
+    metadata = cell["metadata"]
+    chosen = [column for column, seed in enumerate(metadata["seeds"]) if seed in wanted]
+    parts = []
+    for m in unpack(cell, metadata["probe"]):
+        arrays = {f.name: getattr(m.pie, f.name) for f in fields(Pie)}
+        for name, value in arrays.items():
+            if value is not None:
+                arrays[name] = np.take(value, chosen, axis=2 if name in GROUPED else 1)
+        seeds = tuple(m.seeds[column] for column in chosen)
+        parts.append(replace(m, seeds=seeds, pie=Pie(**arrays), refitted=m.refitted[chosen]))
+    return pack(parts, metadata["probe"], metadata["version"])
 
 
 def joined(parts: Sequence[Measured]) -> Measured:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probes.cells import Condition
+from probes.cells import GROUP, Condition
 from probes.store import Store
 from probes.suite import Settings
 from worldnets.errors import WorldnetsError
@@ -60,12 +60,18 @@ class Results:
         return tuple(self._conclude(condition) for condition in self.store.conditions)
 
     def measured(self, condition: Condition) -> list[dict[str, Any]]:
-        """What the condition's cells hold, one per seed group.
+        """What the condition's cells hold, one per seed group; of the last group only the seeds asked for.
 
         Raises:
             StoreError: a cell is missing or damaged.
         """
-        return [self.store.read(cell) for cell in condition.cells]
+        from probes.registry import REGISTRY
+
+        cells = [self.store.read(cell) for cell in condition.cells]
+        if condition.seeds % GROUP:
+            probe = REGISTRY.get(str(condition.probe["name"]))()
+            cells[-1] = probe.of_seeds(cells[-1], range(condition.seeds))
+        return cells
 
     def _conclude(self, condition: Condition) -> Concluded:
         from probes.settings import configured

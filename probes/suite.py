@@ -56,7 +56,7 @@ class Training(Model):
 class Defaults(Training):
     """The table `[defaults]`."""
 
-    seeds: int = Field(default=8, ge=GROUP, multiple_of=GROUP)
+    seeds: int = Field(default=8, ge=2)
     probes: tuple[str, ...] = ("depth",)
     steps: int | None = Field(default=2000, ge=1)
     batch: int | None = Field(default=128, ge=1)
@@ -97,7 +97,7 @@ class Job(Training):
         "evidence",
     )
     probes: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else _listed(v))] = None
-    seeds: int | None = Field(default=None, ge=GROUP, multiple_of=GROUP)
+    seeds: int | None = Field(default=None, ge=2)
 
 
 class Settings(Model):
@@ -220,7 +220,7 @@ def _validated(tables: Mapping[str, Any], file: object) -> Suite:
     if first["type"] == "missing":
         raise SuiteError(f"the key {place} is missing", file=file, mend="add it")
     if place.endswith("seeds"):
-        mend = f"give {GROUP}, {2 * GROUP}, …: seeds are trained in groups of {GROUP}, always whole"
+        mend = f"give 2 or more; {GROUP} and its multiples cost least, for seeds are trained in whole groups of {GROUP}"
         raise SuiteError(f"{place}: no number of seeds", file=file, found=repr(first["input"]), mend=mend)
     raise SuiteError(f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}", file=file, found=repr(first["input"]))
 

@@ -7,7 +7,7 @@ Organisms: `probes.organisms`. Theory: sections 4 and 5; docs/probes/depth.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from probes.finding import Conclusion, Finding, Verdict
 from probes.ladder import Reference, References, Sampling
-from probes.measured import Measured, joined, pack, unpack
+from probes.measured import Measured, joined, of_seeds, pack, unpack
 from probes.pie import LEAST_RUNG, Information, Pie, stack
 from probes.sources import DatasetSource
 from probes.statistics import Interval, clip_interval, exactly, over_seeds
@@ -118,6 +118,10 @@ class DepthProbe:
             found, verdicts[whole.target] = conclude_target(whole, settings)
             findings += found
         return Conclusion(tuple(findings), verdicts)
+
+    def of_seeds(self, cell: Mapping[str, Any], wanted: Container[int]) -> dict[str, Any]:
+        """A measured cell with some of its seeds only."""
+        return of_seeds(cell, wanted)
 
     def run(self, trace: Trace, progress: Callable[[int, int], None] | None = None) -> Conclusion:
         """Measure a trace and conclude."""

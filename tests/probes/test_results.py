@@ -1,6 +1,7 @@
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -61,6 +62,23 @@ def test_verdicts_have_one_row_per_condition_and_target_in_suite_order(whole):
         assert row["efficiency_low"] <= row["efficiency"] <= row["efficiency_high"]
         assert row["gap"] == pytest.approx(1 - row["efficiency"])
         assert row["gap_low"] <= row["gap"] <= row["gap_high"]
+
+
+def test_a_number_of_seeds_that_fills_no_group_concludes_from_those_seeds_alone(whole):
+    condition = replace(whole.conditions[1], seeds=5)
+    (cell,) = Results(whole).measured(condition)
+    (all_eight,) = Results(whole).measured(whole.conditions[1])
+    assert condition.cells == whole.conditions[1].cells
+    assert cell["metadata"]["seeds"] == [0, 1, 2, 3, 4]
+    for name, values in cell["arrays"].items():
+        kept = all_eight["arrays"][name]
+        if values.shape == kept.shape:
+            assert np.array_equal(values, kept, equal_nan=True)
+        else:
+            axis = next(a for a in range(kept.ndim) if values.shape[a] != kept.shape[a])
+            assert np.array_equal(values, np.take(kept, range(5), axis=axis), equal_nan=True)
+    verdict = probes.probe("depth").conclude([cell]).verdicts["answer"]
+    assert verdict.seeds == 5
 
 
 def test_findings_are_those_of_the_probe_with_the_condition_beside_them(whole):
