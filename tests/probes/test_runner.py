@@ -132,7 +132,9 @@ def test_a_cell_that_kills_its_worker_fails_and_the_others_are_done(tmp_path, fa
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_stopped_in_the_middle_goes_on_to_the_same_bytes(tmp_path, fake, sign):
     script = f"""
-        import sys
+        import signal, sys
+        # Started from a script in the background, a process ignores Ctrl-C from birth.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.path[:0] = [{str(tmp_path)!r}, {os.path.dirname(__file__)!r}, {os.getcwd()!r}]
         from test_runner import cells_of, conditions, go, store
         outcome = go(store({str(tmp_path / "cut")!r}), cells_of(conditions(sleep=0.4)))
