@@ -4,28 +4,12 @@ import numpy as np
 import pytest
 
 from probes.organisms import names, organism
-from probes.organisms.base import STEPS, Noise
+from probes.organisms.base import Noise
 from probes.organisms.mixtures import hidden_chain
-from probes.statistics import binomial_interval
-from probes.verdict import Curves, Settings, split, verdict
+from probes.organisms.validity import judged, right_share
 
 WORLD = hidden_chain()
 NOISES = {"small": Noise(0.02), "usual": Noise(0.05), "large": Noise(0.07), "clips": Noise(0.05, clips=512)}
-
-
-def judged(name, noise, repeat, seeds=8):
-    """Verdict on one repeat of an organism, by the same road a trace takes."""
-    pie, about = organism(name).measured(WORLD, 1, seeds, noise, repeat)
-    k0, rungs = split(about.information, Settings()), len(about.information)
-    deep, shallow, total = range(k0 + 1, rungs + 1), range(1, k0 + 1), range(1, rungs + 1)
-    efficiency = [pie.efficiency(about, part) for part in (deep, shallow, total)]
-    influence = [pie.influence(about, part) for part in (deep, total)]
-    return verdict(Curves(STEPS, *efficiency, about.information, k0, *influence))
-
-
-def share(name, noise, repeats):
-    right = sum(judged(name, noise, repeat).name == organism(name).verdict for repeat in range(repeats))
-    return binomial_interval(right, repeats)
 
 
 def test_there_are_the_six_organisms():
@@ -41,14 +25,14 @@ def test_there_are_the_six_organisms():
 
 @pytest.mark.parametrize("name", names())
 def test_an_organism_gets_its_verdict(name):
-    assert share(name, NOISES["usual"], 25).estimate >= 0.92
+    assert right_share(name, WORLD, NOISES["usual"], 25).estimate >= 0.92
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("name", names())
 def test_an_organism_gets_its_verdict_in_1000_repeats(name, noise):
-    found = share(name, NOISES[noise], 1000 if noise == "usual" else 300)
+    found = right_share(name, WORLD, NOISES[noise], 1000 if noise == "usual" else 300)
     assert found.estimate >= 0.95
     assert found.low >= (0.93 if noise == "usual" else 0.91)
 
@@ -56,7 +40,7 @@ def test_an_organism_gets_its_verdict_in_1000_repeats(name, noise):
 def test_an_untrained_head_is_never_called_deep():
     for field in (0.0, 0.2, 0.5, 1.0):
         for repeat in range(10):
-            assert "deep" not in judged("untrained", Noise(0.05, field=field), repeat).name
+            assert "deep" not in judged("untrained", WORLD, Noise(0.05, field=field), repeat).name
 
 
 def test_a_planted_head_without_noise_has_the_planted_weights():
