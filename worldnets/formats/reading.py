@@ -37,10 +37,10 @@ class Source:
             FormatError: a missing or unreadable file, a folder, a broken or exploding archive.
         """
         file = os.fspath(path)
+        if not os.path.isfile(file):
+            kind = "a folder" if os.path.isdir(file) else "no such file"
+            raise FormatError("cannot read", file=file, found=kind, mend="give the path of a net file")
         try:
-            if not Path(file).is_file():
-                kind = "a folder" if Path(file).is_dir() else "no such file"
-                raise FormatError("cannot read", file=file, found=kind, mend="give the path of a net file")
             if not file.lower().endswith(".gz"):
                 return cls(file, Path(file).read_bytes())
             with gzip.open(file) as stream:

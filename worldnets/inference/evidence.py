@@ -57,7 +57,7 @@ def encode(net: WorldNet | FactorNet, frame: pd.DataFrame) -> Codes:
         unknown = np.flatnonzero(found == UNKNOWN)
         if len(unknown):
             row = unknown[0]
-            net.refuse_label(variable, column.iloc[row], row=frame.index[row])
+            net.refuse_label(variable, column.tolist()[row], row=frame.index[row])
         codes[:, net.index[variable]] = found
     return codes
 
