@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIDEST_CHUNK = 64  # rows side by side: eight vector registers of doubles
-CACHE_BYTES = 400_000  # working tables of a chunk should stay in the second-level cache
+CACHE_BYTES = 5_000_000  # working tables of a chunk; wider chunks pay until well beyond the second-level cache
 CALL_MULTIPLY_ADDS = 2e8  # one compiled call stays well under a second, so that Ctrl-C is heard
 WALKED_MULTIPLY_ADDS = 1e6  # up to here plain NumPy answers sooner than a compiler could be loaded; same bits
 PLANS_KEPT = 64
