@@ -34,12 +34,13 @@ def plan(
         SuiteError, DatasetError, UnknownNameError: the suite does not say what to run.
     """
     from probes.pool import cells_of, shard_of
+    from probes.resolve import resolve
     from probes.suite import Suite, load_suite
 
     loaded = suite if isinstance(suite, Suite) else load_suite(suite)
     if seeds is not None:
         loaded = loaded.with_seeds(seeds)
-    conditions = loaded.resolve()
+    conditions = resolve(loaded)
     chosen = cells_of(matching(conditions, only))
     return Plan(loaded, conditions, tuple(shard_of(chosen, parse_shard(shard) if shard else None)))
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from probes.cells import GROUP, Condition
+from probes.cells import GROUP
 from probes.suites import suite_names
 from worldnets.errors import SuiteError, did_you_mean
 
@@ -108,7 +108,7 @@ class Settings(Model):
 
 
 class Suite(Model):
-    """A suite file as read. Frozen; `resolve()` says what it runs."""
+    """A suite file as read. Frozen; `probes.resolve.resolve` says what it runs."""
 
     suite: Heading
     defaults: Defaults = Defaults()
@@ -119,17 +119,6 @@ class Suite(Model):
     def name(self) -> str:
         """The suite's name, as in `probes list suites`."""
         return self.suite.name
-
-    def resolve(self) -> tuple[Condition, ...]:
-        """Everything the suite asks for, in file order, each condition once.
-
-        Raises:
-            SuiteError: unknown names, two conditions with one title, a primary pattern that matches nothing.
-            DatasetError: a world that cannot be built with its parameters.
-        """
-        from probes.resolve import resolve
-
-        return resolve(self)
 
     def with_seeds(self, seeds: int) -> Suite:
         """The same suite with this many seeds everywhere."""

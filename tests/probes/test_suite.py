@@ -1,5 +1,6 @@
 import pytest
 
+from probes.resolve import resolve
 from probes.suite import load_suite, read_suite
 from probes.suites import suite_names
 from worldnets.errors import SuiteError
@@ -96,7 +97,7 @@ def test_a_frozen_suite_cannot_be_changed():
 
 
 def test_lists_are_crossed_and_settings_come_from_the_nearest_level():
-    conditions = read_suite(SUITE).resolve()
+    conditions = resolve(read_suite(SUITE))
     assert [condition.title for condition in conditions] == [
         "cue_parity/question/linear/evidence",
         "cue_parity/question/linear/beliefs",
@@ -127,11 +128,11 @@ def test_lists_are_crossed_and_settings_come_from_the_nearest_level():
 def test_unknown_names_are_refused_before_anything_runs(old, new, message):
     assert old in SUITE
     with pytest.raises(Exception, match=message) as caught:
-        read_suite(SUITE.replace(old, new, 1)).resolve()
+        resolve(read_suite(SUITE.replace(old, new, 1)))
     assert type(caught.value).__module__.startswith("worldnets")
 
 
 def test_the_same_condition_twice_is_refused():
     once = '[suite]\nname = "s"\n[[jobs]]\nworld = "cue_parity"\nobjective = "question"\nheads = ["linear", "linear"]\n'
     with pytest.raises(SuiteError, match="the same condition stands there twice"):
-        read_suite(once).resolve()
+        resolve(read_suite(once))

@@ -1,9 +1,9 @@
 """Message passing: posteriors, log evidence and samples of a world-model."""
 
 from worldnets.inference.beliefs import Beliefs
+from worldnets.inference.codes import UNOBSERVED
 from worldnets.inference.evidence import decode, encode
 from worldnets.inference.exact import Inference
-from worldnets.inference.labels import UNOBSERVED
 from worldnets.inference.plan import Plan
 from worldnets.inference.sampling import simulate
 

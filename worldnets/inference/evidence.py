@@ -1,8 +1,4 @@
-"""From tables of state labels to code arrays and back.
-
-A *code array* is `int16 [rows, variables]` in the column order of `net.variables`: the position of the observed state,
-or `UNOBSERVED`. People write DataFrames of labels; everything inside passes code arrays.
-"""
+"""From tables of state labels to code arrays and back."""
 
 from __future__ import annotations
 
@@ -13,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import EvidenceError
-from worldnets.inference.labels import UNKNOWN, UNOBSERVED, column_codes
+from worldnets.inference.codes import UNKNOWN, UNOBSERVED, Codes
+from worldnets.inference.labels import column_codes
 from worldnets.net import FactorNet, WorldNet
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Codes = NDArray[np.int16]
 
 
 def as_codes(net: WorldNet | FactorNet, evidence: pd.DataFrame | Codes) -> Codes:

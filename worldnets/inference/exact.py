@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from worldnets.errors import EvidenceError, ImpossibleEvidenceError, QueryError
 from worldnets.inference import walk
 from worldnets.inference.beliefs import Beliefs
+from worldnets.inference.codes import UNOBSERVED, Codes
 from worldnets.inference.compiled import available_threads
-from worldnets.inference.evidence import Codes, as_codes, decode
-from worldnets.inference.labels import UNOBSERVED
+from worldnets.inference.evidence import as_codes, decode
 from worldnets.inference.limits import LIMITS
 from worldnets.inference.plan import MEMORY_LIMIT, Plan, make_plan
 from worldnets.net import FactorNet, WorldNet

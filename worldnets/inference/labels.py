@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from worldnets.inference.codes import UNKNOWN, UNOBSERVED, Codes
+
 if TYPE_CHECKING:
     import pandas as pd
 
-UNOBSERVED = -1
-UNKNOWN = -2
 FACTORISED_ROWS = 64
 _OBJECTS_TRACKED = 32  # more distinct objects than this in one column: labels are not shared, factorise instead
 
 
-def column_codes(column: pd.Series, known: Mapping[Any, int]) -> NDArray[np.int16]:
+def column_codes(column: pd.Series, known: Mapping[Any, int]) -> Codes:
     """State codes of a column: `known[label]`, `UNOBSERVED` where missing, `UNKNOWN` where no state matches."""
     import pandas as pd
 
@@ -45,12 +45,12 @@ def column_codes(column: pd.Series, known: Mapping[Any, int]) -> NDArray[np.int1
     return _lookup(labels.tolist(), known)[positions]
 
 
-def _lookup(labels: list[Any], known: Mapping[Any, int]) -> NDArray[np.int16]:
+def _lookup(labels: list[Any], known: Mapping[Any, int]) -> Codes:
     # Position −1 is pandas' missing value: the last entry.
     return np.array([known.get(label, UNKNOWN) for label in labels] + [UNOBSERVED], dtype=np.int16)
 
 
-def _text_codes(array: Any, known: Mapping[Any, int]) -> NDArray[np.int16]:
+def _text_codes(array: Any, known: Mapping[Any, int]) -> Codes:
     from worldnets.inference.matching import match_text
 
     texts = [(label.encode(), code) for label, code in known.items() if isinstance(label, str)]
@@ -77,7 +77,7 @@ def _text_codes(array: Any, known: Mapping[Any, int]) -> NDArray[np.int16]:
     return codes
 
 
-def _object_codes(values: NDArray[np.object_], known: Mapping[Any, int]) -> NDArray[np.int16] | None:
+def _object_codes(values: NDArray[np.object_], known: Mapping[Any, int]) -> Codes | None:
     """By identity: an object array is an array of addresses, alive as long as the array is."""
     from worldnets.inference.matching import match_objects
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from worldnets.inference.codes import UNKNOWN, UNOBSERVED
 from worldnets.inference.compiled import compiled
-from worldnets.inference.labels import UNKNOWN, UNOBSERVED
 
 
 @compiled

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import EvidenceError
-from worldnets.inference.evidence import Codes
+from worldnets.inference.codes import Codes
 from worldnets.net import WorldNet
 
 
