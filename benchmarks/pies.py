@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import sys
 
-import numpy as np
 from generated import ROOT, write_block
 
 import worldnets as wn
-from probes.ladder import reference
+from probes.ladder import on_offer
 from probes.pie import shallow_rungs
 
 HEADER = ("task", "target", "pie, bits", "by rung, shallow first", "beyond rung 1", "shallow rungs", "how")
@@ -35,19 +34,13 @@ CANDIDATES = {
 def table(dataset: wn.Dataset) -> str:
     """One row per task and target: bits of each rung, of the whole pie, and the share beyond the first rung."""
     rows = [HEADER, ("---",) * len(HEADER)]
-    for objective in dataset.objectives:
-        task = dataset.task(objective)
-        for target in task.targets:
-            about = reference(dataset, task, target.name).about
-            bits = about.information
-            total = float(bits.sum())
-            how = "exact"
-            if about.groups is not None:
-                error = float(about.groups.sum(-1).std(ddof=1) / np.sqrt(len(about.groups)))
-                how = f"{about.clips} clips, standard error of the pie {error:.3f}"
-            rungs = " ".join(f"{max(b, 0.0):.3f}" for b in bits)
-            beyond = f"{1 - bits[0] / total:.0%}"
-            rows.append((objective, target.name, f"{total:.3f}", rungs, beyond, str(shallow_rungs(bits)), how))
+    for objective, target, about in on_offer(dataset):
+        rungs = " ".join(f"{max(b, 0.0):.3f}" for b in about.information)
+        shallow = str(shallow_rungs(about.information))
+        how = "exact"
+        if about.groups is not None:
+            how = f"{about.clips} clips, standard error of the pie {about.total_error:.3f}"
+        rows.append((objective, target, f"{about.total:.3f}", rungs, f"{about.beyond_first:.0%}", shallow, how))
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n\nWritten by `make pies`."
 
 

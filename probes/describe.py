@@ -16,6 +16,7 @@ def described(kind: str, name: str) -> str:
 
 
 def _world(name: str) -> str:
+    from probes.ladder import on_offer
     from worldnets.dataset import load_dataset
 
     dataset = load_dataset(name)
@@ -30,6 +31,12 @@ def _world(name: str) -> str:
             lines.append(
                 f"  target {target.name} ({', '.join(target.variables)}); nodes per rung, shallow first: {rungs}"
             )
+    lines.append("what can be known, in bits")
+    for objective, name, about in on_offer(dataset):
+        bits = " | ".join(f"{max(b, 0.0):.3f}" for b in about.information)
+        spread = f" ± {about.total_error:.3f} (sampled)" if about.groups is not None else " (exact)"
+        rest = f"{about.beyond_first:.0%} beyond the first rung"
+        lines.append(f"  {objective}, {name}: {about.total:.3f}{spread}, by rung {bits}; {rest}")
     return "\n".join(lines)
 
 

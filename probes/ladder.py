@@ -8,12 +8,13 @@ information and ceilings), `.measure(log_q)` and `.refitted(log_q)`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from probes.design import sampled_design
 from probes.enumerated import LARGEST, EnumeratedReference, enumerated
+from probes.pie import Information
 from probes.sampled import SampledReference
 from probes.sources import DatasetSource, Source
 from worldnets.errors import ProbeError, did_you_mean
@@ -77,6 +78,14 @@ class References:
             return enumerated(self.source, ladder, target)
         sizes = (s.clips, s.candidates, s.draws, s.pool, s.holders, s.partners, s.groups, s.seed)
         return SampledReference(self.source, sampled_design(self.source, ladder, target, *sizes))
+
+
+def on_offer(dataset: Dataset, sampling: Sampling | None = None) -> Iterator[tuple[str, str, Information]]:
+    """The pie of every task and target of a dataset: (objective, target, information)."""
+    for objective in dataset.objectives:
+        task = dataset.task(objective)
+        for target in task.targets:
+            yield objective, target.name, reference(dataset, task, target.name, sampling).about
 
 
 def reference(

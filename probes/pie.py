@@ -53,6 +53,23 @@ class Information:
     draws: int = 0
 
     @property
+    def total(self) -> float:
+        """The whole pie, Σ I_k bits."""
+        return float(self.information.sum())
+
+    @property
+    def total_error(self) -> float:
+        """Standard error of the whole pie over clip groups, in bits; 0 when enumerated."""
+        if self.groups is None:
+            return 0.0
+        return float(self.groups.sum(-1).std(ddof=1) / np.sqrt(len(self.groups)))
+
+    @property
+    def beyond_first(self) -> float:
+        """Share of the pie that lies beyond the first rung; NaN where there is no pie."""
+        return 1.0 - float(self.information[0]) / self.total if self.total > 0 else float("nan")
+
+    @property
     def attainable_depth(self) -> float:
         """D* = Σ k·I_k / Σ I_k; NaN where the pie is < .01 bits."""
         return float(depth(self.information))

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def resolve(suite: Suite) -> tuple[Condition, ...]:
-    """Every condition of a suite, in file order; see `Suite.resolve`."""
+    """Everything the suite asks for, in file order, each condition once.
+
+    Raises:
+        SuiteError: unknown names, two conditions with one title, a primary pattern that matches nothing.
+        DatasetError: a world that cannot be built with its parameters.
+    """
     for name, settings in suite.probes.items():
         configured(name, settings.measure, settings.conclude)  # also where no job uses it
     worlds: dict[str, Dataset] = {}

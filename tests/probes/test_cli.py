@@ -73,6 +73,16 @@ def test_show_says_what_a_name_stands_for(name):
     assert name in shown.stdout.splitlines()[0] or name in shown.stdout
 
 
+def test_show_prints_the_pie_of_a_world_and_hidden_state_really_matters_in_the_vault():
+    lines = [line for line in call("show", "vault").stdout.splitlines() if "beyond the first rung" in line]
+    assert [line.split(":")[0].strip() for line in lines] == ["continuation, next_frame", "question, diamond"]
+    for line in lines:
+        bits = float(line.split(": ")[1].split()[0])
+        beyond = float(line.split("; ")[1].split("%")[0]) / 100
+        assert bits >= 0.5
+        assert 0.25 <= beyond <= 0.75
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
