@@ -279,15 +279,18 @@ class _Builder:
         self.slice_entries.append(factor.table.ravel())
         return _Slice(scope, first + cells, known)
 
-    def states_of(self, c: int, scope: Sequence[int]) -> NDArray[np.int64]:
+    def states_of(self, c: int, scope: Sequence[int]) -> Index:
         """For each kept cell of clique c the joint state of `scope`, first variable most significant."""
         clique = self.tree.cliques[c]
-        stride, states = 1, np.zeros(len(self.cells[c]), dtype=np.int64)
-        strides = np.cumprod([1, *(self.cards[v] for v in clique[:0:-1])])[::-1]
+        states = np.zeros([1] * len(clique), dtype=np.int32)
+        stride = 1
         for v in reversed(scope):
-            states += self.cells[c] // strides[clique.index(v)] % self.cards[v] * stride
+            axis = clique.index(v)
+            own = np.arange(self.cards[v], dtype=np.int32) * np.int32(stride)
+            states = states + own.reshape([-1 if a == axis else 1 for a in range(len(clique))])
             stride *= self.cards[v]
-        return states
+        everywhere = np.broadcast_to(states, [self.cards[v] for v in clique]).reshape(-1)
+        return everywhere if len(self.cells[c]) == len(everywhere) else everywhere[self.cells[c]]
 
     def wire(
         self, observed: Sequence[int], outputs: Sequence[tuple[str, ...]], scopes: Sequence[tuple[int, ...]]
@@ -300,29 +303,29 @@ class _Builder:
         variables = len(self.net.variables)
         indicator_row = np.full(variables, -1, dtype=np.int32)
         cards = np.zeros(variables, dtype=np.int32)
-        operands: list[list[tuple[int, NDArray[np.int64]]]] = [[] for _ in cliques]
+        operands: list[list[tuple[int, Index]]] = [[] for _ in cliques]
         row, slice_row = 0, [0]
         for one in self.slices:
             c = self.home(one.scope)
-            operands[c].append((-1, row + self.states_of(c, one.scope)))
+            operands[c].append((-1, np.int32(row) + self.states_of(c, one.scope)))
             row += len(one.cells)
             slice_row.append(row)
         for v in observed:
             c = self.home((v,))
-            operands[c].append((columns[v], row + self.states_of(c, (v,))))
+            operands[c].append((columns[v], np.int32(row) + self.states_of(c, (v,))))
             indicator_row[columns[v]], cards[columns[v]] = row, self.cards[v]
             row += self.cards[v]
         sepset_row, sepset_rows = [], []
         for c in cliques:
             sepset_row.append(row)
-            sepset_rows.append(row + self.states_of(c, tree.sepsets[c]))
+            sepset_rows.append(np.int32(row) + self.states_of(c, tree.sepsets[c]))
             if tree.parents[c] != NO_PARENT:
                 above = tree.parents[c]
-                operands[above].append((-1, row + self.states_of(above, tree.sepsets[c])))
+                operands[above].append((-1, np.int32(row) + self.states_of(above, tree.sepsets[c])))
             row += math.prod(self.cards[v] for v in tree.sepsets[c])
         sepset_row.append(row)
 
-        readouts: list[list[NDArray[np.int64]]] = [[] for _ in cliques]
+        readouts: list[list[Index]] = [[] for _ in cliques]
         output_start, read = [0], 0
         sure_output, sure_column = [], []
         for o, (output, scope) in enumerate(zip(outputs, scopes, strict=True)):
@@ -331,14 +334,14 @@ class _Builder:
                 sure_column.append(self.net.index[output[0]])
             else:
                 c = self.home(scope)
-                readouts[c].append(read + self.states_of(c, scope))
+                readouts[c].append(np.int32(read) + self.states_of(c, scope))
             read += math.prod(len(self.net.states[v]) for v in output)
             output_start.append(read)
         sepset_readout = []
         for c in cliques:
             sepset_readout.append(read)
             if tree.parents[c] != NO_PARENT:
-                readouts[tree.parents[c]].append(read + self.states_of(tree.parents[c], tree.sepsets[c]))
+                readouts[tree.parents[c]].append(np.int32(read) + self.states_of(tree.parents[c], tree.sepsets[c]))
                 read += sepset_row[c + 1] - sepset_row[c]
 
         # Indicators first: they are skipped when a chunk has no evidence on them.
@@ -407,7 +410,7 @@ def _aligned(table: NDArray[np.float64], scope: Sequence[int], clique: Sequence[
 
 
 def _joined(parts: Sequence[NDArray[Any]], dtype: Any) -> NDArray[Any]:
-    return np.concatenate([np.empty(0, dtype=dtype), *parts]).astype(dtype)
+    return np.concatenate([np.empty(0, dtype=dtype), *parts], dtype=dtype, casting="same_kind")
 
 
 def _starts(lengths: Iterable[int]) -> Index:

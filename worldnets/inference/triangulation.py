@@ -7,6 +7,7 @@ order (Koller & Friedman 2009, section 10.4).
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -86,7 +87,7 @@ def elimination_order(neighbours: Sequence[int], cardinalities: Sequence[int]) -
 
 
 def junction_tree(neighbours: Sequence[int], cardinalities: Sequence[int]) -> JunctionTree:
-    """Triangulate, keep the maximal cliques and join them along their sepsets."""
+    """Triangulate, and join the cliques of the elimination along their sepsets, absorbing those that cost more alone."""
     if not neighbours:
         return JunctionTree((), (), ())
     order, around = elimination_order(neighbours, cardinalities)
@@ -94,17 +95,23 @@ def junction_tree(neighbours: Sequence[int], cardinalities: Sequence[int]) -> Ju
     members = [around[v] | 1 << v for v in order]
     parent = [min((position[u] for u in _members(around[v])), default=NO_PARENT) for v in order]
 
-    # A clique inside one of its children is absorbed by that child, which takes its place in the tree.
+    # A clique inside one of its children may be absorbed by that child, which takes its place in the tree. That saves
+    # its table, but everything else that would have been multiplied into it lands on the larger table.
     children: list[list[int]] = [[] for _ in order]
     for c, p in enumerate(parent):
         if p != NO_PARENT:
             children[p].append(c)
+    cells = [math.prod(cardinalities[v] for v in _members(bits)) for bits in members]
     place = list(range(len(order)))  # the clique that now stands for this one
     for c in range(len(order)):
         below = [place[d] for d in children[c]]
-        taker = next((d for d in below if members[c] & ~members[d] == 0), None)
-        if taker is not None:
-            place[c] = taker
+        takers = [d for d in below if members[c] & ~members[d] == 0]
+        if takers:
+            taker = min(takers, key=lambda d: cells[d])
+            others = len(below) - 1
+            if cells[taker] * others <= cells[c] * (others + 2):
+                place[c] = taker
+
     # The cliques that one clique stands for form a path upwards; the top of the path knows the parent.
     new_parent = {}
     for c, p in enumerate(parent):
