@@ -87,7 +87,7 @@ def elimination_order(neighbours: Sequence[int], cardinalities: Sequence[int]) -
 
 
 def junction_tree(neighbours: Sequence[int], cardinalities: Sequence[int]) -> JunctionTree:
-    """Triangulate, and join the cliques of the elimination along their sepsets, absorbing those that cost more alone."""
+    """Triangulate, and join the cliques of the elimination along their sepsets, absorbing what costs more alone."""
     if not neighbours:
         return JunctionTree((), (), ())
     order, around = elimination_order(neighbours, cardinalities)
