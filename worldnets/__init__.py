@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from worldnets.dataset import Dataset, check_dataset, dataset_names, load_dataset
     from worldnets.draw import draw_net
     from worldnets.errors import WorldnetsError
-    from worldnets.formats import read_net, write_net
+    from worldnets.formats import read_evidence, read_net, write_net
     from worldnets.inference import Beliefs, Inference, simulate
     from worldnets.net import Factor, FactorNet, WorldNet
     from worldnets.roles import Target, Task
@@ -44,6 +44,7 @@ __all__ = [
     "errors",
     "frame_name",
     "load_dataset",
+    "read_evidence",
     "read_net",
     "simulate",
     "train",
@@ -68,6 +69,7 @@ _HOME = {
     "draw_net": "worldnets.draw",
     "frame_name": "worldnets.temporal",
     "load_dataset": "worldnets.dataset",
+    "read_evidence": "worldnets.formats",
     "read_net": "worldnets.formats",
     "simulate": "worldnets.inference",
     "train": "worldnets.training",

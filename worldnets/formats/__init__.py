@@ -11,10 +11,11 @@ from worldnets.errors import FormatError, WorldnetsError, did_you_mean
 from worldnets.files import write_atomically
 from worldnets.formats import bif, hugin, uai, xdsl, xmlbif
 from worldnets.formats.reading import Source
+from worldnets.formats.uai_evidence import read_evidence
 from worldnets.net import FactorNet, WorldNet
 from worldnets.public_nets import public_net, public_nets
 
-__all__ = ["FORMATS", "public_net", "public_nets", "read_net", "write_net"]
+__all__ = ["FORMATS", "public_net", "public_nets", "read_evidence", "read_net", "write_net"]
 
 
 class Format(NamedTuple):
