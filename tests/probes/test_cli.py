@@ -6,23 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from probes.cli import KINDS, main
+from tests.tiny_suite import tiny_suite
 
-TINY = """
-[suite]
-name = "tiny"
-
-[defaults]
-steps = 30
-batch = 32
-checkpoints = 4
-learning_rate = 0.01
-
-[[jobs]]
-world = "cue_parity"
-parameters = { bits = 2, noise = 1 }
-objective = "question"
-heads = ["linear", { name = "mlp", options = { width = 8 } }]
-"""
+TINY = tiny_suite()
 
 
 def call(*words):

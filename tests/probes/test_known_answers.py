@@ -1,7 +1,7 @@
 """Results no one here chose, in reduced form; `benchmarks/known_answers_j.py` has the whole table.
 
-A cue against a parity: an MLP 2×64 by plain SGD .05, batch 128. For as long as the twin (whose cue carries nothing) takes
-to learn the parity, and longer, the head that has the cue behaves as if the parity were not there.
+A cue against a parity: an MLP 2×64 by plain SGD .05, batch 128. For as long as the twin, whose cue says
+nothing, takes to learn the parity, and longer, the head that has the cue behaves as if the parity were not there.
 """
 
 import numpy as np

@@ -15,26 +15,11 @@ from probes.runner import plan
 from probes.store import Store
 from probes.suite import read_suite
 from probes.worker import work
+from tests.tiny_suite import tiny_suite
 
 HOSTILE = '<script>alert("1")</script>'
 
-TINY = f"""
-[suite]
-name = "tiny"
-title = '{HOSTILE}'
-
-[defaults]
-steps = 30
-batch = 32
-checkpoints = 4
-learning_rate = 0.01
-
-[[jobs]]
-world = "cue_parity"
-parameters = {{ bits = 2, noise = 1 }}
-objective = "question"
-heads = ["linear", {{ name = "mlp", options = {{ width = 8 }} }}]
-"""
+TINY = tiny_suite(f"title = '{HOSTILE}'")
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 

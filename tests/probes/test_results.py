@@ -12,25 +12,10 @@ from probes.runner import plan
 from probes.store import Store
 from probes.suite import read_suite
 from probes.worker import work
+from tests.tiny_suite import tiny_suite
 from worldnets.errors import StoreError
 
-TINY = """
-[suite]
-name = "tiny"
-primary = ["*/mlp/*"]
-
-[defaults]
-steps = 30
-batch = 32
-checkpoints = 4
-learning_rate = 0.01
-
-[[jobs]]
-world = "cue_parity"
-parameters = { bits = 2, noise = 1 }
-objective = "question"
-heads = ["linear", { name = "mlp", options = { width = 8 } }]
-"""
+TINY = tiny_suite('primary = ["*/mlp/*"]')
 
 
 @pytest.fixture(scope="module")
