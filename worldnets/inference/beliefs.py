@@ -1,4 +1,4 @@
-"""What a query returns: posterior marginals by variable, with the evidence's own probability beside them."""
+"""What queries return: posterior marginals, or the most probable state, with the evidence's probability beside them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import QueryError, did_you_mean
+from worldnets.inference.codes import Codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,3 +81,33 @@ class Beliefs:
 
     def _repr_html_(self) -> str:
         return self.to_pandas().head(10).to_html()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MostProbable:
+    """The most probable joint state of every row (MAP).
+
+    Attributes:
+        states: one row per row of evidence, one column of labels per variable; missing throughout where impossible.
+        codes: the same as a code array, int16 [rows, variables].
+        log_probability: [rows], ln max_x W(x, evidence) in nats; -inf where impossible.
+    """
+
+    states: pd.DataFrame
+    codes: Codes
+    log_probability: NDArray[np.float64]
+
+    @property
+    def possible(self) -> NDArray[np.bool_]:
+        """Whether each row's evidence can happen, shape [rows]."""
+        return self.log_probability > -np.inf
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The table of labels."""
+        return self.states
+
+    def __repr__(self) -> str:
+        return f"MostProbable({len(self.codes)} rows, {self.codes.shape[1]} variables)"
+
+    def _repr_html_(self) -> str:
+        return self.states.head(10).to_html()

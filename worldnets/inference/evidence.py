@@ -57,12 +57,15 @@ def encode(net: WorldNet | FactorNet, frame: pd.DataFrame) -> Codes:
     return codes
 
 
-def decode(net: WorldNet | FactorNet, codes: Codes, variables: Sequence[str] | None = None) -> pd.DataFrame:
+def decode(
+    net: WorldNet | FactorNet, codes: Codes, variables: Sequence[str] | None = None, index: pd.Index | None = None
+) -> pd.DataFrame:
     """The table of labels of a code array: categorical columns whose categories are the variable's states.
 
     Args:
         codes: int16 [rows, variables].
         variables: the columns wanted, default all.
+        index: row labels, default 0, 1, ….
     """
     import pandas as pd
 
@@ -70,7 +73,7 @@ def decode(net: WorldNet | FactorNet, codes: Codes, variables: Sequence[str] | N
     for variable in net.variables if variables is None else variables:
         categories = pd.Index(net.states[variable], dtype=None if _alike(net.states[variable]) else object)
         columns[variable] = pd.Categorical.from_codes(codes[:, net.index[variable]], categories=categories)
-    return pd.DataFrame(columns, index=pd.RangeIndex(len(codes)))
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(codes)) if index is None else index)
 
 
 def _alike(labels: Sequence[Any]) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from worldnets.errors import EvidenceError, ImpossibleEvidenceError, QueryError
 from worldnets.inference import walk
-from worldnets.inference.beliefs import Beliefs
+from worldnets.inference.beliefs import Beliefs, MostProbable
 from worldnets.inference.codes import UNOBSERVED, Codes
 from worldnets.inference.compiled import available_threads
 from worldnets.inference.evidence import as_codes, decode
@@ -118,6 +118,37 @@ class Inference:
     def log_evidence(self, evidence: pd.DataFrame | Codes) -> NDArray[np.float64]:
         """The logarithm of W(evidence) (of Z for a `FactorNet`) in nats, shape [rows]; -inf where impossible."""
         return self._posteriors(as_codes(self.net, evidence), ())[1]
+
+    def map(self, evidence: pd.DataFrame | Codes) -> MostProbable:
+        """The most probable joint state of all variables given each row: argmax_x W(x, evidence), by max-product.
+
+        Of states that are equally probable one is returned, always the same.
+
+        Returns:
+            MostProbable: `.states`, a table of labels, and `.log_probability`, ln max_x W(x, evidence) in nats (for a
+            `FactorNet`, of the product of factors).
+        Raises:
+            EvidenceError: unknown variables or states in the evidence.
+
+        Source: Dawid 1992, "Applications of a general propagation algorithm", section 4.
+        """
+        from worldnets.inference import kernels
+
+        codes = as_codes(self.net, evidence)
+        plan = self._plan(*self._observed(codes), self._singles(None))
+        states = np.empty((len(codes), 1, len(self.net.variables)), dtype=np.int16)
+        log_probability = np.empty(len(codes))
+        by_variable = np.ascontiguousarray(codes.T)
+        width, limits = self._width(plan), LIMITS[self.dtype]
+
+        def work(first: int, last: int) -> None:
+            kernels.most_probable(
+                plan.wiring, plan.sampling, by_variable, first, last, width, limits, states, log_probability
+            )
+
+        self._over_rows(work, len(codes), plan.multiply_adds, width)
+        index = None if isinstance(evidence, np.ndarray) else evidence.index
+        return MostProbable(decode(self.net, states[:, 0], index=index), states[:, 0], log_probability + plan.log_scale)
 
     def sample(self, evidence: pd.DataFrame | Codes, draws: int = 100, seed: int = 0) -> pd.DataFrame:
         """Exact draws from W(· | evidence), as a table of labels indexed by (row, draw).

@@ -19,11 +19,12 @@ FUSED = 3  # operands multiplied in one pass; more would need more alias checks 
 
 
 @compiled
-def collect(w, codes, first, n, pot, arena, active, scale, log_evidence, limits):  # type: ignore[no-untyped-def]
+def collect(w, codes, first, n, pot, arena, active, scale, log_evidence, limits, maximise):  # type: ignore[no-untyped-def]
     """Messages from the leaves to the root for rows first … first + n of `codes` [variables, rows].
 
     Leaves the products in `pot` [cells, ≥ n], the messages (scaled to sum 1) and indicators in `arena`, the inverse
     of what each clique's message was divided by in `scale` [cliques, ≥ n], and log Z in `log_evidence` [≥ n] (nats).
+    With `maximise`, messages are maxima instead of sums, and log Z is the logarithm of the largest product.
     """
     for v in range(w.indicator_row.size):
         row = w.indicator_row[v]
@@ -58,17 +59,17 @@ def collect(w, codes, first, n, pot, arena, active, scale, log_evidence, limits)
         for s in range(low, high):
             for b in range(n):
                 arena[s, b] = 0.0
-        if operands <= FUSED and messages <= limits.messages:
+        if operands <= FUSED and messages <= limits.messages and not maximise:
             _multiply_and_send(w, begin, end, n, used, operands, pot, arena)
         else:
             _multiply(w, begin, end, n, used, operands, messages, pot, arena, log_evidence, limits)
-            _send(w, begin, end, n, pot, arena)
+            _send(w, begin, end, n, pot, arena, maximise)
         if _totals(low, high, n, arena, scale[c]) < limits.tiny:
             _rescale(pot, begin, end, n, scale[c], limits.tiny, log_evidence)
             for s in range(low, high):
                 for b in range(n):
                     arena[s, b] = 0.0
-            _send(w, begin, end, n, pot, arena)
+            _send(w, begin, end, n, pot, arena, maximise)
             _totals(low, high, n, arena, scale[c])
         smallest = 1.0
         for b in range(n):
@@ -166,12 +167,16 @@ def _multiply(w, begin, end, n, used, operands, messages, pot, arena, log_eviden
 
 
 @compiled
-def _send(w, begin, end, n, pot, arena):  # type: ignore[no-untyped-def]
-    """Add the cells up onto the sepset."""
+def _send(w, begin, end, n, pot, arena, maximise):  # type: ignore[no-untyped-def]
+    """Add the cells up onto the sepset, or take their maxima."""
     for i in range(begin, end):
         row = w.sepset_rows[i]
-        for b in range(n):
-            arena[row, b] += pot[i, b]
+        if maximise:
+            for b in range(n):
+                arena[row, b] = max(arena[row, b], pot[i, b])
+        else:
+            for b in range(n):
+                arena[row, b] += pot[i, b]
 
 
 @compiled
@@ -270,7 +275,7 @@ def posteriors(w, codes, first, last, width, limits, beliefs, log_evidence):  # 
     total = np.empty(width, w.base.dtype)
     for start in range(first, last, width):
         n = min(width, last - start)
-        collect(w, codes, start, n, pot, arena, active, scale, log_z, limits)
+        collect(w, codes, start, n, pot, arena, active, scale, log_z, limits, False)
         for b in range(n):
             log_evidence[start + b] = log_z[b]
         if w.output_start.size == 1:
@@ -310,7 +315,7 @@ def conditional_samples(w, t, codes, first, last, width, limits, seed, samples, 
     log_z = np.empty(width)
     for start in range(first, last, width):
         n = min(width, last - start)
-        collect(w, codes, start, n, pot, arena, active, scale, log_z, limits)
+        collect(w, codes, start, n, pot, arena, active, scale, log_z, limits, False)
         for b in range(n):
             r = start + b
             log_evidence[r] = log_z[b]
@@ -323,10 +328,7 @@ def conditional_samples(w, t, codes, first, last, width, limits, seed, samples, 
                 for v in range(samples.shape[2]):
                     samples[r, draw, v] = codes[v, r]
                 for c in range(w.clique_start.size - 2, -1, -1):
-                    group = w.sepset_row[c] - w.sepset_row[0]
-                    for m in range(t.member_start[c], t.member_start[c + 1]):
-                        if t.sepset_stride[m] > 0:
-                            group += t.sepset_stride[m] * samples[r, draw, t.member_column[m]]
+                    group = _group(w, t, c, samples, r, draw)
                     low, high = t.group_start[group], t.group_start[group + 1]
                     total = 0.0
                     for k in range(low, high):
@@ -338,9 +340,59 @@ def conditional_samples(w, t, codes, first, last, width, limits, seed, samples, 
                         running += pot[chosen, b]
                         if running > threshold:
                             break
-                    for m in range(t.member_start[c], t.member_start[c + 1]):
-                        states = t.member_states_start[m] - w.clique_start[c]
-                        samples[r, draw, t.member_column[m]] = t.member_states[states + chosen]
+                    _take(w, t, c, chosen, samples, r, draw)
+
+
+@compiled
+def _group(w, t, c, samples, r, draw):  # type: ignore[no-untyped-def]
+    """Which group of clique c's cells agrees with the sepset's states, all of which have been chosen above."""
+    group = w.sepset_row[c] - w.sepset_row[0]
+    for m in range(t.member_start[c], t.member_start[c + 1]):
+        if t.sepset_stride[m] > 0:
+            group += t.sepset_stride[m] * samples[r, draw, t.member_column[m]]
+    return group
+
+
+@compiled
+def _take(w, t, c, cell, samples, r, draw):  # type: ignore[no-untyped-def]
+    """Write down the states of clique c's variables at a cell."""
+    for m in range(t.member_start[c], t.member_start[c + 1]):
+        states = t.member_states_start[m] - w.clique_start[c]
+        samples[r, draw, t.member_column[m]] = t.member_states[states + cell]
+
+
+@compiled
+def most_probable(w, t, codes, first, last, width, limits, states, log_probability):  # type: ignore[no-untyped-def]
+    """Fill `states` [rows, 1, variables] with the most probable joint state given each row; -1 where impossible.
+
+    `log_probability` [rows] is the logarithm of its probability together with the evidence (nats). Of equally probable
+    cells the first is taken. Source: Dawid 1992, section 4.
+    """
+    pot = np.empty((w.base.size, width), w.base.dtype)
+    arena = np.empty((w.message_rows, width), w.base.dtype)
+    scale = np.empty((w.clique_start.size - 1, width), w.base.dtype)
+    active = np.zeros(w.indicator_row.size, np.bool_)
+    log_z = np.empty(width)
+    for start in range(first, last, width):
+        n = min(width, last - start)
+        collect(w, codes, start, n, pot, arena, active, scale, log_z, limits, True)
+        for b in range(n):
+            r = start + b
+            # The root's message was the maximum; messages were scaled to sum 1, and log_z carries the scales.
+            log_probability[r] = log_z[b]
+            if log_z[b] == -np.inf:
+                states[r, 0, :] = -1
+                continue
+            for v in range(states.shape[2]):
+                states[r, 0, v] = codes[v, r]
+            for c in range(w.clique_start.size - 2, -1, -1):
+                group = _group(w, t, c, states, r, 0)
+                low, high = t.group_start[group], t.group_start[group + 1]
+                chosen = t.group_cell[low]
+                for k in range(low + 1, high):
+                    if pot[t.group_cell[k], b] > pot[chosen, b]:
+                        chosen = t.group_cell[k]
+                _take(w, t, c, chosen, states, r, 0)
 
 
 @compiled

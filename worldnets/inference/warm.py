@@ -29,6 +29,7 @@ def warm() -> None:
         for rows in (codes, mixed):
             engine.query(rows)
             engine.sample_codes(rows, draws=1)
+            engine.map(rows)
 
 
 if __name__ == "__main__":

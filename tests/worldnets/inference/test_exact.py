@@ -93,6 +93,33 @@ def test_joint_posteriors_equal_enumeration_in_the_order_asked_for(data):
         np.testing.assert_allclose(found[i], expected / total if total else expected, atol=1e-9)
 
 
+@settings(max_examples=80)
+@given(st.data(), st.sampled_from(["float64", "float32"]))
+def test_the_most_probable_state_is_the_largest_cell_that_agrees_with_the_evidence(data, dtype):
+    net = data.draw(st.one_of(world_nets(max_joint=5_000), factor_nets()))
+    codes = data.draw(evidence_codes(net))
+    found = Inference(net, dtype=dtype).map(codes)
+    table = joint(net)
+    for i, row in enumerate(codes):
+        largest = conditioned(table, row).max()
+        if largest == 0:
+            assert not found.possible[i]
+            assert (found.codes[i] == UNOBSERVED).all()
+            continue
+        assert (found.codes[i][row != UNOBSERVED] == row[row != UNOBSERVED]).all()
+        precision = 1e-9 if dtype == "float64" else 1e-4
+        assert table[tuple(found.codes[i])] == pytest.approx(largest, rel=precision)
+        assert found.log_probability[i] == pytest.approx(math.log(largest), rel=precision, abs=precision)
+
+
+def test_the_most_probable_state_comes_as_labels_with_the_evidences_index():
+    net, evidence = impossible_case()
+    found = Inference(net).map(evidence)
+    assert found.states.loc["first"].tolist() == ["x", "x"]
+    assert found.states.loc["second"].isna().all()
+    assert found.log_probability.tolist() == [0.0, -np.inf, 0.0]
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_public_nets_agree_with_variable_elimination_by_pgmpy(name):
     from pgmpy.inference import VariableElimination
