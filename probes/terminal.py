@@ -14,18 +14,24 @@ if TYPE_CHECKING:
 STYLES = {"deep": "bold blue", "coming": "yellow", "shallow": "bold red", "back": "magenta", "open": "dim"}
 
 
+NAMES = ("world", "objective", "target", "head", "inputs")
+FULL_WIDTH = 135  # characters; on a narrower terminal the names share one column and the last two columns go
+
+
 def verdict_table(results: Results) -> None:
-    """Print it: a table as wide as the terminal, or in full where the output is no terminal."""
+    """Print it: in full where there is room or the output is no terminal, else condition, verdict and efficiency."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else 150, soft_wrap=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=None, expand=False)
-    for name in ("world", "objective", "target", "head", "inputs", "verdict"):
+    full = console.width >= FULL_WIDTH
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=not full)
+    for name in NAMES if full else ("condition",):
         table.add_column(name, overflow="fold")
-    for name in ("deep efficiency", "gap", "deep / pie, bits"):
+    table.add_column("verdict", no_wrap=True)
+    for name in ("deep efficiency", "gap", "deep / pie, bits") if full else ("deep efficiency",):
         table.add_column(name, justify="right", no_wrap=True)
     previous: tuple[str, str] | None = None
     for row in results.verdicts.to_dict("records"):
@@ -33,14 +39,17 @@ def verdict_table(results: Results) -> None:
         if previous not in (None, block):
             table.add_section()
         previous = block
+        names = [str(row[name]) for name in NAMES]
         mark, kind = sign(str(row["verdict"]))
-        bits = f"{number(row['deep_pie'])} / {number(row['pie'])}"
+        numbers = [interval(row["efficiency"], row["efficiency_low"], row["efficiency_high"])]
+        if full:
+            numbers.append(interval(row["gap"], row["gap_low"], row["gap_high"]))
+            bits = f"{number(row['deep_pie'])} / {number(row['pie'])}"
+            numbers.append("" if row["verdict"] == "missing" else bits)
         table.add_row(
-            *(Text(str(row[name])) for name in ("world", "objective", "target", "head", "inputs")),
+            *map(Text, names if full else ["/".join(filter(None, names))]),
             Text(f"{mark} {row['verdict']}", style=STYLES[kind]),
-            interval(row["efficiency"], row["efficiency_low"], row["efficiency_high"]),
-            interval(row["gap"], row["gap_low"], row["gap_high"]),
-            "" if row["verdict"] == "missing" else bits,
+            *numbers,
         )
     console.print(table)
 
