@@ -6,16 +6,23 @@ forbid forking, differ between machines, and their reductions change bits with t
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import threading
 import warnings
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
+_plain = threading.local()
+_interpreted: dict[str, ModuleType] = {}
 THREADS_VARIABLE = "WORLDNETS_THREADS"
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a kernel; if no cache directory is writable it is compiled in every process, with one warning."""
+    if getattr(_plain, "wanted", False):
+        return function
     import numba
 
     # No fast-math flag: sums run over cells, never over the vectorised rows, so reordering would gain nothing, and
@@ -38,3 +45,23 @@ def available_threads() -> int:
     if asked.isdigit() and int(asked) > 0:
         return int(asked)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def interpreted(name: str) -> ModuleType:
+    """A module of kernels once more, its functions left as the plain Python they are written in: the same bits.
+
+    For the first small question of a process, which is answered sooner than a compiler can be loaded. The module must
+    not import compiled functions from others.
+    """
+    if name not in _interpreted:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.loader is None:
+            raise ImportError(name)
+        module = importlib.util.module_from_spec(spec)
+        _plain.wanted = True
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            _plain.wanted = False
+        _interpreted[name] = module
+    return _interpreted[name]

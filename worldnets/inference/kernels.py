@@ -228,6 +228,14 @@ def distribute(w, n, pot, arena, scale, read):  # type: ignore[no-untyped-def]
             read[row, b] = 0.0
     last = w.clique_start.size - 2
     for c in range(last, -1, -1):
+        for o in range(w.marginal_start[c], w.marginal_start[c + 1]):
+            first = w.marginal_row_start[o]
+            for s in range(w.sepset_row[c + 1] - w.sepset_row[c]):
+                belief, one = w.sepset_readout[c] + s, w.rows[first + s]
+                for b in range(n):
+                    read[one, b] += read[belief, b]
+        if w.readout_start[c] == w.readout_start[c + 1]:
+            continue
         low = w.sepset_row[c]
         # The factor that turns each cell's product into its belief: new sepset belief over old message.
         for s in range(w.sepset_row[c + 1] - low):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.inference.limits import Limits
-from worldnets.inference.plan import Wiring
+from worldnets.inference.arrays import Wiring
 
 Array = NDArray[np.floating[Any]]
 
@@ -82,6 +82,11 @@ def _distribute(w: Wiring, pot: Array, arena: Array, scale: Array) -> Array:
     for c in range(last, -1, -1):
         cells = slice(w.clique_start[c], w.clique_start[c + 1])
         sepset = slice(w.sepset_row[c], w.sepset_row[c + 1])
+        for o in range(w.marginal_start[c], w.marginal_start[c + 1]):
+            size, at = sepset.stop - sepset.start, w.marginal_row_start[o]
+            np.add.at(read, w.rows[at : at + size], read[w.sepset_readout[c] : w.sepset_readout[c] + size])
+        if w.readout_start[c] == w.readout_start[c + 1]:
+            continue
         if c == last:
             arena[sepset] = scale[c]
         else:
