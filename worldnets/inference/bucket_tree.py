@@ -19,17 +19,18 @@ from worldnets.inference.compiled import compiled
 from worldnets.inference.elimination import triangulate
 
 CHEAP_CELLS = 20_000.0  # from here on trying more elimination rules costs less than it may save
+DEAR_CELLS, RESTARTS = 1e6, 12
 
 
 @compiled
-def posteriors(w, codes, likelihood, likelihood_start, wanted, output_start, first, last, limits, memory_cells, beliefs, log_evidence, multiply_adds):  # type: ignore[no-untyped-def]  # fmt: skip
+def posteriors(w, codes, likelihood, soft_start, wanted, output_start, first, last, limits, memory_cells, beliefs, log_evidence, multiply_adds):  # type: ignore[no-untyped-def]  # fmt: skip
     """Fill `beliefs` [rows, states of wanted variables] and `log_evidence` [rows] (nats) of rows first … last.
 
     Args:
         w: a `Network`.
         codes: int16 [rows, variables].
         likelihood: [soft states, rows], the likelihoods of variables with soft evidence.
-        likelihood_start: [variables] row of `likelihood` where a variable's begin, -1 for none.
+        soft_start: [variables] line of `likelihood` where a variable's begin, -1 for none.
         wanted: bool [variables].
         output_start: [variables] first column of a wanted variable in `beliefs`.
         memory_cells: a row that needs more cells than this stops the walk.
@@ -66,7 +67,7 @@ def posteriors(w, codes, likelihood, likelihood_start, wanted, output_start, fir
     for r in range(first, last):
         # Which variables matter, and which of them are free.
         for v in range(variables):
-            kept[v] = not w.directed or wanted[v] or codes[r, v] >= 0 or likelihood_start[v] >= 0
+            kept[v] = not w.directed or wanted[v] or codes[r, v] >= 0 or soft_start[v] >= 0
         if w.directed:
             _mark_ancestors(w, kept, waiting)
         count = 0
@@ -83,7 +84,7 @@ def posteriors(w, codes, likelihood, likelihood_start, wanted, output_start, fir
             for k in range(w.scope_start[f], w.scope_start[f + 1]):
                 used[f] = used[f] and kept[w.scope[k]]
         order, separator_start, separator, least = triangulate(
-            w.scope_start, w.scope, used, local, bits[:count], CHEAP_CELLS, 0, adjacent, neighbours, degree
+            w.scope_start, w.scope, used, local, bits[:count], CHEAP_CELLS, DEAR_CELLS, RESTARTS, adjacent, neighbours, degree
         )
         if least > memory_cells:
             return r, least
@@ -140,8 +141,8 @@ def posteriors(w, codes, likelihood, likelihood_start, wanted, output_start, fir
                     log_z += math.log(running) if running > 0.0 else -math.inf
                     running = 1.0
         for v in range(variables):  # soft evidence on an observed variable is a number too
-            if likelihood_start[v] >= 0 and codes[r, v] >= 0:
-                running *= likelihood[likelihood_start[v] + codes[r, v], r]
+            if soft_start[v] >= 0 and codes[r, v] >= 0:
+                running *= likelihood[soft_start[v] + codes[r, v], r]
                 if running < limits.tiny:
                     log_z += math.log(running) if running > 0.0 else -math.inf
                     running = 1.0
@@ -179,9 +180,9 @@ def posteriors(w, codes, likelihood, likelihood_start, wanted, output_start, fir
                 if empty:
                     for k in range(low, high):
                         tables[k] = 1.0
-                if likelihood_start[v] >= 0:
+                if soft_start[v] >= 0:
                     for s in range(card):
-                        value = likelihood[likelihood_start[v] + s, r]
+                        value = likelihood[soft_start[v] + s, r]
                         for k in range(low + s * width, low + (s + 1) * width):
                             tables[k] *= value
                     operands += 1

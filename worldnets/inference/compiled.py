@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 _plain = threading.local()
+_plain_lock = threading.Lock()
 _interpreted: dict[str, ModuleType] = {}
 THREADS_VARIABLE = "WORLDNETS_THREADS"
 
@@ -47,21 +49,36 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def interpreted(name: str) -> ModuleType:
+def interpreted(name: str, *needs: str) -> ModuleType:
     """A module of kernels once more, its functions left as the plain Python they are written in: the same bits.
 
-    For the first small question of a process, which is answered sooner than a compiler can be loaded. The module must
-    not import compiled functions from others.
+    For the first small questions of a process, which are answered sooner than a compiler can be loaded.
+
+    Args:
+        name: the module.
+        needs: the modules of kernels that it imports, innermost first; it gets their plain form.
     """
-    if name not in _interpreted:
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.loader is None:
-            raise ImportError(name)
-        module = importlib.util.module_from_spec(spec)
-        _plain.wanted = True
-        try:
-            spec.loader.exec_module(module)
-        finally:
-            _plain.wanted = False
-        _interpreted[name] = module
+    with _plain_lock:
+        for one in (*needs, name):
+            if one not in _interpreted:
+                _interpreted[one] = _executed_plainly(one, {need: _interpreted[need] for need in needs if need != one})
     return _interpreted[name]
+
+
+def _executed_plainly(name: str, needs: dict[str, ModuleType]) -> ModuleType:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    module = importlib.util.module_from_spec(spec)
+    absent = [need for need in needs if need not in sys.modules]
+    kept = {need: sys.modules[need] for need in needs if need in sys.modules}
+    _plain.wanted = True
+    try:
+        sys.modules.update(needs)
+        spec.loader.exec_module(module)
+    finally:
+        _plain.wanted = False
+        sys.modules.update(kept)
+        for need in absent:
+            sys.modules.pop(need, None)
+    return module

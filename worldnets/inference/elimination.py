@@ -162,8 +162,8 @@ def moralise(scope_start, scope, used, local, count, adjacent, neighbours, degre
 
 
 @compiled
-def triangulate(scope_start, scope, used, local, bits, cheap, restarts, adjacent, neighbours, degree):  # type: ignore[no-untyped-def]  # fmt: skip
-    """The best elimination order found: one rule, all of them if that leaves more than `cheap` cells, then restarts.
+def triangulate(scope_start, scope, used, local, bits, cheap, dear, restarts, adjacent, neighbours, degree):  # type: ignore[no-untyped-def]  # fmt: skip
+    """The best elimination order found: one rule; all rules if that leaves more than `cheap` cells; restarts if `dear`.
 
     Returns:
         (order [free variables], separators' starts, separators, cells): a separator lists, for each place in the order,
@@ -201,7 +201,7 @@ def triangulate(scope_start, scope, used, local, bits, cheap, restarts, adjacent
                         separator[at] = separator[at - 1]
                         at -= 1
                     separator[at] = place
-        if least < cheap:
+        if least < cheap or (attempt >= RULES - 1 and least < dear):
             break
     return best_order, start, separator, least
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +16,6 @@ from numpy.typing import NDArray
 
 from worldnets.errors import CapacityError
 from worldnets.inference.arrays import Index, SamplingTables, Tree, Wiring
-from worldnets.inference.compiled import interpreted
 from worldnets.inference.network import Network, network
 
 from worldnets.net import FactorNet, WorldNet
@@ -28,7 +25,6 @@ BYTES_PER_CELL = 128  # its value, about six row numbers, and eight rows in flig
 MOST_CELLS = 2**27  # row numbers are 32 bits wide, and a cell stands in several lists
 CHEAP_CELLS = 3_000.0  # below, no second elimination order is tried
 RESTARTS = 4
-INTERPRETED_ENTRIES = 2_000  # table entries of a net that is planned sooner than a compiler is loaded
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -146,15 +142,7 @@ def make_plan(
     Raises:
         CapacityError: the tables would take more than `memory_limit` bytes; nothing has been allocated yet.
     """
-    # A joint distribution needs its variables in one clique, so those are not cut out.
-    together = {v for output in outputs if len(output) > 1 for v in output}
-    sliced, indicated = set(always) - together, set(sometimes) | (set(always) & together)
-    wanted = {v for output in outputs for v in output}
-    known = net.ancestors(sliced | indicated | wanted) if isinstance(net, WorldNet) else set(net.variables)
-    # The net's order makes plans (and so bits) independent of the order of any set.
-    kept = [v for v in net.variables if v in known]
-    free = [v for v in kept if v not in sliced]
-    builder = _Builder(net, network(net, dtype), known, free, outputs)
+    builder, kept, sliced, indicated = _builder(net, always, sometimes, outputs, dtype)
     full_cells = builder.triangulate()
     if full_cells * BYTES_PER_CELL > memory_limit or full_cells > MOST_CELLS:
         clique = max(builder.cliques(), key=lambda clique: math.prod(len(net.states[v]) for v in clique))
@@ -167,11 +155,37 @@ def make_plan(
             mend="ask for fewer variables, observe more of them, raise memory_limit, or use loopy message passing "
             "(LoopyInference)",
         )
-    wiring, log_scale = builder.wire([v for v in free if v in indicated])
+    wiring, log_scale = builder.wire([v for v in builder.free if v in indicated])
     names = tuple(v for v in kept if v in sliced)
     return Plan(
-        net, tuple(kept), names, tuple(free), tuple(outputs), builder.tree, wiring, log_scale, int(full_cells)
+        net, tuple(kept), names, tuple(builder.free), tuple(outputs), builder.tree, wiring, log_scale, int(full_cells)
     )
+
+
+def _builder(
+    net: WorldNet | FactorNet,
+    always: Iterable[str],
+    sometimes: Iterable[str],
+    outputs: Sequence[tuple[str, ...]],
+    dtype: type[np.floating],
+) -> tuple[_Builder, list[str], set[str], set[str]]:
+    """A builder, the variables kept, those sliced, and those with indicators."""
+    # A joint distribution needs its variables in one clique, so those are not cut out.
+    together = {v for output in outputs if len(output) > 1 for v in output}
+    sliced, indicated = set(always) - together, set(sometimes) | (set(always) & together)
+    wanted = {v for output in outputs for v in output}
+    known = net.ancestors(sliced | indicated | wanted) if isinstance(net, WorldNet) else set(net.variables)
+    # The net's order makes plans (and so bits) independent of the order of any set.
+    kept = [v for v in net.variables if v in known]
+    free = [v for v in kept if v not in sliced]
+    return _Builder(net, network(net, dtype), known, free, outputs), kept, sliced, indicated
+
+
+def predicted_cells(
+    net: WorldNet | FactorNet, always: Iterable[str], sometimes: Iterable[str], outputs: Sequence[tuple[str, ...]]
+) -> float:
+    """Clique cells of the plan that `make_plan` would make: the triangulation alone."""
+    return _builder(net, always, sometimes, outputs, np.float64)[0].triangulate()
 
 
 class _Builder:
@@ -194,9 +208,10 @@ class _Builder:
             self.used = np.array([v in known for v in net.variables])
         position = {v: i for i, v in enumerate(free)}
         self.output_scopes = [tuple(position[v] for v in output if v in position) for output in outputs]
-        small = len(w.tables) <= INTERPRETED_ENTRIES and "numba" not in sys.modules
-        self.elimination = _loops("elimination", small)
-        self.wiring = _loops("wiring", small)
+        # The loops are compiled; loading the compiler takes longer than most imports.
+        from worldnets.inference import elimination, wiring
+
+        self.elimination, self.wiring = elimination, wiring
         self.tree: Tree
 
     def triangulate(self) -> float:
@@ -212,6 +227,7 @@ class _Builder:
             np.append(self.used, np.ones(len(joint), dtype=np.bool_)),
             self.local,
             np.log2(cards.astype(np.float64)),
+            CHEAP_CELLS,
             CHEAP_CELLS,
             RESTARTS,
             np.empty((count, count), dtype=np.bool_),
@@ -422,14 +438,6 @@ def _sampling_tables(plan: Plan) -> SamplingTables:
         group_start=_index(np.searchsorted(w.sepset_rows[grouped], rows)),
         group_cell=_index(grouped),
     )
-
-
-def _loops(name: str, plain: bool) -> ModuleType:
-    """A module of compiled loops; as plain Python where that is sooner done than loading a compiler."""
-    import importlib
-
-    full = f"worldnets.inference.{name}"
-    return interpreted(full) if plain else importlib.import_module(full)
 
 
 def _joined(parts: Sequence[NDArray[Any]], dtype: Any) -> NDArray[Any]:
