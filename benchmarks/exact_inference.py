@@ -3,7 +3,7 @@
     python benchmarks/exact_inference.py [NET …] [--mode masks|pattern] [--rows N] [--repeats N] [--no-peers]
 
 Rules: one process; every belief materialised; float64; a table never seen before and a new engine in each repeat, so
-that decoding and planning count; peers are given `net.cpt`, one thread, and evidence ready to use; what takes part takes
+that decoding and planning count; peers are given `net.cpt`, one thread, and evidence ready to use; contestants take
 turns. Peers answer fewer rows per repeat and are compared per row; the ratio is the median over repeats of their time
 over ours, and for patterns the geometric mean of that over five patterns. pyAgrum is the faster of its engines, by
 median, for each net and kind of evidence. `--no-peers` prints only what worldnets takes, and where it goes.
@@ -18,52 +18,17 @@ from dataclasses import dataclass
 from statistics import geometric_mean, median
 
 from aims import AIMS
-from evidence_rows import OBSERVED_SHARE, PATTERNS, Rows, one_pattern, random_masks
+from cases import MODES, THREADS, Case, cases, default_rows, ours, warm
+from evidence_rows import OBSERVED_SHARE, PATTERNS
 from peers import Peer, agreement, pgmpy_peer, pyagrum_peers
+from report import Report
 from timing import median_ratio, progress, taking_turns, where
+from tuning import ours_alone
 
-import worldnets as wn
-from worldnets.inference import encode
-from worldnets.public_nets import public_nets
-
-MODES = ("masks", "pattern")
-THREADS: dict[str, int | None] = {"one": 1, "all": None}
-# Rows of a repeat: as many as a user would ask for at once, fewer where that would take more than some seconds.
-ROWS = {
-    "alarm": {"masks": 2000, "pattern": 2000},
-    "hailfinder": {"masks": 2000, "pattern": 2000},
-    "win95pts": {"masks": 2000, "pattern": 2000},
-    "andes": {"masks": 2000, "pattern": 2000},
-    "pigs": {"masks": 1000, "pattern": 2000},
-    "munin": {"masks": 200, "pattern": 500},
-    "diabetes": {"masks": 250, "pattern": 250},
-    "mildew": {"masks": 400, "pattern": 2000},
-    "water": {"masks": 400, "pattern": 2000},
-    "link": {"masks": 50, "pattern": 500},
-}
-OTHER_ROWS = 500  # of nets that no aim is set for
 PGMPY_NETS = ("alarm",)  # elsewhere one elimination per variable takes seconds per row
 TRIAL_SECONDS = 0.3  # for each way of using pyAgrum, before any is timed
 PEER_SECONDS = 0.3  # of each peer in each repeat
 WORTH_TIMING = 1.5  # a way of using pyAgrum this much slower than its fastest in the trial is not timed further
-
-
-@dataclass(frozen=True)
-class Case:
-    """One net under one kind of evidence (one pattern, if that is the kind)."""
-
-    net: wn.WorldNet
-    mode: str
-    pattern: int = 0
-
-    def rows(self, count: int, seed: int) -> Rows:
-        """Rows of this kind; other seeds give rows never seen."""
-        if self.mode == "masks":
-            return random_masks(self.net, count, seed)
-        return one_pattern(self.net, self.pattern, count, 10_000 * self.pattern + seed)
-
-    def __str__(self) -> str:
-        return f"{self.net.name}, {self.mode}" + (f" {self.pattern}" if self.mode == "pattern" else "")
 
 
 @dataclass(frozen=True)
@@ -113,50 +78,6 @@ class Comparison:
         return "yes" if self.ratio("all") >= self.aim else "no"
 
 
-@dataclass(frozen=True)
-class Report:
-    """The whole table, and a compact one for the README."""
-
-    full: str
-    compact: str
-
-
-def cases(name: str, mode: str) -> list[Case]:
-    """The cases of a net and a mode."""
-    net = wn.read_net(public_nets()[name])
-    return [Case(net, mode, pattern) for pattern in range(PATTERNS if mode == "pattern" else 1)]
-
-
-def default_rows(name: str, mode: str) -> int:
-    """Rows of a repeat."""
-    return ROWS.get(name, {}).get(mode, OTHER_ROWS)
-
-
-def ours(case: Case, threads: int | None, count: int) -> Callable[[int], Callable[[], float]]:
-    """What worldnets takes per row: decoding, planning, all posteriors."""
-
-    def prepare(repeat: int) -> Callable[[], float]:
-        frame = case.rows(count, 1000 + repeat).frame
-        engine = wn.Inference(case.net, threads=threads)
-
-        def run() -> float:
-            begun = time.perf_counter()
-            table = engine.query(frame).table
-            taken = time.perf_counter() - begun
-            assert table.shape == (count, int(case.net.cardinalities.sum()))
-            return taken / count
-
-        return run
-
-    return prepare
-
-
-def warm(case: Case) -> None:
-    """Have everything compiled and loaded; plans are not kept, as engines are not."""
-    for threads in THREADS.values():
-        wn.Inference(case.net, threads=threads).query(case.rows(16, 999).frame)
-
-
 def fit_peers(case: Case, count: int) -> tuple[list[Peer], float, list[str]]:
     """The ways of using pyAgrum worth timing (at most two), the largest difference to our posteriors, and notes.
 
@@ -177,6 +98,7 @@ def fit_peers(case: Case, count: int) -> tuple[list[Peer], float, list[str]]:
         raise SystemExit(f"{case}: no posteriors of pyAgrum agree with ours: {'; '.join(notes)}")
     fastest = min(agreeing.values())
     chosen = [peer for peer in agreeing if agreeing[peer] <= WORTH_TIMING * fastest]
+    progress(f"  {case}: trial, µs per row: " + ", ".join(f"{p.name} {t * 1e6:,.0f}" for p, t in agreeing.items()))
     chosen = sorted(chosen, key=lambda peer: agreeing[peer])[:2]
     return chosen, worst, notes
 
@@ -204,14 +126,17 @@ def measure_case(case: Case, count: int, repeats: int) -> Timing:
     return Timing(mine, best, taken[best], taken.get("pgmpy", []), worst, tuple(notes))
 
 
+def of_each(mode: str, repeats: int) -> int:
+    """Repeats of each case: patterns are several, and need fewer of each."""
+    return repeats if mode == "masks" else max(3, repeats // 2)
+
+
 def compare(names: list[str], modes: list[str], repeats: int, rows: int | None = None) -> Iterator[Comparison]:
     """Measure nets and modes one after the other."""
     for name in names:
         for mode in modes:
             count, begun = rows or default_rows(name, mode), time.perf_counter()
-            # Five patterns have repeats of their own.
-            own_repeats = repeats if mode == "masks" else max(3, repeats // 2)
-            timings = tuple(measure_case(case, count, own_repeats) for case in cases(name, mode))
+            timings = tuple(measure_case(case, count, of_each(mode, repeats)) for case in cases(name, mode))
             found = Comparison(name, mode, count, timings)
             progress(
                 f"{name}, {mode}: {found.ours('one'):,.1f} µs, all threads {found.ours('all'):,.1f}, "
@@ -226,13 +151,15 @@ def report(found: list[Comparison], repeats: int) -> Report:
     place = where(["worldnets", "numba", "numpy", "pandas", "pyagrum", "pgmpy"])
     how = (
         f"All posteriors of all variables, {OBSERVED_SHARE:.0%} of the variables observed, float64. “masks”: every row "
-        f"observes others; “pattern”: all rows the same, geometric mean over {PATTERNS} patterns. pyAgrum on one thread."
+        f"observes others; “pattern”: all rows the same, geometric mean over {PATTERNS} patterns. "
+        "pyAgrum on one thread."
     )
     lines = [
         how,
         place,
-        f"Medians of {repeats} interleaved repeats (patterns: {max(3, repeats // 2)} each), decoding and planning "
-        "included; “faster” is pyAgrum's time over ours, repeat by repeat.",
+        f"Medians of {repeats} interleaved repeats ({of_each('pattern', repeats)} of each pattern), decoding and "
+        "planning included; “faster” is pyAgrum's time over ours, repeat by repeat. pyAgrum is the faster of Lazy and "
+        f"Shafer-Shenoy; what takes {WORTH_TIMING:g} times longer than its fastest in a short trial is not timed on.",
         "",
         "| net | evidence | rows | pyAgrum, µs per row | worldnets, one thread | all threads | faster, one thread "
         "| faster, all threads | aim | reached |",
@@ -290,45 +217,6 @@ def _worst(found: list[Comparison]) -> float:
 def measure(names: list[str] | None = None, repeats: int = 5, rows: int | None = None) -> Report:
     """Both modes of the nets."""
     return report(list(compare(names or list(AIMS), list(MODES), repeats, rows)), repeats)
-
-
-def ours_alone(names: list[str], modes: list[str], repeats: int, rows: int | None = None) -> Iterator[str]:
-    """What worldnets takes and where it goes, for tuning: lines of a table.
-
-    “first” is what a new engine takes more than one that has answered the same table before: planning, above all.
-    """
-    yield f"{'net':<12}{'evidence':<10}{'rows':>6}{'µs/row, one':>13}{'all':>10}{'kept, one':>11}{'first, ms':>11}{'decode, ms':>12}{'cells':>12}"
-    for name in names:
-        for mode in modes:
-            count = rows or default_rows(name, mode)
-            for case in cases(name, mode):
-                warm(case)
-                taken = taking_turns({label: ours(case, t, count) for label, t in THREADS.items()}, repeats)
-                kept, decoding, cells = _parts(case, count, repeats)
-                one, everyone = (median(taken[label]) * 1e6 for label in THREADS)
-                label = mode if mode == "masks" else f"{mode} {case.pattern}"
-                first = (median(taken["one"]) - kept) * count * 1e3
-                yield (
-                    f"{name:<12}{label:<10}{count:>6}{one:>13,.1f}{everyone:>10,.1f}{kept * 1e6:>11,.1f}"
-                    f"{first:>11,.1f}{decoding * 1e3:>12,.1f}{cells:>12}"
-                )
-
-
-def _parts(case: Case, count: int, repeats: int) -> tuple[float, float, str]:
-    """Seconds per row with a kept engine and a table it knows, seconds of decoding, and cells of the plan."""
-    frame = case.rows(count, 1000).frame
-    engine = wn.Inference(case.net, threads=1)
-    engine.query(frame)
-    kept, decoding = [], []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        engine.query(frame)
-        middle = time.perf_counter()
-        encode(case.net, frame)
-        kept.append((middle - begun) / count)
-        decoding.append(time.perf_counter() - middle)
-    cells = getattr(getattr(engine, "plan", None), "cells", None)
-    return median(kept), median(decoding), "–" if cells is None else f"{cells:,}"
 
 
 def main() -> None:

@@ -34,11 +34,15 @@ def interleaved(contestants: Mapping[str, Callable[[int], object]], repeats: int
 def taking_turns(
     contestants: Mapping[str, Callable[[int], Callable[[], float]]], repeats: int
 ) -> dict[str, list[float]]:
-    """What every contestant says it took in every repeat: as `interleaved`, for those that keep a clock of their own."""
+    """As `interleaved`, for contestants with a clock of their own: what each says it took in every repeat.
+
+    Who begins changes from repeat to repeat, so that nobody always comes after the same one.
+    """
     taken: dict[str, list[float]] = {name: [] for name in contestants}
+    order = list(contestants)
     for repeat in range(repeats):
-        for name, prepare in contestants.items():
-            run = prepare(repeat)
+        for name in order[repeat % len(order) :] + order[: repeat % len(order)]:
+            run = contestants[name](repeat)
             gc.collect()  # what others left behind is not on this one's clock
             taken[name].append(run())
     return taken
