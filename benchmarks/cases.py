@@ -22,7 +22,7 @@ ROWS = {
     "pigs": {"masks": 1000, "pattern": 2000},
     "munin": {"masks": 200, "pattern": 500},
     "diabetes": {"masks": 250, "pattern": 250},
-    "mildew": {"masks": 400, "pattern": 2000},
+    "mildew": {"masks": 400, "pattern": 1000},
     "water": {"masks": 400, "pattern": 2000},
     "link": {"masks": 50, "pattern": 500},
 }

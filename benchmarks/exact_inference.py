@@ -25,9 +25,14 @@ from report import Report
 from timing import median_ratio, progress, taking_turns, where
 from tuning import ours_alone
 
+import worldnets as wn
+from worldnets.errors import CapacityError
+
 PGMPY_NETS = ("alarm",)  # elsewhere one elimination per variable takes seconds per row
-TRIAL_SECONDS = 0.3  # for each way of using pyAgrum, before any is timed
-PEER_SECONDS = 0.3  # of each peer in each repeat
+COMPARED = 3  # rows whose posteriors are compared with each peer's before anything is timed
+TRIAL_SECONDS = 0.2  # for each way of using pyAgrum, before any is timed
+PEER_SECONDS = 0.2  # of each peer in each repeat
+REFUSED = "too much memory, refused"
 WORTH_TIMING = 1.5  # a way of using pyAgrum this much slower than its fastest in the trial is not timed further
 
 
@@ -45,7 +50,10 @@ class Timing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One line of the report: the cases of a net and a mode; figures are geometric means over cases."""
+    """One line of the report: the cases of a net and a mode; figures are geometric means over cases.
+
+    Without cases it says that worldnets refused, as it would have needed too much memory.
+    """
 
     net: str
     mode: str
@@ -75,6 +83,8 @@ class Comparison:
         """Whether the aim was reached, as a word."""
         if self.aim is None:
             return "–"
+        if not self.cases:
+            return "no"
         return "yes" if self.ratio("all") >= self.aim else "no"
 
 
@@ -85,10 +95,11 @@ def fit_peers(case: Case, count: int) -> tuple[list[Peer], float, list[str]]:
         SystemExit: none of them agrees with us, so that there is nothing to compare.
     """
     rows, agreeing, worst, notes = case.rows(count, 998), {}, 0.0, []
+    beliefs = wn.Inference(case.net).query(rows.codes[:COMPARED])
     for peer in pyagrum_peers(case.net, same_pattern=case.mode == "pattern"):
-        found = agreement(peer, rows)
+        found = agreement(peer, rows, beliefs)
         if found.broken:
-            notes.append(f"{case}: pyAgrum ({peer.name}) underflows in {found.broken} of 3 rows compared")
+            notes.append(f"{case}: pyAgrum ({peer.name}) underflows in {found.broken} of {len(beliefs)} rows compared")
         if not found.holds:
             notes.append(f"{case}: pyAgrum ({peer.name}) differs by {found.difference:.2g} and is left out")
             continue
@@ -110,7 +121,8 @@ def measure_case(case: Case, count: int, repeats: int) -> Timing:
     others = list(chosen)
     if case.net.name in PGMPY_NETS and case.mode == "masks":
         pgmpy = pgmpy_peer(case.net)
-        found = agreement(pgmpy, case.rows(count, 998), most=2)
+        rows = case.rows(count, 998)
+        found = agreement(pgmpy, rows, wn.Inference(case.net).query(rows.codes[:COMPARED]))
         if not found.holds or found.broken:
             raise SystemExit(f"{case}: pgmpy differs by {found.difference:.2g}")
         worst = max(worst, found.difference)
@@ -136,12 +148,18 @@ def compare(names: list[str], modes: list[str], repeats: int, rows: int | None =
     for name in names:
         for mode in modes:
             count, begun = rows or default_rows(name, mode), time.perf_counter()
-            timings = tuple(measure_case(case, count, of_each(mode, repeats)) for case in cases(name, mode))
+            try:
+                timings = tuple(measure_case(case, count, of_each(mode, repeats)) for case in cases(name, mode))
+            except CapacityError as refusal:
+                progress(f"{name}, {mode}: refused: {refusal}")
+                yield Comparison(name, mode, count, ())
+                continue
             found = Comparison(name, mode, count, timings)
+            aim = "no aim" if found.aim is None else f"aim {found.aim:g}"
             progress(
                 f"{name}, {mode}: {found.ours('one'):,.1f} µs, all threads {found.ours('all'):,.1f}, "
-                f"pyAgrum {found.peer:,.0f}: {found.ratio('one'):,.3g}× and {found.ratio('all'):,.3g}× "
-                f"(aim {found.aim or 0:g}), took {time.perf_counter() - begun:.0f} s"
+                f"pyAgrum {found.peer:,.0f}: {found.ratio('one'):,.3g}× and {found.ratio('all'):,.3g}× ({aim}), "
+                f"took {time.perf_counter() - begun:.0f} s"
             )
             yield found
 
@@ -166,10 +184,14 @@ def report(found: list[Comparison], repeats: int) -> Report:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for c in found:
+        if not c.cases:
+            lines.append(f"| {c.net} | {c.mode} | {c.rows:,} | – | {REFUSED} | – | – | – | {_aim(c)} | {c.reached} |")
+            continue
         engines = " / ".join(sorted({case.peer_name for case in c.cases}))
+        ratios = f"{_figure(c.ratio('one'))}× | **{_figure(c.ratio('all'))}×**"
         lines.append(
-            f"| {c.net} | {c.mode} | {c.rows:,} | {c.peer:,.0f} ({engines}) | {c.ours('one'):,.3g} | "
-            f"{c.ours('all'):,.3g} | {c.ratio('one'):,.3g}× | **{c.ratio('all'):,.3g}×** | {_aim(c)} | {c.reached} |"
+            f"| {c.net} | {c.mode} | {c.rows:,} | {c.peer:,.0f} ({engines}) | {_figure(c.ours('one'))} | "
+            f"{_figure(c.ours('all'))} | {ratios} | {_aim(c)} | {c.reached} |"
         )
     lines += ["", f"Largest difference between a posterior and its peer's: {_worst(found):.1g}."]
     for c in found:
@@ -177,8 +199,11 @@ def report(found: list[Comparison], repeats: int) -> Report:
             if case.pgmpy:
                 lines.append(
                     f"pgmpy takes {median(case.pgmpy) * 1e6:,.0f} µs per row of {c.net} ({c.mode}): worldnets is "
-                    f"{median_ratio(case.pgmpy, case.ours['all']):,.3g}× faster on all threads."
+                    f"{_figure(median_ratio(case.pgmpy, case.ours['all']))}× faster on all threads."
                 )
+    short = [f"{c.net}, {c.mode}" for c in found if c.reached == "no"]
+    if any(c.aim is not None for c in found):
+        lines.append(f"Aims not reached here: {'; '.join(short) or 'none'}.")
     notes = [note for c in found for case in c.cases for note in case.notes]
     lines += ["", *(f"- {note}" for note in notes)] if notes else []
     return Report("\n".join(lines), _compact(found, how, place))
@@ -194,16 +219,22 @@ def _compact(found: list[Comparison], how: str, place: str) -> str:
     ]
     by_cell = {(c.net, c.mode): c for c in found}
     for net in dict.fromkeys(c.net for c in found):
-        cells = [net]
-        for mode in MODES:
-            c = by_cell.get((net, mode))
-            cells += (
-                ["–"] * 3
-                if c is None
-                else [f"**{c.ratio('all'):,.3g}×** ({c.ratio('one'):,.3g}×)", _aim(c), f"{c.ours('all'):,.3g}"]
-            )
-        lines.append("| " + " | ".join(cells) + " |")
+        cells = [cell for mode in MODES for cell in _compact_cells(by_cell.get((net, mode)))]
+        lines.append("| " + " | ".join([net, *cells]) + " |")
     return "\n".join(lines)
+
+
+def _compact_cells(c: Comparison | None) -> tuple[str, str, str]:
+    if c is None:
+        return "–", "–", "–"
+    if not c.cases:
+        return REFUSED, _aim(c), "–"
+    return f"**{_figure(c.ratio('all'))}×** ({_figure(c.ratio('one'))}×)", _aim(c), _figure(c.ours("all"))
+
+
+def _figure(value: float) -> str:
+    """Three digits, or all that stand before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _aim(c: Comparison) -> str:
@@ -211,7 +242,7 @@ def _aim(c: Comparison) -> str:
 
 
 def _worst(found: list[Comparison]) -> float:
-    return max(case.difference for c in found for case in c.cases)
+    return max((case.difference for c in found for case in c.cases), default=float("nan"))
 
 
 def measure(names: list[str] | None = None, repeats: int = 5, rows: int | None = None) -> Report:

@@ -15,6 +15,7 @@ import numpy as np
 from evidence_rows import Rows
 
 import worldnets as wn
+from worldnets.inference import Beliefs
 
 AGREEMENT = 1e-9  # largest difference between a peer's posteriors and ours that is put down to rounding
 MOST_ROWS = 500
@@ -155,10 +156,9 @@ class Agreement:
         return self.difference <= AGREEMENT
 
 
-def agreement(peer: Peer, rows: Rows, most: int = 3) -> Agreement:
-    """Compare the posteriors of the first rows with ours."""
-    beliefs = wn.Inference(rows.net).query(rows.codes[:most])
-    evidence, worst, broken = rows.as_dictionaries(most), 0.0, 0
+def agreement(peer: Peer, rows: Rows, beliefs: Beliefs) -> Agreement:
+    """Compare the posteriors of the first rows with ours, of which there are as many as are to be compared."""
+    evidence, worst, broken = rows.as_dictionaries(len(beliefs)), 0.0, 0
     for i, observed in enumerate(evidence):
         # A row of its own after the first, so that an engine told only of changes is checked too.
         *_, posteriors = peer.answer([evidence[0], observed] if i else [observed])

@@ -10,11 +10,12 @@ from cases import THREADS, Case, cases, default_rows, ours, warm
 from timing import taking_turns
 
 import worldnets as wn
+from worldnets.errors import CapacityError
 from worldnets.inference import encode
 
 HEADER = (
-    f"{'net':<12}{'evidence':<10}{'rows':>6}{'µs/row, one':>13}{'all':>10}{'kept, one':>11}{'first, ms':>11}"
-    f"{'decode, ms':>12}{'cells':>12}"
+    f"{'net':<12}{'evidence':<10}{'rows':>6}{'µs/row, one':>13}{'all':>12}{'kept, one':>13}{'first, ms':>11}"
+    f"{'decode, ms':>12}{'cells':>13}"
 )
 
 
@@ -26,18 +27,22 @@ def ours_alone(names: list[str], modes: list[str], repeats: int, rows: int | Non
     yield HEADER
     for name in names:
         for mode in modes:
-            count = rows or default_rows(name, mode)
             for case in cases(name, mode):
-                warm(case)
-                taken = taking_turns({label: ours(case, t, count) for label, t in THREADS.items()}, repeats)
-                kept, decoding, cells = _parts(case, count, repeats)
-                one, everyone = (median(taken[label]) * 1e6 for label in THREADS)
                 label = mode if mode == "masks" else f"{mode} {case.pattern}"
-                first = (median(taken["one"]) - kept) * count * 1e3
-                yield (
-                    f"{name:<12}{label:<10}{count:>6}{one:>13,.1f}{everyone:>10,.1f}{kept * 1e6:>11,.1f}"
-                    f"{first:>11,.1f}{decoding * 1e3:>12,.1f}{cells:>12}"
-                )
+                try:
+                    yield f"{name:<12}{label:<10}{_line(case, rows or default_rows(name, mode), repeats)}"
+                except CapacityError as refusal:
+                    yield f"{name:<12}{label:<10} refused: {refusal}"
+
+
+def _line(case: Case, count: int, repeats: int) -> str:
+    warm(case)
+    taken = taking_turns({label: ours(case, t, count) for label, t in THREADS.items()}, repeats)
+    kept, decoding, cells = _parts(case, count, repeats)
+    one, everyone = (median(taken[label]) * 1e6 for label in THREADS)
+    first = (median(taken["one"]) - kept) * count * 1e3
+    figures = ((one, 13), (everyone, 12), (kept * 1e6, 13), (first, 11), (decoding * 1e3, 12))
+    return f"{count:>6}" + "".join(f"{value:>{width},.1f}" for value, width in figures) + f"{cells:>13}"
 
 
 def _parts(case: Case, count: int, repeats: int) -> tuple[float, float, str]:
