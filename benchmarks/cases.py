@@ -24,7 +24,7 @@ ROWS = {
     "diabetes": {"masks": 250, "pattern": 250},
     "mildew": {"masks": 400, "pattern": 1000},
     "water": {"masks": 400, "pattern": 2000},
-    "link": {"masks": 50, "pattern": 500},
+    "link": {"masks": 30, "pattern": 500},
 }
 OTHER_ROWS = 500  # of nets that no aim is set for
 

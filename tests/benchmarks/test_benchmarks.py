@@ -138,6 +138,13 @@ def test_a_benchmark_whose_package_is_missing_says_so_and_stops_nothing(benchmar
     assert "`surely_not_installed` is not installed" in benchmark("run").measured("needy", None).full
 
 
+def test_a_module_of_ours_that_is_missing_is_an_error(benchmark, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "mistaken.py").write_text("def measure():\n    import worldnets.nowhere\n", encoding="utf-8")
+    with pytest.raises(ModuleNotFoundError, match="nowhere"):
+        benchmark("run").measured("mistaken", None)
+
+
 def test_repeats_are_passed_on_to_benchmarks_that_take_them(benchmark, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "counting.py").write_text("def measure(repeats=5):\n    return f'{repeats} times'\n", encoding="utf-8")
