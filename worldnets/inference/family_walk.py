@@ -1,0 +1,274 @@
+"""Walking family plans: rows divided among plans, plans walked in blocks over threads, results summed in a fixed order.
+
+What is public about it is in `gradient` and `differentiable`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldnets.errors import CapacityError
+from worldnets.inference.codes import UNOBSERVED, Codes
+from worldnets.inference.families import FamilyPlan, Mask, planner
+from worldnets.inference.limits import LIMITS
+from worldnets.inference.plan import Wiring
+
+if TYPE_CHECKING:
+    from worldnets.inference.exact import Inference
+
+MOST_BLOCKS = 16  # rows are summed in blocks, fixed by the plan and the number of rows: bits do not depend on threads
+BLOCK_MULTIPLY_ADDS = 2e8
+CELL_STEPS = 12  # numbers touched per clique cell and row, by and large
+PLANNING_STEPS = 4e6  # what making a plan costs, in the same unit, if it is small …
+PLANNING_CELL_STEPS = 100  # … and more per cell
+
+
+class Directions(NamedTuple):
+    """The direction of a derivative: what is added to the log-potential of each state, by row."""
+
+    slopes: NDArray[np.float64]  # [states of all variables, rows]
+    state_start: NDArray[np.int64]  # [variables + 1]
+    sloped: Mask  # [variables] whether any of its slopes is not zero
+
+
+def family_totals(
+    engine: Inference,
+    codes: Codes,
+    weights: NDArray[np.float64],
+    directions: Directions | None,
+    values: NDArray[np.float64] | None = None,
+    per_row: bool = False,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Σ_rows [w·family marginals + their derivative in the direction], as entries, and log evidence [rows] (nats).
+
+    Args:
+        engine: the `Inference` whose net, number type, threads and memory limit are used.
+        codes: [rows, variables].
+        weights: [rows].
+        directions: the direction, or None for the marginals alone.
+        values: [entries], tables to use in place of the net's.
+        per_row: return [rows, entries] instead of the sum [entries].
+    """
+    made = planner(engine)
+    size = len(made.layout.values)
+    if per_row and size * len(codes) * 16 > engine.memory_limit:
+        raise CapacityError(
+            "the family tables of all rows do not fit",
+            found=f"{size * len(codes) * 16 / 2**30:.3g} GiB",
+            expected=f"at most {engine.memory_limit / 2**30:.3g} GiB",
+            mend="take fewer rows at a time, or sum over rows (per_row=False, expected_counts)",
+        )
+    totals = np.zeros((size, len(codes)) if per_row else size)
+    log_evidence = np.empty(len(codes))
+    for always, rows in parts(engine, codes):
+        some: Any = slice(None) if rows is None else rows
+        own = directions
+        if directions is not None and rows is not None:
+            own = directions._replace(slopes=np.ascontiguousarray(directions.slopes[:, rows]))
+        walk = _Walk(engine, made.plan(always), np.ascontiguousarray(codes[some].T), weights[some], own, values)
+        found, log_evidence[some] = walk.entries(per_row)
+        if per_row:
+            totals[:, some] = found
+        else:
+            totals += found
+    return (totals.T if per_row else totals), log_evidence
+
+
+def marginals(
+    engine: Inference, codes: Codes, variables: tuple[str, ...], values: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Beliefs [states of `variables`, rows] and log evidence [rows] (nats) with `values` [entries] for tables."""
+    made = planner(engine)
+    made.admit(values)
+    state_start = np.cumsum([0, *(len(engine.net.states[v]) for v in variables)])
+    table, log_evidence = np.empty((state_start[-1], len(codes))), np.empty(len(codes))
+    for always, rows in parts(engine, codes):
+        some: Any = slice(None) if rows is None else rows
+        own = np.ascontiguousarray(codes[some].T)
+        walk = _Walk(engine, made.plan(always, variables), own, np.ones(own.shape[1]), None, values)
+        table[:, some], log_evidence[some] = walk.beliefs()
+    return table, log_evidence
+
+
+def parts(engine: Inference, codes: Codes) -> list[tuple[Mask, NDArray[np.intp] | None]]:
+    """How rows are divided among plans: (variables sliced away, rows), rows None where they are all.
+
+    Rows that observe the same variables share a plan in which these are cut out of the graph. Different masks share one
+    plan with indicators, unless a plan for each mask is predicted to cost less, planning included, or only those fit.
+    """
+    if not len(codes):
+        return []
+    seen = codes != UNOBSERVED
+    always = seen.all(axis=0)
+    if (seen == always).all():
+        return [(always, None)]
+    made = planner(engine)
+    _, first, inverse, counts = np.unique(
+        np.packbits(seen, axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
+    together = len(codes) * made.cells(always) * CELL_STEPS
+    if made.fits(always):
+        if together <= len(counts) * PLANNING_STEPS:
+            return [(always, None)]
+        # The masks of most rows stand for the others.
+        sample = np.argsort(-counts, kind="stable")[:4]
+        sliced = np.mean([made.cells(seen[first[i]]) for i in sample])
+        apart = len(counts) * (PLANNING_STEPS + PLANNING_CELL_STEPS * sliced) + len(codes) * CELL_STEPS * sliced
+        if together <= apart:
+            return [(always, None)]
+    by_pattern = np.split(np.argsort(inverse.ravel(), kind="stable"), np.cumsum(counts)[:-1])
+    return [(seen[rows[0]], rows) for rows in by_pattern]
+
+
+@dataclass(frozen=True, eq=False)
+class _Walk:
+    """One plan walked for the rows it serves."""
+
+    engine: Inference
+    made: FamilyPlan
+    codes: NDArray[np.int16]  # [variables, rows]
+    weights: NDArray[np.float64]
+    directions: Directions | None
+    values: NDArray[np.float64] | None
+
+    def entries(self, per_row: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Entries, summed or [entries, rows], and log evidence [rows]."""
+        from worldnets.inference import tangent
+
+        rows, size = self.codes.shape[1], len(planner(self.engine).layout.values)
+        totals = np.zeros((size, rows) if per_row else size)
+        log_evidence = np.empty(rows)
+        chunks = self._chunks(log_evidence)
+
+        def block(first: int, last: int) -> NDArray[np.float64]:
+            # Sums start at zero in every block; rows kept apart go straight where they belong.
+            own = totals if per_row else np.zeros(size)
+            for start, n, numbers in chunks(first, last):
+                if per_row:
+                    tangent.spread(self.made.families, self.codes, start, n, numbers, own)
+                else:
+                    tangent.accumulate(self.made.families, self.codes, start, n, numbers, own)
+            return own
+
+        for own in self._over_blocks(block):
+            if not per_row:
+                totals += own
+        return totals, log_evidence + self.log_scale
+
+    def beliefs(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The distributions that a plan for beliefs reads off, [states, rows], and log evidence [rows]."""
+        w, rows = self.wiring, self.codes.shape[1]
+        table, log_evidence = np.empty((w.output_start[-1], rows)), np.empty(rows)
+        chunks = self._chunks(log_evidence)
+
+        def block(first: int, last: int) -> NDArray[np.float64]:
+            for start, n, numbers in chunks(first, last):
+                table[:, start : start + n] = numbers[: len(table), :n]
+            return table
+
+        for _ in self._over_blocks(block):
+            pass
+        if len(table):
+            total = np.add.reduceat(table, w.output_start[:-1], axis=0)
+            np.divide(1.0, total, out=total, where=total > 0)
+            table *= np.repeat(total, np.diff(w.output_start), axis=0)
+        possible = np.flatnonzero(log_evidence > -np.inf)
+        for output, column in zip(w.sure_output, w.sure_column, strict=True):
+            table[w.output_start[output] : w.output_start[output + 1]] = 0.0
+            table[w.output_start[output] + self.codes[column, possible], possible] = 1.0
+        return table, log_evidence + self.log_scale
+
+    @functools.cached_property
+    def _numbers(self) -> tuple[Wiring, float]:
+        return (self.made.wiring, self.made.log_scale) if self.values is None else self.made.filled(self.values)
+
+    @property
+    def wiring(self) -> Wiring:
+        """The plan's index arrays with the tables that count here."""
+        return self._numbers[0]
+
+    @property
+    def log_scale(self) -> float:
+        """What belongs to those tables, nats."""
+        return self._numbers[1]
+
+    def _over_blocks(self, block: Callable[[int, int], NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
+        rows, width = self.codes.shape[1], self.engine._width(self.made.plan)
+        cost = 3 * max(1, self.made.plan.multiply_adds)
+        longest = max(width, int(BLOCK_MULTIPLY_ADDS / cost) // width * width)
+        step = min(longest, math.ceil(rows / (MOST_BLOCKS * width)) * width)
+        return in_order(block, range(0, rows, step), rows, self.engine.threads)
+
+    def _chunks(
+        self, log_evidence: NDArray[np.float64]
+    ) -> Callable[[int, int], Iterator[tuple[int, int, NDArray[np.floating]]]]:
+        wiring, width = self.wiring, self.engine._width(self.made.plan)  # filled once, before there are threads
+        return lambda first, last: self._walk(wiring, first, last, width, log_evidence)
+
+    def _walk(
+        self, wiring: Wiring, first: int, last: int, width: int, log_evidence: NDArray[np.float64]
+    ) -> Iterator[tuple[int, int, NDArray[np.floating]]]:
+        """Walk chunks of rows; yields (first row, rows, numbers): the weighted readouts with their tangents."""
+        from worldnets.inference import kernels, tangent
+
+        limits, w, directions = LIMITS[self.engine.dtype], wiring, self.directions
+        dtype, readouts = w.base.dtype, w.readout_rows
+        pot, arena = np.empty((w.base.size, width), dtype), np.empty((w.message_rows, width), dtype)
+        scale, log_z = np.empty((w.clique_start.size - 1, width), dtype), np.empty(width)
+        active = np.zeros(w.indicator_row.size, np.bool_)
+        read = np.empty((readouts + 1, width), dtype)
+        if directions is not None:
+            arena_slope, cell_slope = np.empty_like(arena), np.empty_like(pot)
+            slope_read, carries = np.empty_like(read), np.empty(w.message_rows, np.bool_)
+        for start in range(first, last, width):
+            n = min(width, last - start)
+            kernels.collect(w, self.codes, start, n, pot, arena, active, scale, log_z, limits, False)
+            log_evidence[start : start + n] = log_z[:n]
+            # Weights that are not finite, as cotangents of −inf may be, must not reach impossible rows.
+            weights = np.where(log_z[:n] > -np.inf, self.weights[start : start + n], 0.0).astype(dtype)
+            if directions is None:
+                kernels.distribute(w, n, pot, arena, scale, read)
+                numbers = read
+                numbers[:readouts, :n] *= weights
+            else:
+                tangent.load_slopes(
+                    w, directions.state_start, directions.slopes, directions.sloped,
+                    self.codes, start, n, log_z, arena_slope, carries,
+                )  # fmt: skip
+                tangent.ascend(w, n, pot, arena, scale, arena_slope, carries, cell_slope)
+                tangent.descend(w, n, pot, arena, scale, arena_slope, cell_slope, read, slope_read)
+                numbers = slope_read
+                if weights.any():
+                    numbers[:readouts, :n] += read[:readouts, :n] * weights
+            numbers[readouts, :n] = weights
+            yield start, n, numbers
+
+
+def in_order(
+    work: Callable[[int, int], NDArray[np.float64]], starts: range, rows: int, threads: int
+) -> Iterator[NDArray[np.float64]]:
+    """Results of `work(first, last)` on blocks of rows, in the blocks' order, computed by several threads."""
+    spans = list(pairwise((*starts, rows)))
+    threads = min(threads, len(spans))
+    if threads <= 1:
+        for span in spans:
+            yield work(*span)
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="worldnets") as pool:
+        waiting: deque[Future[NDArray[np.float64]]] = deque()
+        for span in spans:
+            waiting.append(pool.submit(work, *span))
+            if len(waiting) > 2 * threads:  # a few results wait at most, however many blocks there are
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
