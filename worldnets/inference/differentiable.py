@@ -8,6 +8,7 @@ float32 (inside, the engine's own number type is used).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,8 @@ from worldnets.inference.codes import Codes
 from worldnets.inference.evidence import as_codes
 from worldnets.inference.exact import Inference
 from worldnets.inference.families import planner
-from worldnets.inference.family_walk import family_totals, marginals
-from worldnets.inference.gradient import check_tables, directions_of
+from worldnets.inference.family_walk import family_totals, marginals, side_by_side
+from worldnets.inference.gradient import check_tables
 from worldnets.net import FactorNet, WorldNet
 
 if TYPE_CHECKING:
@@ -71,51 +72,39 @@ def beliefs_function(
     net = engine.net
     names = tuple(net.variables) if variables is None else tuple(dict.fromkeys(variables))
     net.check_variables(names, error=QueryError)
-    counts = [len(net.states[v]) for v in names]
+    starts = np.cumsum([0, *(len(net.states[v]) for v in names)])
 
-    def results(tables: list[Any], codes: Any) -> Any:
-        rows, dtype = codes.shape[0], _number_type(tables)
-        beliefs = tuple(jax.ShapeDtypeStruct((rows, count), dtype) for count in counts)
-        return beliefs, jax.ShapeDtypeStruct((rows,), dtype)
+    # All tables travel as one array, and so do all beliefs: each array that crosses over costs as much as many rows.
+    # Doubles travel as words: JAX runs a callback in a thread of its own choice, where `enable_x64` may not hold, and
+    # would round its arguments and results there.
+    def forward(words: Any, codes: Any) -> Any:
+        return _batched(functools.partial(_beliefs, engine, names), words, codes)
 
-    def forward(tables: list[Any], codes: Any) -> Any:
-        batch = np.shape(codes)[:-2]
-        many = _each(
-            batch, lambda at: _beliefs(engine, names, [np.asarray(t)[at] for t in tables], np.asarray(codes)[at])
-        )
-        beliefs = tuple(_stacked([one[0][k] for one in many], batch, tables) for k in range(len(names)))
-        return beliefs, _stacked([one[1] for one in many], batch, tables)
-
-    def backward(tables: list[Any], codes: Any, cotangents: Any) -> Any:
-        batch, (for_beliefs, for_evidence) = np.shape(codes)[:-2], cotangents
-
-        def one(at: tuple[int, ...]) -> list[NDArray[np.floating]]:
-            given = {v: np.asarray(g)[at] for v, g in zip(names, for_beliefs, strict=True)}
-            own = [np.asarray(t)[at] for t in tables]
-            return _gradients(engine, own, np.asarray(codes)[at], given, np.asarray(for_evidence)[at])
-
-        many = _each(batch, one)
-        return [_stacked([gradients[k] for gradients in many], batch, tables) for k in range(len(tables))]
+    def backward(words: Any, codes: Any, for_beliefs: Any, for_evidence: Any) -> Any:
+        return _batched(functools.partial(_gradient, engine, names), words, codes, for_beliefs, for_evidence)[0]
 
     @jax.custom_vjp
-    def run(tables: list[Any], codes: Any) -> Any:
-        return jax.pure_callback(forward, results(tables, codes), tables, codes, vmap_method="broadcast_all")
+    def run(log_entries: Any, codes: Any) -> Any:
+        rows, like = codes.shape[0], log_entries
+        shapes = _shape_of_words((rows, starts[-1]), like), _shape_of_words((rows,), like)
+        found = jax.pure_callback(forward, shapes, _as_words(log_entries), codes, vmap_method="broadcast_all")
+        return tuple(_from_words(words, like) for words in found)
 
-    def run_forward(tables: list[Any], codes: Any) -> Any:
-        return run(tables, codes), (tables, codes)
+    def run_forward(log_entries: Any, codes: Any) -> Any:
+        return run(log_entries, codes), (log_entries, codes)
 
     def run_backward(kept: Any, cotangents: Any) -> Any:
-        tables, codes = kept
-        shapes = [jax.ShapeDtypeStruct(table.shape, table.dtype) for table in tables]
-        found = jax.pure_callback(backward, shapes, tables, codes, cotangents, vmap_method="broadcast_all")
-        return found, None  # codes are integers: they have no gradient
+        log_entries, codes = kept
+        shape = _shape_of_words(log_entries.shape, log_entries)
+        words = [_as_words(array) for array in (log_entries, *cotangents)]
+        found = jax.pure_callback(backward, shape, words[0], codes, *words[1:], vmap_method="broadcast_all")
+        return _from_words(found, log_entries), None  # codes are integers: they have no gradient
 
     run.defvjp(run_forward, run_backward)
 
     def beliefs(tables: LogTables, codes: Any) -> tuple[dict[str, jax.Array], jax.Array]:
         given = check_tables(net, tables)
         dtype = jax.numpy.result_type(float, *given)
-        given = [jax.numpy.asarray(table, dtype=dtype) for table in given]
         observed = jax.numpy.asarray(codes)
         if observed.ndim != 2 or observed.shape[1] != len(net.variables) or observed.dtype.kind not in "iu":
             raise EvidenceError(
@@ -124,65 +113,94 @@ def beliefs_function(
                 expected=f"integers [rows, {len(net.variables)}]",
                 mend="use worldnets.inference.encode(net, frame)",
             )
-        found, log_evidence = run(given, observed)
-        return dict(zip(names, found, strict=True)), log_evidence
+        flat = [jax.numpy.asarray(table, dtype=dtype).ravel() for table in given]
+        entries = jax.numpy.concatenate([jax.numpy.empty(0, dtype), *flat])
+        table, log_evidence = run(entries, observed.astype(np.int32))
+        return {v: table[:, low:high] for v, (low, high) in zip(names, pairwise(starts), strict=True)}, log_evidence
 
     return beliefs
 
 
-def _each(batch: tuple[int, ...], work: Callable[[tuple[int, ...]], Any]) -> list[Any]:
-    return [work(at) for at in np.ndindex(batch)]
+def _as_words(array: Any) -> Any:
+    """Doubles [...] as the words of their bits [..., 2]; other numbers as they are."""
+    import jax
+
+    return jax.lax.bitcast_convert_type(array, np.uint32) if array.dtype == np.float64 else array
 
 
-def _stacked(parts: list[NDArray[np.floating]], batch: tuple[int, ...], tables: list[Any]) -> NDArray[np.floating]:
-    stacked = np.stack(parts).astype(_number_type(tables), copy=False)
-    return stacked.reshape(*batch, *stacked.shape[1:])
+def _from_words(words: Any, like: Any) -> Any:
+    import jax
+
+    return jax.lax.bitcast_convert_type(words, np.float64) if like.dtype == np.float64 else words
 
 
-def _number_type(tables: list[Any]) -> Any:
-    return tables[0].dtype if tables else np.dtype(np.float32)  # all are alike; a net without tables has constants only
+def _shape_of_words(shape: tuple[int, ...], like: Any) -> Any:
+    import jax
+
+    return (
+        jax.ShapeDtypeStruct((*shape, 2), np.uint32)
+        if like.dtype == np.float64
+        else jax.ShapeDtypeStruct(shape, like.dtype)
+    )
 
 
-def _entries(log_values: list[NDArray[np.floating]]) -> tuple[NDArray[np.float64], float] | None:
+def _batched(work: Callable[..., tuple[NDArray[np.floating], ...]], *arguments: Any) -> list[NDArray[Any]]:
+    """Unpack words, apply `work` to every element of the axes that `vmap` put in front, and pack the results.
+
+    The first argument has one axis of its own.
+    """
+    arrays = [np.ascontiguousarray(argument) for argument in arguments]
+    words = arrays[0].dtype == np.uint32
+    if words:
+        arrays = [array.view(np.float64)[..., 0] if array.dtype == np.uint32 else array for array in arrays]
+    batch, dtype = arrays[0].shape[:-1], arrays[0].dtype
+    each = [work(*(array[at] for array in arrays)) for at in np.ndindex(batch)]
+    results = []
+    for result in zip(*each, strict=True):
+        stacked = np.stack(result).astype(dtype, copy=False)
+        stacked = stacked.reshape(batch + stacked.shape[1:])
+        results.append(stacked[..., None].view(np.uint32) if words else stacked)
+    return results
+
+
+def _entries(engine: Inference, log_entries: NDArray[np.floating]) -> tuple[NDArray[np.float64], float] | None:
     """Tables [entries], each with largest entry 1, and ln of what they were divided by; None if NaN or +inf occur."""
-    flat, log_scale = [np.empty(0)], 0.0
-    for table in log_values:
-        logs = table.astype(np.float64).ravel()
-        largest = logs.max() if logs.size else 0.0
-        if np.isnan(largest) or largest == np.inf:
-            return None
-        if largest > -np.inf:
-            logs, log_scale = logs - largest, log_scale + float(largest)
-        flat.append(np.exp(logs))
-    return np.concatenate(flat), log_scale
+    logs, layout = log_entries.astype(np.float64), planner(engine).layout
+    if not logs.size:
+        return logs, 0.0
+    largest = np.maximum.reduceat(logs, layout.start[:-1])
+    if not (largest < np.inf).all():  # NaN is not below anything either
+        return None
+    largest[largest == -np.inf] = 0.0
+    values = np.exp(logs - np.repeat(largest, np.diff(layout.start)))
+    planner(engine).admit(values)
+    return values, float(largest.sum())
 
 
 def _beliefs(
-    engine: Inference, names: tuple[str, ...], log_values: list[NDArray[np.floating]], codes: Codes
-) -> tuple[list[NDArray[np.floating]], NDArray[np.float64]]:
-    """Beliefs [rows, states] of each name and log evidence [rows] under the given tables."""
-    checked, numbers = as_codes(engine.net, codes), _entries(log_values)
-    counts = [len(engine.net.states[v]) for v in names]
+    engine: Inference, names: tuple[str, ...], log_entries: NDArray[np.floating], codes: Codes
+) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+    """Beliefs [rows, states of all names] and log evidence [rows] under the given tables."""
+    checked, numbers = as_codes(engine.net, codes), _entries(engine, log_entries)
     if numbers is None:
-        return [np.full((len(checked), count), np.nan) for count in counts], np.full(len(checked), np.nan)
+        states = sum(len(engine.net.states[v]) for v in names)
+        return np.full((len(checked), states), np.nan), np.full(len(checked), np.nan)
     values, log_scale = numbers
     table, log_evidence = marginals(engine, checked, names, values)
-    starts = np.cumsum([0, *counts])
-    return [table[low:high].T for low, high in pairwise(starts)], log_evidence + log_scale
+    return table.T, log_evidence + log_scale
 
 
-def _gradients(
+def _gradient(
     engine: Inference,
-    log_values: list[NDArray[np.floating]],
+    names: tuple[str, ...],
+    log_entries: NDArray[np.floating],
     codes: Codes,
-    for_beliefs: dict[str, NDArray[np.floating]],
+    for_beliefs: NDArray[np.floating],
     for_evidence: NDArray[np.floating],
-) -> list[NDArray[np.floating]]:
-    """The vector–Jacobian product under the given tables, one array per table."""
-    checked, numbers = as_codes(engine.net, codes), _entries(log_values)
+) -> tuple[NDArray[np.floating]]:
+    """The vector–Jacobian product under the given tables, [entries]."""
+    checked, numbers = as_codes(engine.net, codes), _entries(engine, log_entries)
     if numbers is None:
-        return [np.full(table.shape, np.nan) for table in log_values]
-    planner(engine).admit(numbers[0])
-    directions = directions_of(engine.net, for_beliefs, len(checked))
-    entries, _ = family_totals(engine, checked, for_evidence.astype(np.float64), directions, numbers[0])
-    return planner(engine).layout.tables(entries)
+        return (np.full(log_entries.shape, np.nan),)
+    directions = side_by_side(engine.net, names, for_beliefs.astype(np.float64))
+    return (family_totals(engine, checked, for_evidence.astype(np.float64), directions, numbers[0])[0],)

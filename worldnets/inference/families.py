@@ -13,7 +13,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,6 +98,7 @@ class FamilyPlan:
         wiring: the plan's index arrays with the net's numbers.
         log_scale: nats, what belongs to those numbers.
         tabulation, families: the two maps; `families` is empty in plans made for other readouts.
+        spare: working tables that no walk is using (appending to and popping from a list are atomic).
     """
 
     plan: Plan
@@ -105,6 +106,7 @@ class FamilyPlan:
     log_scale: float
     tabulation: Tabulation
     families: FamilyCells
+    spare: list[Any] = field(default_factory=list)
 
     def filled(self, values: NDArray[np.float64]) -> tuple[Wiring, float]:
         """The same structure with other numbers in its tables, [entries], and their log scale (nats).
@@ -177,7 +179,9 @@ class FamilyPlanner:
 
     def _with_support(self) -> FactorNet:
         tables = self.layout.tables(self._possible.astype(np.float64))
-        factors = [Factor(scope, np.asarray(t, np.float64)) for scope, t in zip(self.layout.scopes, tables, strict=True)]
+        factors = [
+            Factor(scope, np.asarray(t, np.float64)) for scope, t in zip(self.layout.scopes, tables, strict=True)
+        ]
         return FactorNet(self.net.states, tuple(factors), self.net.name)
 
     def _make(self, always: Mask, beliefs: tuple[str, ...] | None) -> FamilyPlan:

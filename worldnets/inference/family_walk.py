@@ -22,10 +22,12 @@ from worldnets.inference.codes import UNOBSERVED, Codes
 from worldnets.inference.families import FamilyPlan, Mask, planner
 from worldnets.inference.limits import LIMITS
 from worldnets.inference.plan import Wiring
+from worldnets.net import FactorNet, WorldNet
 
 if TYPE_CHECKING:
     from worldnets.inference.exact import Inference
 
+SPARE_BYTES = 2**25  # working tables up to this size are kept for the next call: fresh memory is slow memory
 MOST_BLOCKS = 16  # rows are summed in blocks, fixed by the plan and the number of rows: bits do not depend on threads
 BLOCK_MULTIPLY_ADDS = 2e8
 CELL_STEPS = 12  # numbers touched per clique cell and row, by and large
@@ -39,6 +41,22 @@ class Directions(NamedTuple):
     slopes: NDArray[np.float64]  # [states of all variables, rows]
     state_start: NDArray[np.int64]  # [variables + 1]
     sloped: Mask  # [variables] whether any of its slopes is not zero
+
+
+def side_by_side(net: WorldNet | FactorNet, variables: tuple[str, ...], slopes: NDArray[np.float64]) -> Directions:
+    """Directions from `slopes` [rows, states of `variables`]; the other variables have none."""
+    state_start = np.cumsum([0, *net.cardinalities])
+    if variables == net.variables:
+        given = np.ascontiguousarray(slopes.T)
+    else:
+        given, first = np.zeros((state_start[-1], len(slopes))), 0
+        for v in variables:
+            column = net.index[v]
+            last = first + int(net.cardinalities[column])
+            given[state_start[column] : state_start[column + 1]] = slopes[:, first:last].T
+            first = last
+    nonzero = np.add.reduceat(given.any(axis=1), state_start[:-1], dtype=np.intp) > 0
+    return Directions(given, state_start, nonzero)
 
 
 def family_totals(
@@ -113,10 +131,12 @@ def parts(engine: Inference, codes: Codes) -> list[tuple[Mask, NDArray[np.intp] 
     if (seen == always).all():
         return [(always, None)]
     made = planner(engine)
+    together = len(codes) * made.cells(always) * CELL_STEPS
+    if made.fits(always) and together <= 2 * PLANNING_STEPS:  # there are two masks at least
+        return [(always, None)]
     _, first, inverse, counts = np.unique(
         np.packbits(seen, axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
     )
-    together = len(codes) * made.cells(always) * CELL_STEPS
     if made.fits(always):
         if together <= len(counts) * PLANNING_STEPS:
             return [(always, None)]
@@ -204,6 +224,8 @@ class _Walk:
 
     def _over_blocks(self, block: Callable[[int, int], NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
         rows, width = self.codes.shape[1], self.engine._width(self.made.plan)
+        if rows <= width:
+            return in_order(block, range(0, rows, width), rows, 1)
         cost = 3 * max(1, self.made.plan.multiply_adds)
         longest = max(width, int(BLOCK_MULTIPLY_ADDS / cost) // width * width)
         step = min(longest, math.ceil(rows / (MOST_BLOCKS * width)) * width)
@@ -219,39 +241,79 @@ class _Walk:
         self, wiring: Wiring, first: int, last: int, width: int, log_evidence: NDArray[np.float64]
     ) -> Iterator[tuple[int, int, NDArray[np.floating]]]:
         """Walk chunks of rows; yields (first row, rows, numbers): the weighted readouts with their tangents."""
-        from worldnets.inference import kernels, tangent
-
-        limits, w, directions = LIMITS[self.engine.dtype], wiring, self.directions
-        dtype, readouts = w.base.dtype, w.readout_rows
-        pot, arena = np.empty((w.base.size, width), dtype), np.empty((w.message_rows, width), dtype)
-        scale, log_z = np.empty((w.clique_start.size - 1, width), dtype), np.empty(width)
-        active = np.zeros(w.indicator_row.size, np.bool_)
-        read = np.empty((readouts + 1, width), dtype)
-        if directions is not None:
-            arena_slope, cell_slope = np.empty_like(arena), np.empty_like(pot)
-            slope_read, carries = np.empty_like(read), np.empty(w.message_rows, np.bool_)
+        try:
+            space = self.made.spare.pop()  # another thread may have taken the last one
+        except IndexError:
+            space = _Workspace.of(wiring, width)
+        numbers = space.read if self.directions is None else space.slope_read
         for start in range(first, last, width):
             n = min(width, last - start)
-            kernels.collect(w, self.codes, start, n, pot, arena, active, scale, log_z, limits, False)
-            log_evidence[start : start + n] = log_z[:n]
-            # Weights that are not finite, as cotangents of −inf may be, must not reach impossible rows.
-            weights = np.where(log_z[:n] > -np.inf, self.weights[start : start + n], 0.0).astype(dtype)
-            if directions is None:
-                kernels.distribute(w, n, pot, arena, scale, read)
-                numbers = read
-                numbers[:readouts, :n] *= weights
-            else:
-                tangent.load_slopes(
-                    w, directions.state_start, directions.slopes, directions.sloped,
-                    self.codes, start, n, log_z, arena_slope, carries,
-                )  # fmt: skip
-                tangent.ascend(w, n, pot, arena, scale, arena_slope, carries, cell_slope)
-                tangent.descend(w, n, pot, arena, scale, arena_slope, cell_slope, read, slope_read)
-                numbers = slope_read
-                if weights.any():
-                    numbers[:readouts, :n] += read[:readouts, :n] * weights
-            numbers[readouts, :n] = weights
+            self._walk_chunk(wiring, space, start, n)
+            log_evidence[start : start + n] = space.log_z[:n]
             yield start, n, numbers
+        if space.bytes <= SPARE_BYTES:
+            self.made.spare.append(space)
+
+    def _walk_chunk(self, w: Wiring, space: _Workspace, start: int, n: int) -> None:
+        from worldnets.inference import kernels, tangent
+
+        limits, directions, outputs = LIMITS[self.engine.dtype], self.directions, int(w.output_start[-1])
+        pot, arena, scale, log_z, active, read, cell_slope, arena_slope, carries, slope_read = space
+        kernels.collect(w, self.codes, start, n, pot, arena, active, scale, log_z, limits, False)
+        # Weights that are not finite, as cotangents of −inf may be, must not reach impossible rows.
+        weights = np.where(log_z[:n] > -np.inf, self.weights[start : start + n], 0.0).astype(pot.dtype)
+        read[-1, :n] = slope_read[-1, :n] = weights
+        if directions is None:
+            kernels.distribute(w, n, pot, arena, scale, read)
+            read[:outputs, :n] *= weights
+            return
+        tangent.load_slopes(
+            w, directions.state_start, directions.slopes, directions.sloped,
+            self.codes, start, n, log_z, arena_slope, carries,
+        )  # fmt: skip
+        tangent.ascend(w, n, pot, arena, scale, arena_slope, carries, cell_slope)
+        tangent.descend(w, n, pot, arena, scale, arena_slope, cell_slope, read, slope_read)
+        if weights.any():
+            read[:outputs, :n] *= weights
+            slope_read[:outputs, :n] += read[:outputs, :n]
+
+
+class _Workspace(NamedTuple):
+    """The working tables of a chunk of rows; `kernels` and `tangent` say what they hold."""
+
+    pot: NDArray[np.floating]
+    arena: NDArray[np.floating]
+    scale: NDArray[np.floating]
+    log_z: NDArray[np.float64]
+    active: Mask
+    read: NDArray[np.floating]  # and a last row for families observed wholly
+    cell_slope: NDArray[np.floating]
+    arena_slope: NDArray[np.floating]
+    carries: Mask
+    slope_read: NDArray[np.floating]
+
+    @classmethod
+    def of(cls, w: Wiring, width: int) -> _Workspace:
+        """Room for `width` rows; what is never written to takes no memory."""
+        table = lambda rows: np.empty((rows, width), w.base.dtype)
+        cells, messages, readouts = w.base.size, w.message_rows, w.readout_rows + 1
+        return cls(
+            pot=table(cells),
+            arena=table(messages),
+            scale=table(w.clique_start.size - 1),
+            log_z=np.empty(width),
+            active=np.zeros(w.indicator_row.size, np.bool_),
+            read=table(readouts),
+            cell_slope=table(cells),
+            arena_slope=table(messages),
+            carries=np.empty(messages, np.bool_),
+            slope_read=table(readouts),
+        )
+
+    @property
+    def bytes(self) -> int:
+        """Memory if all of it is written to."""
+        return sum(array.nbytes for array in self)
 
 
 def in_order(

@@ -29,7 +29,7 @@ from worldnets.errors import EvidenceError, QueryError
 from worldnets.inference.codes import Codes
 from worldnets.inference.evidence import as_codes
 from worldnets.inference.families import Mask, planner
-from worldnets.inference.family_walk import Directions, family_totals
+from worldnets.inference.family_walk import Directions, family_totals, side_by_side
 from worldnets.net import FactorNet, WorldNet
 
 if TYPE_CHECKING:
@@ -190,20 +190,16 @@ def directions_of(net: WorldNet | FactorNet, cotangents: Mapping[str, ArrayLike]
     net.check_variables(cotangents, error=QueryError)
     if not cotangents:
         return None
-    state_start = np.cumsum([0, *net.cardinalities])
-    slopes = np.zeros((state_start[-1], rows))
-    sloped = np.zeros(len(net.variables), dtype=np.bool_)
+    arrays = []
     for variable, cotangent in cotangents.items():
-        array, column = np.asarray(cotangent, dtype=np.float64), net.index[variable]
-        expected = (rows, len(net.states[variable]))
+        array, expected = np.asarray(cotangent, dtype=np.float64), (rows, len(net.states[variable]))
         if array.shape != expected:
             mend = "one number per row and state, as b[variable] has"
             raise QueryError(
                 "a cotangent has the wrong shape", node=variable, found=array.shape, expected=expected, mend=mend
             )
-        slopes[state_start[column] : state_start[column + 1]] = array.T
-        sloped[column] = bool(array.any())
-    return Directions(slopes, state_start, sloped)
+        arrays.append(array)
+    return side_by_side(net, tuple(cotangents), np.concatenate(arrays, axis=1))
 
 
 def _row_numbers(what: str, numbers: ArrayLike, rows: int) -> NDArray[np.float64]:
