@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from worldnets.errors import NetError
 from worldnets.inference.plan import BYTES_PER_CELL, Plan, Wiring, make_plan
 from worldnets.inference.triangulation import junction_tree, moral_graph
 from worldnets.net import Factor, FactorNet, WorldNet
@@ -262,6 +263,24 @@ def _filled(wiring: Wiring, tabulation: Tabulation, values: NDArray[np.float64])
     base, tables = np.empty_like(wiring.base), np.empty_like(wiring.tables)
     log_scale = tabulate(tabulation, wiring.clique_start, values, base, tables)
     return wiring._replace(base=base, tables=tables), float(log_scale)
+
+
+def same_structure(layout: TableLayout, net: WorldNet | FactorNet) -> NDArray[np.float64]:
+    """The entries of another net with the same tables' scopes and shapes.
+
+    Raises:
+        NetError: the first table that differs.
+    """
+    other = TableLayout.of(net)
+    mine, theirs = (list(zip(one.scopes, one.shapes, strict=True)) for one in (layout, other))
+    if mine != theirs:
+        if len(mine) != len(theirs):
+            found, expected = f"{len(theirs)} tables", f"{len(mine)}"
+        else:
+            found, expected = next((str(b), str(a)) for a, b in zip(mine, theirs, strict=True) if a != b)
+        mend = "give a net with the engine's variables, states and parents, in the same order"
+        raise NetError("a net of another structure than the engine's", found=found, expected=expected, mend=mend)
+    return other.values
 
 
 def planner(engine: Any) -> FamilyPlanner:

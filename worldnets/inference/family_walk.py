@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 SPARE_BYTES = 2**25  # working tables up to this size are kept for the next call: fresh memory is slow memory
 MOST_BLOCKS = 16  # rows are summed in blocks, fixed by the plan and the number of rows: bits do not depend on threads
 BLOCK_MULTIPLY_ADDS = 2e8
-CELL_STEPS = 12  # numbers touched per clique cell and row, by and large
-PLANNING_STEPS = 4e6  # what making a plan costs, in the same unit, if it is small …
-PLANNING_CELL_STEPS = 100  # … and more per cell
+# Measured, in nanoseconds: by these it is chosen whether different masks share a plan.
+CELL_COST = 4  # of a clique cell, per row
+PLANNING_COST = 100_000  # of a plan, per variable of the net …
+PLANNING_CELL_COST = 60  # … and per clique cell
+ENTRY_COST = 3  # of an entry, per plan: each fills and sums its own
 
 
 class Directions(NamedTuple):
@@ -131,20 +133,21 @@ def parts(engine: Inference, codes: Codes) -> list[tuple[Mask, NDArray[np.intp] 
     if (seen == always).all():
         return [(always, None)]
     made = planner(engine)
-    together = len(codes) * made.cells(always) * CELL_STEPS
-    if made.fits(always) and together <= 2 * PLANNING_STEPS:  # there are two masks at least
+    cost = lambda cells, rows: cells * (rows * CELL_COST + PLANNING_CELL_COST)
+    together = cost(made.cells(always), len(codes))
+    each = len(engine.net.variables) * PLANNING_COST + len(made.layout.values) * ENTRY_COST
+    if made.fits(always) and together <= 2 * each:  # there are two masks at least
         return [(always, None)]
     _, first, inverse, counts = np.unique(
         np.packbits(seen, axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
     )
     if made.fits(always):
-        if together <= len(counts) * PLANNING_STEPS:
+        if together <= len(counts) * each:
             return [(always, None)]
         # The masks of most rows stand for the others.
         sample = np.argsort(-counts, kind="stable")[:4]
-        sliced = np.mean([made.cells(seen[first[i]]) for i in sample])
-        apart = len(counts) * (PLANNING_STEPS + PLANNING_CELL_STEPS * sliced) + len(codes) * CELL_STEPS * sliced
-        if together <= apart:
+        sliced = float(np.mean([made.cells(seen[first[i]]) for i in sample]))
+        if together <= len(counts) * (each + cost(sliced, len(codes) / len(counts))):
             return [(always, None)]
     by_pattern = np.split(np.argsort(inverse.ravel(), kind="stable"), np.cumsum(counts)[:-1])
     return [(seen[rows[0]], rows) for rows in by_pattern]
@@ -218,12 +221,17 @@ class _Walk:
         return self._numbers[0]
 
     @property
+    def _width(self) -> int:
+        """Rows side by side: never more room than there are rows, or a single row would leave most of it idle."""
+        return max(1, min(self.engine._width(self.made.plan), self.codes.shape[1]))
+
+    @property
     def log_scale(self) -> float:
         """What belongs to those tables, nats."""
         return self._numbers[1]
 
     def _over_blocks(self, block: Callable[[int, int], NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
-        rows, width = self.codes.shape[1], self.engine._width(self.made.plan)
+        rows, width = self.codes.shape[1], self._width
         if rows <= width:
             return in_order(block, range(0, rows, width), rows, 1)
         cost = 3 * max(1, self.made.plan.multiply_adds)
@@ -234,17 +242,14 @@ class _Walk:
     def _chunks(
         self, log_evidence: NDArray[np.float64]
     ) -> Callable[[int, int], Iterator[tuple[int, int, NDArray[np.floating]]]]:
-        wiring, width = self.wiring, self.engine._width(self.made.plan)  # filled once, before there are threads
+        wiring, width = self.wiring, self._width  # filled once, before there are threads
         return lambda first, last: self._walk(wiring, first, last, width, log_evidence)
 
     def _walk(
         self, wiring: Wiring, first: int, last: int, width: int, log_evidence: NDArray[np.float64]
     ) -> Iterator[tuple[int, int, NDArray[np.floating]]]:
         """Walk chunks of rows; yields (first row, rows, numbers): the weighted readouts with their tangents."""
-        try:
-            space = self.made.spare.pop()  # another thread may have taken the last one
-        except IndexError:
-            space = _Workspace.of(wiring, width)
+        space = _spare(self.made, width) or _Workspace.of(wiring, width)
         numbers = space.read if self.directions is None else space.slope_read
         for start in range(first, last, width):
             n = min(width, last - start)
@@ -314,6 +319,15 @@ class _Workspace(NamedTuple):
     def bytes(self) -> int:
         """Memory if all of it is written to."""
         return sum(array.nbytes for array in self)
+
+
+def _spare(made: FamilyPlan, width: int) -> _Workspace | None:
+    """Working tables of an earlier walk, if any are left and have the right width."""
+    try:
+        space: _Workspace = made.spare.pop()
+    except IndexError:
+        return None
+    return space if space.pot.shape[1] == width else None
 
 
 def in_order(

@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from worldnets.errors import EvidenceError, QueryError
 from worldnets.inference.codes import Codes
 from worldnets.inference.evidence import as_codes
-from worldnets.inference.families import Mask, planner
+from worldnets.inference.families import Mask, planner, same_structure
 from worldnets.inference.family_walk import Directions, family_totals, side_by_side
 from worldnets.net import FactorNet, WorldNet
 
@@ -81,6 +81,7 @@ def vjp(
     log_evidence_cotangents: ArrayLike | None = None,
     *,
     per_row: bool = False,
+    net: WorldNet | FactorNet | None = None,
 ) -> Tables:
     """Gradient in the log-tables of Σ_rows [Σ_v g_v·b_v + h·log evidence]: the vector–Jacobian product with (g, h).
 
@@ -93,11 +94,13 @@ def vjp(
         belief_cotangents: g, by variable, arrays [rows, states].
         log_evidence_cotangents: h, [rows].
         per_row: keep the rows apart; every table gets a leading axis of rows.
+        net: tables to use in place of the engine's, of the same structure: plans are kept, numbers filled in.
     Returns:
         ∂/∂ln W(v | parents) by variable, shape [*parent states, states]; for a `FactorNet` a list, one per factor.
     Raises:
         EvidenceError: unknown variables or states in the evidence.
         QueryError: a cotangent of an unknown variable or of the wrong shape.
+        NetError: `net` has another structure.
         CapacityError: the plan, or with `per_row` the result, exceeds the engine's memory limit.
     """
     codes = as_codes(engine.net, evidence)
@@ -106,11 +109,11 @@ def vjp(
         weights = np.zeros(len(codes))
     else:
         weights = _row_numbers("the cotangents of the log evidence", log_evidence_cotangents, len(codes))
-    entries, _ = family_totals(engine, codes, weights, directions, per_row=per_row)
+    entries, _ = family_totals(engine, codes, weights, directions, _values(engine, net), per_row)
     return as_tables(engine, entries)
 
 
-def families(engine: Inference, evidence: pd.DataFrame | Codes) -> Tables:
+def family_marginals(engine: Inference, evidence: pd.DataFrame | Codes) -> Tables:
     """Posterior of every family given each row, W(parents, variable | row): zero away from what the row observes.
 
     Returns:
@@ -125,7 +128,11 @@ def families(engine: Inference, evidence: pd.DataFrame | Codes) -> Tables:
 
 
 def expected_counts(
-    engine: Inference, evidence: pd.DataFrame | Codes, weights: ArrayLike | None = None
+    engine: Inference,
+    evidence: pd.DataFrame | Codes,
+    weights: ArrayLike | None = None,
+    *,
+    net: WorldNet | FactorNet | None = None,
 ) -> ExpectedCounts:
     """Expected counts of every family's states, Σ_rows w·W(family | row): the E step of expectation–maximisation.
 
@@ -135,7 +142,10 @@ def expected_counts(
         engine: the `Inference` that answers.
         evidence: one row per query, labels or codes.
         weights: [rows], how much each row counts; default 1.
+        net: tables to use in place of the engine's, of the same structure, as EM has them from step to step: plans
+            are kept, numbers filled in.
     Raises:
+        NetError: `net` has another structure.
         EvidenceError: unknown variables or states in the evidence, weights of the wrong shape or not finite.
         CapacityError: the plan exceeds the engine's memory limit.
     """
@@ -144,7 +154,7 @@ def expected_counts(
     if not np.isfinite(row_weights).all():
         row = int(np.flatnonzero(~np.isfinite(row_weights))[0])
         raise EvidenceError("a weight is not a finite number", row=row, found=row_weights[row], mend="use numbers")
-    entries, log_evidence = family_totals(engine, codes, row_weights, None)
+    entries, log_evidence = family_totals(engine, codes, row_weights, None, _values(engine, net))
     return ExpectedCounts(as_tables(engine, entries), log_evidence)
 
 
@@ -173,6 +183,14 @@ def on_simplex(net: WorldNet, gradients: Mapping[str, NDArray[np.floating]]) -> 
     Arrays may have leading axes (rows).
     """
     return {v: g - net.cpt(v) * g.sum(axis=-1, keepdims=True) for v, g in gradients.items()}
+
+
+def _values(engine: Inference, net: WorldNet | FactorNet | None) -> NDArray[np.float64] | None:
+    if net is None or net is engine.net:
+        return None
+    values = same_structure(planner(engine).layout, net)
+    planner(engine).admit(values)
+    return values
 
 
 def as_tables(engine: Inference, entries: NDArray[np.floating]) -> Tables:
