@@ -70,7 +70,8 @@ def _contestants(net: wn.WorldNet, rows: int) -> tuple[dict[str, Callable[[int],
         return codes, {v: random.normal(size=(rows, len(net.states[v]))) for v in net.variables}
 
     def jax_step(repeat: int) -> Callable[[], Any]:
-        codes, cotangents = case(repeat)
+        with jax.enable_x64(True):
+            codes, cotangents = jax.device_put(case(repeat))
 
         def run() -> Any:
             with jax.enable_x64(True):

@@ -167,10 +167,15 @@ def reestimate(net: WorldNet, counts: ExpectedCounts, pseudocount: float = 0.0) 
         net: the net that was counted under; a row of a table that was never counted keeps its numbers.
         counts: of `expected_counts`, with weights ≥ 0.
         pseudocount: added to each entry that is not zero in `net`.
+    Raises:
+        EvidenceError: a negative pseudocount, or a negative count (of negative weights).
     """
+    lowest = min([pseudocount, *(float(counts[v].min()) for v in net.variables)])
+    if not lowest >= 0:
+        raise EvidenceError("counts must not be negative", found=lowest, mend="use weights and pseudocounts ≥ 0")
     cpts = {}
     for v in net.variables:
-        table = np.maximum(counts[v], 0.0) + pseudocount * (net.cpt(v) > 0)
+        table = counts[v] + pseudocount * (net.cpt(v) > 0)
         total = table.sum(axis=-1, keepdims=True)
         cpts[v] = np.where(total > 0, table / np.where(total > 0, total, 1.0), net.cpt(v))
     return WorldNet(net.states, net.parent_sets, cpts, net.name)

@@ -116,8 +116,11 @@ def test_a_plan_for_each_mask_and_one_plan_with_indicators_give_the_same_gradien
         engine = Inference(net)
         assert len(family_walk.parts(engine, codes)) == len({tuple(row) for row in codes == UNOBSERVED})
         apart = table_list(net, vjp(engine, codes, cotangents, weights))
-    for one, other in zip(together, apart, strict=True):
+        rows = table_list(net, vjp(engine, codes, cotangents, weights, per_row=True))
+    single = table_list(net, vjp(Inference(net), codes, cotangents, weights, per_row=True))
+    for one, other, each, alone in zip(together, apart, rows, single, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-9)
+        np.testing.assert_allclose(each, alone, atol=1e-9)
 
 
 def test_a_net_that_fits_only_with_its_evidence_cut_out_is_answered_mask_by_mask():
@@ -302,6 +305,8 @@ def test_reestimating_from_complete_rows_gives_the_shares_and_keeps_what_was_nev
     np.testing.assert_allclose(fitted.cpt("a"), [1.0, 0.0])
     np.testing.assert_allclose(fitted.cpt("b"), [[0.75, 0.25], [0.3, 0.7]])
     np.testing.assert_allclose(reestimate(net, counts, pseudocount=1.0).cpt("b"), [[4 / 6, 2 / 6], [0.5, 0.5]])
+    with pytest.raises(EvidenceError, match="negative"):
+        reestimate(net, expected_counts(Inference(net), frame, [-1.0] * 4))
 
 
 def test_no_rows_have_zero_gradient():
