@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from worldnets.errors import EvidenceError, QueryError
 from worldnets.inference.codes import Codes
-from worldnets.inference.evidence import as_codes
+from worldnets.inference.evidence import observe
 from worldnets.inference.exact import Inference
 from worldnets.inference.families import planner
 from worldnets.inference.family_walk import family_totals, marginals, side_by_side
@@ -181,12 +181,12 @@ def _beliefs(
     engine: Inference, names: tuple[str, ...], log_entries: NDArray[np.floating], codes: Codes
 ) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
     """Beliefs [rows, states of all names] and log evidence [rows] under the given tables."""
-    checked, numbers = as_codes(engine.net, codes), _entries(engine, log_entries)
+    seen, numbers = observe(engine.net, codes), _entries(engine, log_entries)
     if numbers is None:
         states = sum(len(engine.net.states[v]) for v in names)
-        return np.full((len(checked), states), np.nan), np.full(len(checked), np.nan)
+        return np.full((len(seen), states), np.nan), np.full(len(seen), np.nan)
     values, log_scale = numbers
-    table, log_evidence = marginals(engine, checked, names, values)
+    table, log_evidence = marginals(engine, seen, names, values)
     return table.T, log_evidence + log_scale
 
 
@@ -199,8 +199,8 @@ def _gradient(
     for_evidence: NDArray[np.floating],
 ) -> tuple[NDArray[np.floating]]:
     """The vector–Jacobian product under the given tables, [entries]."""
-    checked, numbers = as_codes(engine.net, codes), _entries(engine, log_entries)
+    seen, numbers = observe(engine.net, codes), _entries(engine, log_entries)
     if numbers is None:
         return (np.full(log_entries.shape, np.nan),)
     directions = side_by_side(engine.net, names, for_beliefs.astype(np.float64))
-    return (family_totals(engine, checked, for_evidence.astype(np.float64), directions, numbers[0])[0],)
+    return (family_totals(engine, seen, for_evidence.astype(np.float64), directions, numbers[0])[0],)

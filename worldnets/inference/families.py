@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import NetError
-from worldnets.inference.plan import BYTES_PER_CELL, Plan, Wiring, make_plan
-from worldnets.inference.triangulation import junction_tree, moral_graph
+from worldnets.inference.arrays import Wiring
+from worldnets.inference.plan import BYTES_PER_CELL, MOST_CELLS, Plan, make_plan, predicted_cells
 from worldnets.net import Factor, FactorNet, WorldNet
 
 Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-PLANS_KEPT = 64
+PLANS_KEPT, PLAN_BYTES = 64, 2**30
 
 
 class Tabulation(NamedTuple):
@@ -35,7 +35,6 @@ class Tabulation(NamedTuple):
     term_start: Index  # [cliques + 1] slice of the terms of each clique: tables multiplied into it
     term_entry_start: Index  # [terms] where in `entries` its entries begin, one per cell of the clique
     entries: Index
-    table_entry: Index  # [entries of sliced tables] the entry that each number of `Wiring.tables` is
 
 
 class FamilyCells(NamedTuple):
@@ -131,7 +130,7 @@ class FamilyPlanner:
         self._possible = self.layout.values > 0  # entries that the structure takes for non-zero
         self._structure = self._with_support()
         self._plans: OrderedDict[Any, FamilyPlan] = OrderedDict()
-        self._cells: OrderedDict[Any, int] = OrderedDict()
+        self._cells: OrderedDict[Any, float] = OrderedDict()
         self._lock = threading.Lock()  # JAX calls back from threads of its own
 
     def admit(self, values: NDArray[np.float64]) -> None:
@@ -156,27 +155,34 @@ class FamilyPlanner:
             made = self._plans.get(key)
             if made is None:
                 made = self._plans[key] = self._make(always, beliefs)
-                while len(self._plans) > PLANS_KEPT:
+                while len(self._plans) > 1 and (len(self._plans) > PLANS_KEPT or self._bytes() > PLAN_BYTES):
                     self._plans.popitem(last=False)
             self._plans.move_to_end(key)
             return made
 
-    def cells(self, always: Mask) -> int:
+    def cells(self, always: Mask) -> float:
         """Clique cells of such a plan, zeros included: triangulated, but not made."""
         key = always.tobytes()
         if key not in self._cells:
-            free = {v: i for i, v in enumerate(v for v, out in zip(self.net.variables, always, strict=True) if not out)}
-            cards = [len(self.net.states[v]) for v in free]
-            scopes = [[free[v] for v in scope if v in free] for scope in self.layout.scopes]
-            tree = junction_tree(moral_graph(len(free), scopes), cards)
-            self._cells[key] = sum(math.prod(cards[v] for v in clique) for clique in tree.cliques)
+            self._cells[key] = predicted_cells(self._structure, *self._kinds(always), ())
             while len(self._cells) > PLANS_KEPT:
                 self._cells.popitem(last=False)
         return self._cells[key]
 
     def fits(self, always: Mask) -> bool:
         """Whether such a plan stays under the memory limit."""
-        return self.cells(always) * BYTES_PER_CELL <= self.memory_limit
+        return self.cells(always) <= min(MOST_CELLS, self.memory_limit / BYTES_PER_CELL)
+
+    def _kinds(self, always: Mask) -> tuple[list[str], list[str]]:
+        """Variables that are cut out, and the others: all of those get indicators.
+
+        So neither the masks of the next batch nor the direction of a derivative needs a new plan.
+        """
+        names = self.net.variables
+        return [names[i] for i in np.flatnonzero(always)], [names[i] for i in np.flatnonzero(~always)]
+
+    def _bytes(self) -> int:
+        return sum(made.plan.index_bytes + made.tabulation.entries.nbytes for made in self._plans.values())
 
     def _with_support(self) -> FactorNet:
         tables = self.layout.tables(self._possible.astype(np.float64))
@@ -186,51 +192,46 @@ class FamilyPlanner:
         return FactorNet(self.net.states, tuple(factors), self.net.name)
 
     def _make(self, always: Mask, beliefs: tuple[str, ...] | None) -> FamilyPlan:
-        observed = {v for v, out in zip(self.net.variables, always, strict=True) if out}
-        # Indicators for all others: the masks of the next batch, and directions of derivatives, need no new plan.
-        others = [v for v in self.net.variables if v not in observed]
+        cut, others = self._kinds(always)
+        observed = set(cut)
         free_scopes = [tuple(v for v in scope if v not in observed) for scope in self.layout.scopes]
         if beliefs is None:
             outputs = tuple(dict.fromkeys(scope for scope in free_scopes if scope))
         else:
             outputs = tuple((v,) for v in beliefs)
-        plan = make_plan(self._structure, observed, others, outputs, np.dtype(self.dtype).type, self.memory_limit)
+        plan = make_plan(self._structure, cut, others, outputs, np.dtype(self.dtype).type, self.memory_limit)
         tabulation = self._tabulation(plan, free_scopes)
         families = self._family_cells(plan, free_scopes if beliefs is None else [])
         return FamilyPlan(plan, *_filled(plan.wiring, tabulation, self.layout.values), tabulation, families)
 
     def _tabulation(self, plan: Plan, free_scopes: Sequence[tuple[str, ...]]) -> Tabulation:
-        """Where each table stands in the plan: multiplied into a clique, or read at observed states."""
-        layout, sampling = self.layout, plan.sampling
+        """Which tables are multiplied into which clique, and which of their entries at each cell."""
+        layout, wiring = self.layout, plan.wiring
         sets = [frozenset(clique) for clique in plan.cliques]
-        sizes = np.diff(plan.wiring.clique_start)
+        sizes = np.diff(wiring.clique_start)
         holding: dict[str, list[int]] = {v: [] for v in self.net.variables}
         for c, clique in enumerate(plan.cliques):
             for v in clique:
                 holding[v].append(c)
-        terms: list[list[Index]] = [[] for _ in sets]
-        constants, sliced = [], []
+        tables: list[list[int]] = [[] for _ in sets]
         for table, (scope, free) in enumerate(zip(layout.scopes, free_scopes, strict=True)):
-            if not scope:
-                constants.append(table)
-            elif len(free) < len(scope):
-                sliced.append(table)
-            else:
+            if scope and len(free) == len(scope):
                 fewest = min((holding[v] for v in scope), key=len)
-                c = min((c for c in fewest if sets[c].issuperset(scope)), key=lambda c: int(sizes[c]))
-                entry = np.full(int(sizes[c]), layout.start[table])
-                for v, stride in zip(scope, layout.strides(table), strict=True):
-                    member = int(sampling.member_start[c]) + plan.cliques[c].index(v)
-                    begin = sampling.member_states_start[member]
-                    entry += sampling.member_states[begin : begin + sizes[c]] * np.int64(stride)
+                tables[min((c for c in fewest if sets[c].issuperset(scope)), key=lambda c: int(sizes[c]))].append(table)
+        terms: list[list[Index]] = [[] for _ in sets]
+        for c, clique in enumerate(plan.cliques):
+            # Which clique a table is multiplied into is free, as long as the clique holds its scope.
+            cells = wiring.cell[wiring.clique_start[c] : wiring.clique_start[c + 1]]
+            at = dict(zip(clique, np.unravel_index(cells, [len(self.net.states[v]) for v in clique]), strict=True))
+            for table in tables[c]:
+                entry = np.full(len(cells), layout.start[table])
+                for v, stride in zip(layout.scopes[table], layout.strides(table), strict=True):
+                    entry += at[v] * stride
                 terms[c].append(entry)
-        lengths = [len(term) for mine in terms for term in mine]
         return Tabulation(
             term_start=_starts([len(mine) for mine in terms]),
-            term_entry_start=_starts(lengths)[:-1],
+            term_entry_start=_starts([len(term) for mine in terms for term in mine])[:-1],
             entries=_joined([term for mine in terms for term in mine]),
-            # The order in which the planner stores the tables it slices.
-            table_entry=_joined([np.arange(layout.start[t], layout.start[t + 1]) for t in (*constants, *sliced)]),
         )
 
     def _family_cells(self, plan: Plan, free_scopes: Sequence[tuple[str, ...]]) -> FamilyCells:
@@ -260,9 +261,10 @@ class FamilyPlanner:
 def _filled(wiring: Wiring, tabulation: Tabulation, values: NDArray[np.float64]) -> tuple[Wiring, float]:
     from worldnets.inference.tangent import tabulate
 
-    base, tables = np.empty_like(wiring.base), np.empty_like(wiring.tables)
-    log_scale = tabulate(tabulation, wiring.clique_start, values, base, tables)
-    return wiring._replace(base=base, tables=tables), float(log_scale)
+    base = np.empty_like(wiring.base)
+    log_scale = tabulate(tabulation, wiring.clique_start, values, base)
+    # `Wiring.tables` are all tables one after the other: the entries.
+    return wiring._replace(base=base, tables=values.astype(wiring.tables.dtype)), float(log_scale)
 
 
 def same_structure(layout: TableLayout, net: WorldNet | FactorNet) -> NDArray[np.float64]:

@@ -18,10 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import CapacityError
-from worldnets.inference.codes import UNOBSERVED, Codes
+from worldnets.inference.answer import CACHE_BYTES, CALL_MULTIPLY_ADDS, WIDEST_CHUNK
+from worldnets.inference.arrays import Wiring
+from worldnets.inference.codes import UNOBSERVED
+from worldnets.inference.evidence import Observed
 from worldnets.inference.families import FamilyPlan, Mask, planner
 from worldnets.inference.limits import LIMITS
-from worldnets.inference.plan import Wiring
 from worldnets.net import FactorNet, WorldNet
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 SPARE_BYTES = 2**25  # working tables up to this size are kept for the next call: fresh memory is slow memory
 MOST_BLOCKS = 16  # rows are summed in blocks, fixed by the plan and the number of rows: bits do not depend on threads
-BLOCK_MULTIPLY_ADDS = 2e8
 # Measured, in nanoseconds: by these it is chosen whether different masks share a plan.
 CELL_COST = 4  # of a clique cell, per row
 PLANNING_COST = 100_000  # of a plan, per variable of the net …
@@ -63,7 +64,7 @@ def side_by_side(net: WorldNet | FactorNet, variables: tuple[str, ...], slopes: 
 
 def family_totals(
     engine: Inference,
-    codes: Codes,
+    seen: Observed,
     weights: NDArray[np.float64],
     directions: Directions | None,
     values: NDArray[np.float64] | None = None,
@@ -73,7 +74,7 @@ def family_totals(
 
     Args:
         engine: the `Inference` whose net, number type, threads and memory limit are used.
-        codes: [rows, variables].
+        seen: the evidence.
         weights: [rows].
         directions: the direction, or None for the marginals alone.
         values: [entries], tables to use in place of the net's.
@@ -81,76 +82,78 @@ def family_totals(
     """
     made = planner(engine)
     size = len(made.layout.values)
-    if per_row and size * len(codes) * 16 > engine.memory_limit:
+    if per_row and size * len(seen) * 16 > engine.memory_limit:
         raise CapacityError(
             "the family tables of all rows do not fit",
-            found=f"{size * len(codes) * 16 / 2**30:.3g} GiB",
+            found=f"{size * len(seen) * 16 / 2**30:.3g} GiB",
             expected=f"at most {engine.memory_limit / 2**30:.3g} GiB",
             mend="take fewer rows at a time, or sum over rows (per_row=False, expected_counts)",
         )
-    totals = np.zeros((size, len(codes)) if per_row else size)
-    log_evidence = np.empty(len(codes))
-    for always, rows in parts(engine, codes):
+    totals = np.zeros((size, len(seen)) if per_row else size)
+    log_evidence = np.empty(len(seen))
+    for always, rows in parts(engine, seen):
         some: Any = slice(None) if rows is None else rows
         own = directions
         if directions is not None and rows is not None:
             own = directions._replace(slopes=np.ascontiguousarray(directions.slopes[:, rows]))
-        walk = _Walk(engine, made.plan(always), np.ascontiguousarray(codes[some].T), weights[some], own, values)
+        part = seen if rows is None else seen.take(rows)
+        walk = _Walk(engine, made.plan(always), part, weights[some], own, values)
         found, log_evidence[some] = walk.entries(per_row)
         if per_row:
             totals[:, some] = found
         else:
             totals += found
-    return (totals.T if per_row else totals), log_evidence
+    return (totals.T if per_row else totals), log_evidence + seen.log_scale
 
 
 def marginals(
-    engine: Inference, codes: Codes, variables: tuple[str, ...], values: NDArray[np.float64]
+    engine: Inference, seen: Observed, variables: tuple[str, ...], values: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Beliefs [states of `variables`, rows] and log evidence [rows] (nats) with `values` [entries] for tables."""
     made = planner(engine)
     made.admit(values)
     state_start = np.cumsum([0, *(len(engine.net.states[v]) for v in variables)])
-    table, log_evidence = np.empty((state_start[-1], len(codes))), np.empty(len(codes))
-    for always, rows in parts(engine, codes):
+    table, log_evidence = np.empty((state_start[-1], len(seen))), np.empty(len(seen))
+    for always, rows in parts(engine, seen):
         some: Any = slice(None) if rows is None else rows
-        own = np.ascontiguousarray(codes[some].T)
-        walk = _Walk(engine, made.plan(always, variables), own, np.ones(own.shape[1]), None, values)
+        part = seen if rows is None else seen.take(rows)
+        walk = _Walk(engine, made.plan(always, variables), part, np.ones(len(part)), None, values)
         table[:, some], log_evidence[some] = walk.beliefs()
-    return table, log_evidence
+    return table, log_evidence + seen.log_scale
 
 
-def parts(engine: Inference, codes: Codes) -> list[tuple[Mask, NDArray[np.intp] | None]]:
+def parts(engine: Inference, seen: Observed) -> list[tuple[Mask, NDArray[np.intp] | None]]:
     """How rows are divided among plans: (variables sliced away, rows), rows None where they are all.
 
     Rows that observe the same variables share a plan in which these are cut out of the graph. Different masks share one
     plan with indicators, unless a plan for each mask is predicted to cost less, planning included, or only those fit.
     """
-    if not len(codes):
+    if not len(seen):
         return []
-    seen = codes != UNOBSERVED
-    always = seen.all(axis=0)
-    if (seen == always).all():
+    # A likelihood stays beside an indicator, also where the variable is observed.
+    observed = (seen.codes != UNOBSERVED) & (seen.soft_start < 0)
+    always = observed.all(axis=0)
+    if (observed == always).all():
         return [(always, None)]
     made = planner(engine)
     cost = lambda cells, rows: cells * (rows * CELL_COST + PLANNING_CELL_COST)
-    together = cost(made.cells(always), len(codes))
+    together = cost(made.cells(always), len(seen))
     each = len(engine.net.variables) * PLANNING_COST + len(made.layout.values) * ENTRY_COST
     if made.fits(always) and together <= 2 * each:  # there are two masks at least
         return [(always, None)]
     _, first, inverse, counts = np.unique(
-        np.packbits(seen, axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
+        np.packbits(observed, axis=1), axis=0, return_index=True, return_inverse=True, return_counts=True
     )
     if made.fits(always):
         if together <= len(counts) * each:
             return [(always, None)]
         # The masks of most rows stand for the others.
         sample = np.argsort(-counts, kind="stable")[:4]
-        sliced = float(np.mean([made.cells(seen[first[i]]) for i in sample]))
-        if together <= len(counts) * (each + cost(sliced, len(codes) / len(counts))):
+        sliced = float(np.mean([made.cells(observed[first[i]]) for i in sample]))
+        if together <= len(counts) * (each + cost(sliced, len(seen) / len(counts))):
             return [(always, None)]
     by_pattern = np.split(np.argsort(inverse.ravel(), kind="stable"), np.cumsum(counts)[:-1])
-    return [(seen[rows[0]], rows) for rows in by_pattern]
+    return [(observed[rows[0]], rows) for rows in by_pattern]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +162,7 @@ class _Walk:
 
     engine: Inference
     made: FamilyPlan
-    codes: NDArray[np.int16]  # [variables, rows]
+    seen: Observed
     weights: NDArray[np.float64]
     directions: Directions | None
     values: NDArray[np.float64] | None
@@ -168,7 +171,7 @@ class _Walk:
         """Entries, summed or [entries, rows], and log evidence [rows]."""
         from worldnets.inference import tangent
 
-        rows, size = self.codes.shape[1], len(planner(self.engine).layout.values)
+        rows, size = len(self.seen), len(planner(self.engine).layout.values)
         totals = np.zeros((size, rows) if per_row else size)
         log_evidence = np.empty(rows)
         chunks = self._chunks(log_evidence)
@@ -190,7 +193,7 @@ class _Walk:
 
     def beliefs(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The distributions that a plan for beliefs reads off, [states, rows], and log evidence [rows]."""
-        w, rows = self.wiring, self.codes.shape[1]
+        w, rows = self.wiring, len(self.seen)
         table, log_evidence = np.empty((w.output_start[-1], rows)), np.empty(rows)
         chunks = self._chunks(log_evidence)
 
@@ -212,6 +215,11 @@ class _Walk:
         return table, log_evidence + self.log_scale
 
     @functools.cached_property
+    def codes(self) -> NDArray[np.int16]:
+        """The hard evidence, [variables, rows]."""
+        return np.ascontiguousarray(self.seen.codes.T)
+
+    @functools.cached_property
     def _numbers(self) -> tuple[Wiring, float]:
         return (self.made.wiring, self.made.log_scale) if self.values is None else self.made.filled(self.values)
 
@@ -223,7 +231,10 @@ class _Walk:
     @property
     def _width(self) -> int:
         """Rows side by side: never more room than there are rows, or a single row would leave most of it idle."""
-        return max(1, min(self.engine._width(self.made.plan), self.codes.shape[1]))
+        bytes_per_row = self.made.plan.bytes_per_row * (1 if self.directions is None else 2)
+        fitting = CACHE_BYTES // max(1, bytes_per_row)
+        widest = min(WIDEST_CHUNK, max(8, fitting - fitting % 8))
+        return max(1, min(widest, len(self.seen)))
 
     @property
     def log_scale(self) -> float:
@@ -231,11 +242,11 @@ class _Walk:
         return self._numbers[1]
 
     def _over_blocks(self, block: Callable[[int, int], NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
-        rows, width = self.codes.shape[1], self._width
+        rows, width = len(self.seen), self._width
         if rows <= width:
             return in_order(block, range(0, rows, width), rows, 1)
         cost = 3 * max(1, self.made.plan.multiply_adds)
-        longest = max(width, int(BLOCK_MULTIPLY_ADDS / cost) // width * width)
+        longest = max(width, int(CALL_MULTIPLY_ADDS / cost) // width * width)
         step = min(longest, math.ceil(rows / (MOST_BLOCKS * width)) * width)
         return in_order(block, range(0, rows, step), rows, self.engine.threads)
 
@@ -264,12 +275,15 @@ class _Walk:
 
         limits, directions, outputs = LIMITS[self.engine.dtype], self.directions, int(w.output_start[-1])
         pot, arena, scale, log_z, active, read, cell_slope, arena_slope, carries, slope_read = space
-        kernels.collect(w, self.codes, start, n, pot, arena, active, scale, log_z, limits, False)
+        codes, likelihood, soft_start = self.codes, self.seen.likelihood, self.seen.soft_start
+        kernels.collect(
+            w, codes, likelihood, soft_start, start, n, pot, arena, active, scale, log_z, limits, False
+        )  # fmt: skip
         # Weights that are not finite, as cotangents of −inf may be, must not reach impossible rows.
         weights = np.where(log_z[:n] > -np.inf, self.weights[start : start + n], 0.0).astype(pot.dtype)
         read[-1, :n] = slope_read[-1, :n] = weights
         if directions is None:
-            kernels.distribute(w, n, pot, arena, scale, read)
+            kernels.distribute(w, n, pot, arena, scale, read, False)
             read[:outputs, :n] *= weights
             return
         tangent.load_slopes(

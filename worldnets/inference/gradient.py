@@ -26,16 +26,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from worldnets.errors import EvidenceError, QueryError
-from worldnets.inference.codes import Codes
-from worldnets.inference.evidence import as_codes
 from worldnets.inference.families import Mask, planner, same_structure
 from worldnets.inference.family_walk import Directions, family_totals, side_by_side
 from worldnets.net import FactorNet, WorldNet
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from worldnets.inference.exact import Inference
+    from worldnets.inference.exact import Do, Evidence, Inference, Likelihood
 
 Tables = dict[str, NDArray[np.floating]] | list[NDArray[np.floating]]
 
@@ -76,10 +72,12 @@ class ExpectedCounts:
 
 def vjp(
     engine: Inference,
-    evidence: pd.DataFrame | Codes,
+    evidence: Evidence = None,
     belief_cotangents: Mapping[str, ArrayLike] | None = None,
     log_evidence_cotangents: ArrayLike | None = None,
     *,
+    likelihood: Likelihood | None = None,
+    do: Do | None = None,
     per_row: bool = False,
     net: WorldNet | FactorNet | None = None,
 ) -> Tables:
@@ -90,7 +88,7 @@ def vjp(
 
     Args:
         engine: the `Inference` whose beliefs are differentiated.
-        evidence: one row per query, labels or codes.
+        evidence, likelihood, do: as the class `Inference` says. A variable that is set has no table: its gradient is 0.
         belief_cotangents: g, by variable, arrays [rows, states].
         log_evidence_cotangents: h, [rows].
         per_row: keep the rows apart; every table gets a leading axis of rows.
@@ -103,17 +101,19 @@ def vjp(
         NetError: `net` has another structure.
         CapacityError: the plan, or with `per_row` the result, exceeds the engine's memory limit.
     """
-    codes = as_codes(engine.net, evidence)
-    directions = directions_of(engine.net, belief_cotangents or {}, len(codes))
+    own, seen = engine._seen(evidence, likelihood, do)
+    directions = directions_of(engine.net, belief_cotangents or {}, len(seen))
     if log_evidence_cotangents is None:
-        weights = np.zeros(len(codes))
+        weights = np.zeros(len(seen))
     else:
-        weights = _row_numbers("the cotangents of the log evidence", log_evidence_cotangents, len(codes))
-    entries, _ = family_totals(engine, codes, weights, directions, _values(engine, net), per_row)
-    return as_tables(engine, entries)
+        weights = _row_numbers("the cotangents of the log evidence", log_evidence_cotangents, len(seen))
+    entries, _ = family_totals(own, seen, weights, directions, _values(engine, own, net, do), per_row)
+    return _as_tables(engine, own, entries, do)
 
 
-def family_marginals(engine: Inference, evidence: pd.DataFrame | Codes) -> Tables:
+def family_marginals(
+    engine: Inference, evidence: Evidence = None, *, likelihood: Likelihood | None = None, do: Do | None = None
+) -> Tables:
     """Posterior of every family given each row, W(parents, variable | row): zero away from what the row observes.
 
     Returns:
@@ -122,16 +122,18 @@ def family_marginals(engine: Inference, evidence: pd.DataFrame | Codes) -> Table
         EvidenceError: unknown variables or states in the evidence.
         CapacityError: the plan or the result exceeds the engine's memory limit (`expected_counts` sums as it goes).
     """
-    codes = as_codes(engine.net, evidence)
-    entries, _ = family_totals(engine, codes, np.ones(len(codes)), None, per_row=True)
-    return as_tables(engine, entries)
+    own, seen = engine._seen(evidence, likelihood, do)
+    entries, _ = family_totals(own, seen, np.ones(len(seen)), None, per_row=True)
+    return _as_tables(engine, own, entries, do)
 
 
 def expected_counts(
     engine: Inference,
-    evidence: pd.DataFrame | Codes,
+    evidence: Evidence,
     weights: ArrayLike | None = None,
     *,
+    likelihood: Likelihood | None = None,
+    do: Do | None = None,
     net: WorldNet | FactorNet | None = None,
 ) -> ExpectedCounts:
     """Expected counts of every family's states, Σ_rows w·W(family | row): the E step of expectation–maximisation.
@@ -140,7 +142,7 @@ def expected_counts(
 
     Args:
         engine: the `Inference` that answers.
-        evidence: one row per query, labels or codes.
+        evidence, likelihood, do: as the class `Inference` says. A variable that is set has no table: it counts nowhere.
         weights: [rows], how much each row counts; default 1.
         net: tables to use in place of the engine's, of the same structure, as EM has them from step to step: plans
             are kept, numbers filled in.
@@ -149,13 +151,13 @@ def expected_counts(
         EvidenceError: unknown variables or states in the evidence, weights of the wrong shape or not finite.
         CapacityError: the plan exceeds the engine's memory limit.
     """
-    codes = as_codes(engine.net, evidence)
-    row_weights = np.ones(len(codes)) if weights is None else _row_numbers("weights", weights, len(codes))
+    own, seen = engine._seen(evidence, likelihood, do)
+    row_weights = np.ones(len(seen)) if weights is None else _row_numbers("weights", weights, len(seen))
     if not np.isfinite(row_weights).all():
         row = int(np.flatnonzero(~np.isfinite(row_weights))[0])
         raise EvidenceError("a weight is not a finite number", row=row, found=row_weights[row], mend="use numbers")
-    entries, log_evidence = family_totals(engine, codes, row_weights, None, _values(engine, net))
-    return ExpectedCounts(as_tables(engine, entries), log_evidence)
+    entries, log_evidence = family_totals(own, seen, row_weights, None, _values(engine, own, net, do))
+    return ExpectedCounts(_as_tables(engine, own, entries, do), log_evidence)
 
 
 def reestimate(net: WorldNet, counts: ExpectedCounts, pseudocount: float = 0.0) -> WorldNet:
@@ -190,18 +192,29 @@ def on_simplex(net: WorldNet, gradients: Mapping[str, NDArray[np.floating]]) -> 
     return {v: g - net.cpt(v) * g.sum(axis=-1, keepdims=True) for v, g in gradients.items()}
 
 
-def _values(engine: Inference, net: WorldNet | FactorNet | None) -> NDArray[np.float64] | None:
+def _values(
+    engine: Inference, own: Inference, net: WorldNet | FactorNet | None, do: Do | None
+) -> NDArray[np.float64] | None:
+    """The entries of `net`, for the engine that the interventions leave; None for its own."""
     if net is None or net is engine.net:
         return None
     values = same_structure(planner(engine).layout, net)
-    planner(engine).admit(values)
+    if do and isinstance(net, WorldNet):
+        values = same_structure(planner(own).layout, net.without_causes(do))
+    planner(own).admit(values)
     return values
 
 
-def as_tables(engine: Inference, entries: NDArray[np.floating]) -> Tables:
-    """[…, entries] as one array per family: a dict by variable, for a `FactorNet` a list."""
-    tables = planner(engine).layout.tables(entries)
-    return dict(zip(engine.net.variables, tables, strict=True)) if isinstance(engine.net, WorldNet) else tables
+def _as_tables(engine: Inference, own: Inference, entries: NDArray[np.floating], do: Do | None) -> Tables:
+    """[…, entries] as one array per family: a dict by variable, for a `FactorNet` a list; zeros for what is set."""
+    net, tables = engine.net, planner(own).layout.tables(entries)
+    if not isinstance(net, WorldNet):
+        return tables
+    by_variable = dict(zip(net.variables, tables, strict=True))
+    return {
+        v: np.zeros((*entries.shape[:-1], *net.cpt(v).shape)) if v in (do or ()) else table
+        for v, table in by_variable.items()
+    }
 
 
 def directions_of(net: WorldNet | FactorNet, cotangents: Mapping[str, ArrayLike], rows: int) -> Directions | None:

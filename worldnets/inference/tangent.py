@@ -25,8 +25,8 @@ from worldnets.inference.compiled import compiled
 
 
 @compiled
-def tabulate(t, clique_start, values, base, tables):  # type: ignore[no-untyped-def]
-    """Fill a plan with new numbers: `base` [cells], each clique's product divided by its largest, and `tables`.
+def tabulate(t, clique_start, values, base):  # type: ignore[no-untyped-def]
+    """Fill a plan with new numbers: `base` [cells], each clique's product divided by its largest.
 
     `t` is a `families.Tabulation`, `values` [entries] all tables one after the other. Returns the logarithm of what
     `base` was divided by (nats).
@@ -48,8 +48,6 @@ def tabulate(t, clique_start, values, base, tables):  # type: ignore[no-untyped-
                     product[i] /= largest
         for i in range(size):
             base[begin + i] = product[i]
-    for i in range(t.table_entry.size):
-        tables[i] = values[t.table_entry[i]]
     return log_scale
 
 
@@ -143,6 +141,15 @@ def descend(w, n, pot, arena, scale, arena_slope, cell_slope, read, slope_read):
     last = w.clique_start.size - 2
     for c in range(last, -1, -1):
         low = w.sepset_row[c]
+        for o in range(w.marginal_start[c], w.marginal_start[c + 1]):
+            first = w.marginal_row_start[o]
+            for s in range(w.sepset_row[c + 1] - low):
+                belief, one = w.sepset_readout[c] + s, w.rows[first + s]
+                for b in range(n):
+                    read[one, b] += read[belief, b]
+                    slope_read[one, b] += slope_read[belief, b]
+        if w.readout_start[c] == w.readout_start[c + 1]:
+            continue
         for s in range(w.sepset_row[c + 1] - low):
             row, belief = low + s, w.sepset_readout[c] + s
             for b in range(n):

@@ -13,6 +13,7 @@ from tests.worldnets.inference.test_exact import conditioned, evidence_codes, im
 from worldnets import read_net
 from worldnets.errors import CapacityError, EvidenceError, NetError, QueryError
 from worldnets.inference import UNOBSERVED, Inference, family_walk, simulate
+from worldnets.inference.evidence import observe
 from worldnets.inference.gradient import expected_counts, family_marginals, on_simplex, reestimate, vjp
 from worldnets.net import Factor, FactorNet, WorldNet
 from worldnets.public_nets import public_nets
@@ -80,6 +81,60 @@ def test_gradients_in_single_precision_agree_to_single_precision(data, seed):
     check_against_differences(net, data.draw(evidence_codes(net)), seed, tolerance=1e-3, dtype="float32")
 
 
+@settings(max_examples=40)
+@given(st.data(), st.integers(0, 2**32 - 1))
+def test_a_likelihood_is_an_observed_child_that_says_so(data, seed):
+    net = data.draw(world_nets(max_joint=500, max_variables=5, max_cardinality=3))
+    codes = data.draw(evidence_codes(net, rows=3))
+    random = np.random.default_rng(seed)
+    soft = net.variables[seed % len(net.variables)]
+    likelihood = random.random((3, len(net.states[soft]))) * (random.random((3, len(net.states[soft]))) < 0.8)
+    # The same as hard evidence: one child per row, whose first state has the probabilities of that row's likelihood.
+    children = [f"seen {i}" for i in range(3)]
+    cpts = {child: np.stack([row, 1 - row], axis=-1) for child, row in zip(children, likelihood, strict=True)}
+    larger = WorldNet(
+        {**net.states, **dict.fromkeys(children, (0, 1))},
+        {**net.parent_sets, **dict.fromkeys(children, (soft,))},
+        {**net.cpts, **cpts},
+    )
+    hard = np.concatenate([codes, np.where(np.eye(3) > 0, 0, UNOBSERVED)], axis=1).astype(np.int16)
+    cotangents, weights = random_cotangents(net, 3, seed)
+    found = vjp(Inference(net), codes, cotangents, weights, likelihood={soft: likelihood}, per_row=True)
+    expected = vjp(Inference(larger), hard, cotangents, weights, per_row=True)
+    for v in net.variables:
+        np.testing.assert_allclose(found[v], expected[v], atol=1e-9)
+    counts = expected_counts(Inference(net), codes, likelihood={soft: likelihood})
+    np.testing.assert_allclose(counts.log_evidence, Inference(larger).log_evidence(hard), rtol=1e-9, atol=1e-9)
+
+
+@settings(max_examples=30)
+@given(st.data(), st.integers(0, 2**32 - 1))
+def test_interventions_give_the_gradients_of_the_net_after_them_and_none_for_what_is_set(data, seed):
+    net = data.draw(world_nets(max_joint=500, max_variables=5, max_cardinality=3))
+    v = net.variables[seed % len(net.variables)]
+    codes = data.draw(evidence_codes(net, rows=3))
+    codes[:, net.index[v]] = UNOBSERVED
+    cotangents, weights = random_cotangents(net, 3, seed)
+    label = net.states[v][seed % len(net.states[v])]
+    found = vjp(Inference(net), codes, cotangents, weights, do={v: label})
+    expected = vjp(Inference(net.do({v: label})), codes, cotangents, weights)
+    assert found[v].shape == net.cpt(v).shape
+    assert not found[v].any()
+    for u in net.variables:
+        if u != v:
+            np.testing.assert_allclose(found[u], expected[u], atol=1e-9)
+    other = WorldNet(
+        net.states,
+        net.parent_sets,
+        {u: random_table(np.random.default_rng(seed), net.cpt(u).shape, "dense") for u in net.variables},
+    )
+    counts = expected_counts(Inference(net), codes, do={v: label}, net=other)
+    direct = expected_counts(Inference(other), codes, do={v: label})
+    np.testing.assert_allclose(counts.log_evidence, direct.log_evidence, rtol=1e-9, atol=1e-9)
+    for u in net.variables:
+        np.testing.assert_allclose(counts[u], direct[u], atol=1e-9)
+
+
 def mixed_rows(name, rows, share=0.3):
     net = read_net(public_nets()[name])
     codes = simulate(net, rows, seed=1)
@@ -114,7 +169,7 @@ def test_a_plan_for_each_mask_and_one_plan_with_indicators_give_the_same_gradien
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(family_walk, "PLANNING_COST", -1e9)
         engine = Inference(net)
-        assert len(family_walk.parts(engine, codes)) == len({tuple(row) for row in codes == UNOBSERVED})
+        assert len(family_walk.parts(engine, observe(net, codes))) == len({tuple(row) for row in codes == UNOBSERVED})
         apart = table_list(net, vjp(engine, codes, cotangents, weights))
         rows = table_list(net, vjp(engine, codes, cotangents, weights, per_row=True))
     single = table_list(net, vjp(Inference(net), codes, cotangents, weights, per_row=True))
