@@ -308,7 +308,8 @@ def _distinct(observed: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[n
 def _bucket_tree(work: int) -> ModuleType:
     """The loops for lone rows; as plain Python where that is sooner done than loading a compiler. Same bits."""
     if "numba" not in sys.modules and work <= INTERPRETED_ENTRIES:
-        return interpreted("worldnets.inference.bucket_tree", "worldnets.inference.elimination")
+        needs = ("worldnets.inference.bucket_tables", "worldnets.inference.elimination")
+        return interpreted("worldnets.inference.bucket_tree", *needs)
     from worldnets.inference import bucket_tree
 
     return bucket_tree

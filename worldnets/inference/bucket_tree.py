@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from worldnets.inference.bucket_tables import divide, dot, marginalise, multiply, rescale, runs_of, total_of
 from worldnets.inference.compiled import compiled
 from worldnets.inference.elimination import triangulate
 
@@ -59,7 +60,7 @@ class Desk(NamedTuple):
     scratch: Array  # one table or message
     axes: Array  # [AXES] buckets of a table's axes
     odometer: Array  # [3, AXES] strides, sizes, index
-    runs: Array  # [3, AXES], see `_runs`
+    runs: Array  # [3, AXES], see `runs_of`
 
 
 @compiled
@@ -289,19 +290,19 @@ def _product(w, buckets, i, row, place, desk, careful):  # type: ignore[no-untyp
     f = buckets.factor_head[i]
     while f >= 0:
         count = _gather(w, f, row, place, desk)
-        found = _runs(buckets, i, desk.axes, count, desk.runs)
-        _multiply(tables, low, desk.scratch, 0, desk.runs, found, operands == 0)
+        found = runs_of(buckets, i, desk.axes, count, desk.runs)
+        multiply(tables, low, desk.scratch, 0, desk.runs, found, operands == 0)
         operands += 1
         if careful:
-            log_scale += _rescale(tables, low, high)
+            log_scale += rescale(tables, low, high)
         f = buckets.factor_next[f]
     c = buckets.child_head[i]
     while c >= 0:
         found = _separator_runs(buckets, i, c, desk.runs)
-        _multiply(tables, low, desk.messages, buckets.message_at[c], desk.runs, found, operands == 0)
+        multiply(tables, low, desk.messages, buckets.message_at[c], desk.runs, found, operands == 0)
         operands += 1
         if careful:
-            log_scale += _rescale(tables, low, high)
+            log_scale += rescale(tables, low, high)
         c = buckets.child_next[c]
     if operands == 0:
         for k in range(low, high):
@@ -314,7 +315,7 @@ def _product(w, buckets, i, row, place, desk, careful):  # type: ignore[no-untyp
                 tables[k] *= row.likelihood[soft + s]
         operands += 1
         if careful:
-            log_scale += _rescale(tables, low, high)
+            log_scale += rescale(tables, low, high)
     return log_scale if careful else float(operands * (high - low))
 
 
@@ -329,7 +330,7 @@ def _send(buckets, i, desk):  # type: ignore[no-untyped-def]
     for s in range(1, buckets.cards[i]):
         for k in range(width):
             messages[start + k] += tables[low + s * width + k]
-    return _sum(messages, start, start + width)
+    return total_of(messages, start, start + width)
 
 
 @compiled
@@ -354,13 +355,13 @@ def _distribute(buckets, wanted, output_start, r, desk, beliefs):  # type: ignor
         else:
             above, size = buckets.table_at[p], buckets.table_at[p + 1] - buckets.table_at[p]
             if size == width:  # the separator is the whole bucket above
-                _divide(messages, start, tables, above, width, inverse[i])
+                divide(messages, start, tables, above, width, inverse[i])
             else:
                 for k in range(width):
                     scratch[k] = 0.0
                 found = _separator_runs(buckets, p, i, runs)
-                _marginalise(tables, above, scratch, 0, runs, found)
-                _divide(messages, start, scratch, 0, width, inverse[i])
+                marginalise(tables, above, scratch, 0, runs, found)
+                divide(messages, start, scratch, 0, width, inverse[i])
                 adds += size
         v = buckets.column[i]
         total = 0.0
@@ -370,7 +371,7 @@ def _distribute(buckets, wanted, output_start, r, desk, beliefs):  # type: ignor
                 for k in range(width):
                     tables[one + k] *= messages[start + k]
             if wanted[v]:
-                share = _sum(tables, one, one + width) if below[i] else _dot(tables, one, messages, start, width)
+                share = total_of(tables, one, one + width) if below[i] else dot(tables, one, messages, start, width)
                 beliefs[r, output_start[v] + s] = share
                 total += share
         adds += (below[i] + wanted[v]) * width * buckets.cards[i]
@@ -379,14 +380,6 @@ def _distribute(buckets, wanted, output_start, r, desk, beliefs):  # type: ignor
             for s in range(buckets.cards[i]):
                 beliefs[r, output_start[v] + s] *= scale
     return adds
-
-
-@compiled
-def _divide(messages, start, belief, origin, size, scale):  # type: ignore[no-untyped-def]
-    """Belief over message; 0/0 = 0, a separator state that the evidence forbids."""
-    for k in range(size):
-        old = messages[start + k]
-        messages[start + k] = belief[origin + k] / old * scale if old > 0.0 else 0.0
 
 
 @compiled
@@ -448,157 +441,7 @@ def _gather(w, f, row, place, desk):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _runs(buckets, bucket, axes, count, runs):  # type: ignore[no-untyped-def]
-    """How a table over `axes` lies in a bucket: alternating runs of axes it has and has not, innermost first.
-
-    Fills `runs[0]` with their lengths in cells, `runs[1]` with the smaller table's step (0: the axes are missing
-    there); returns their number.
-    """
-    found, stride, k = 0, 1, count - 1
-    begin = buckets.separator_start[bucket]
-    for a in range(buckets.separator_start[bucket + 1] - 1, begin - 2, -1):
-        axis = bucket if a < begin else buckets.separator[a]
-        card = buckets.cards[axis]
-        if k >= 0 and axes[k] == axis:
-            if found > 0 and runs[1, found - 1] > 0:
-                runs[0, found - 1] *= card
-            else:
-                runs[0, found], runs[1, found] = card, stride
-                found += 1
-            stride *= card
-            k -= 1
-        elif found > 0 and runs[1, found - 1] == 0:
-            runs[0, found - 1] *= card
-        else:
-            runs[0, found], runs[1, found] = card, 0
-            found += 1
-    return found
-
-
-@compiled
 def _separator_runs(buckets, bucket, child, runs):  # type: ignore[no-untyped-def]
     """The runs of a child's separator in the bucket above it."""
     begin, end = buckets.separator_start[child], buckets.separator_start[child + 1]
-    return _runs(buckets, bucket, buckets.separator[begin:end], end - begin, runs)
-
-
-@compiled
-def _multiply(table, start, factor, origin, runs, count, assign):  # type: ignore[no-untyped-def]
-    """Multiply a smaller table into a bucket (or write it there, if it is the first)."""
-    inner, present = runs[0, 0], runs[1, 0] > 0
-    middle = runs[0, 1] if count > 1 else 1
-    for r in range(2, count):
-        runs[2, r] = 0
-    cell, at = start, origin
-    while True:
-        if present:
-            for _ in range(middle):
-                if assign:
-                    for k in range(inner):
-                        table[cell + k] = factor[at + k]
-                else:
-                    for k in range(inner):
-                        table[cell + k] *= factor[at + k]
-                cell += inner
-        else:
-            for j in range(middle):
-                value = factor[at + j]
-                if assign:
-                    for k in range(inner):
-                        table[cell + k] = value
-                else:
-                    for k in range(inner):
-                        table[cell + k] *= value
-                cell += inner
-        r = 2
-        while r < count:
-            runs[2, r] += 1
-            at += runs[1, r]
-            if runs[2, r] < runs[0, r]:
-                break
-            at -= runs[1, r] * runs[0, r]
-            runs[2, r] = 0
-            r += 1
-        if r >= count:
-            return
-
-
-@compiled
-def _marginalise(table, start, sums, origin, runs, count):  # type: ignore[no-untyped-def]
-    """Add the cells of a bucket up onto a smaller table; the mirror image of `_multiply`."""
-    inner, present = runs[0, 0], runs[1, 0] > 0
-    middle = runs[0, 1] if count > 1 else 1
-    for r in range(2, count):
-        runs[2, r] = 0
-    cell, at = start, origin
-    while True:
-        if present:
-            for _ in range(middle):
-                for k in range(inner):
-                    sums[at + k] += table[cell + k]
-                cell += inner
-        else:
-            for j in range(middle):
-                sums[at + j] += _sum(table, cell, cell + inner)
-                cell += inner
-        r = 2
-        while r < count:
-            runs[2, r] += 1
-            at += runs[1, r]
-            if runs[2, r] < runs[0, r]:
-                break
-            at -= runs[1, r] * runs[0, r]
-            runs[2, r] = 0
-            r += 1
-        if r >= count:
-            return
-
-
-@compiled
-def _sum(table, begin, end):  # type: ignore[no-untyped-def]
-    """A sum in a fixed order that leaves four additions in flight."""
-    a = table[begin] - table[begin]
-    b, c, d = a, a, a
-    k = begin
-    while k + 4 <= end:
-        a += table[k]
-        b += table[k + 1]
-        c += table[k + 2]
-        d += table[k + 3]
-        k += 4
-    while k < end:
-        a += table[k]
-        k += 1
-    return (a + b) + (c + d)
-
-
-@compiled
-def _dot(one, begin, two, start, size):  # type: ignore[no-untyped-def]
-    """Sum of products, in a fixed order."""
-    a = one[begin] - one[begin]
-    b, c, d = a, a, a
-    k = 0
-    while k + 4 <= size:
-        a += one[begin + k] * two[start + k]
-        b += one[begin + k + 1] * two[start + k + 1]
-        c += one[begin + k + 2] * two[start + k + 2]
-        d += one[begin + k + 3] * two[start + k + 3]
-        k += 4
-    while k < size:
-        a += one[begin + k] * two[start + k]
-        k += 1
-    return (a + b) + (c + d)
-
-
-@compiled
-def _rescale(table, begin, end):  # type: ignore[no-untyped-def]
-    """Divide cells by their largest; returns its logarithm (0 where all are zero)."""
-    largest = table[begin]
-    for k in range(begin, end):
-        largest = max(largest, table[k])
-    if largest <= 0.0:
-        return 0.0
-    scale = 1.0 / largest
-    for k in range(begin, end):
-        table[k] *= scale
-    return math.log(largest)
+    return runs_of(buckets, bucket, buckets.separator[begin:end], end - begin, runs)

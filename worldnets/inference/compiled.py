@@ -86,7 +86,9 @@ def interpreted(name: str, *needs: str) -> ModuleType:
     with _plain_lock:
         for one in (*needs, name):
             if one not in _interpreted:
-                _interpreted[one] = _executed_plainly(one, {need: _interpreted[need] for need in needs if need != one})
+                _interpreted[one] = _executed_plainly(
+                    one, {need: _interpreted[need] for need in needs if need in _interpreted}
+                )
     return _interpreted[name]
 
 
