@@ -21,6 +21,8 @@ from worldnets.net import FactorNet, Label, WorldNet
 if TYPE_CHECKING:
     import pandas as pd
 
+    from worldnets.inference.gradient import ExpectedCounts, Tables
+
 Evidence = Any  # a pandas DataFrame of state labels, a code array, or None
 Likelihood = Mapping[str, ArrayLike]
 Do = Mapping[str, Any]
@@ -222,6 +224,24 @@ class Inference:
             int16 [rows, draws, variables]; -1 throughout in impossible rows.
         """
         return self._samples(codes, draws, seed, likelihood, do)[0]
+
+    def expected_counts(self, evidence: Evidence, weights: ArrayLike | None = None, **more: Any) -> ExpectedCounts:
+        """Σ_rows w·W(parents, variable | row) for every variable; `gradient.expected_counts` says more."""
+        from worldnets.inference.gradient import expected_counts
+
+        return expected_counts(self, evidence, weights, **more)
+
+    def vjp(
+        self,
+        evidence: Evidence = None,
+        belief_cotangents: Mapping[str, ArrayLike] | None = None,
+        log_evidence_cotangents: ArrayLike | None = None,
+        **more: Any,
+    ) -> Tables:
+        """Gradient in the log-tables of Σ_rows [Σ_v g_v·b_v + h·log evidence]; `gradient.vjp` says more."""
+        from worldnets.inference.gradient import vjp
+
+        return vjp(self, evidence, belief_cotangents, log_evidence_cotangents, **more)
 
     def _samples(
         self, evidence: Evidence, draws: int, seed: int, likelihood: Likelihood | None, do: Do | None

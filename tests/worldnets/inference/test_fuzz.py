@@ -169,7 +169,30 @@ def check_samples(case, engine):
                 assert table[tuple(draw)] > 0
 
 
-CHECKS = (check_marginals, check_some_marginals, check_joint, check_map, check_max_marginals, check_samples)
+def check_expected_counts(case, engine):
+    counts = engine.expected_counts(case.codes, **case.evidence)
+    repeats = len(case.codes) // len(case.tables)
+    for f, (scope, _) in enumerate(case.net.factors):
+        if scope and scope[-1] in case.do:  # a variable that is set has no table
+            continue
+        axes = [case.net.index[v] for v in scope]
+        expected = np.zeros([len(case.net.states[v]) for v in scope])
+        for table in case.tables:
+            sums = np.moveaxis(table, axes, range(len(axes))).reshape(*expected.shape, -1).sum(-1)
+            expected += repeats * sums / (table.sum() or 1.0)
+        found = counts[scope[-1] if isinstance(case.net, WorldNet) else f]
+        np.testing.assert_allclose(found, expected, atol=case.tolerance * len(case.codes))
+
+
+CHECKS = (
+    check_marginals,
+    check_some_marginals,
+    check_joint,
+    check_map,
+    check_max_marginals,
+    check_samples,
+    check_expected_counts,
+)
 
 
 @settings(max_examples=CASES)
