@@ -33,8 +33,8 @@ SPARE_BYTES = 2**25  # working tables up to this size are kept for the next call
 MOST_BLOCKS = 16  # rows are summed in blocks, fixed by the plan and the number of rows: bits do not depend on threads
 # Measured, in nanoseconds: by these it is chosen whether different masks share a plan.
 CELL_COST = 4  # of a clique cell, per row
-PLANNING_COST = 100_000  # of a plan, per variable of the net …
-PLANNING_CELL_COST = 60  # … and per clique cell
+PLANNING_COST = 35_000  # of a plan, per variable of the net …
+PLANNING_CELL_COST = 40  # … and per clique cell
 ENTRY_COST = 3  # of an entry, per plan: each fills and sums its own
 
 
