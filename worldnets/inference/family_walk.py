@@ -46,8 +46,12 @@ class Directions(NamedTuple):
     sloped: Mask  # [variables] whether any of its slopes is not zero
 
 
-def side_by_side(net: WorldNet | FactorNet, variables: tuple[str, ...], slopes: NDArray[np.float64]) -> Directions:
-    """Directions from `slopes` [rows, states of `variables`]; the other variables have none."""
+def side_by_side(
+    net: WorldNet | FactorNet, variables: tuple[str, ...], slopes: NDArray[np.float64]
+) -> Directions | None:
+    """Directions from `slopes` [rows, states of `variables`]; None if all of them are zero."""
+    if not slopes.any():
+        return None
     state_start = np.cumsum([0, *net.cardinalities])
     if variables == net.variables:
         given = np.ascontiguousarray(slopes.T)
@@ -284,7 +288,7 @@ class _Walk:
         read[-1, :n] = slope_read[-1, :n] = weights
         if directions is None:
             kernels.distribute(w, n, pot, arena, scale, read, False)
-            read[:outputs, :n] *= weights
+            tangent.weigh(outputs, n, weights, read, slope_read, False)
             return
         tangent.load_slopes(
             w, directions.state_start, directions.slopes, directions.sloped,
@@ -293,8 +297,7 @@ class _Walk:
         tangent.ascend(w, n, pot, arena, scale, arena_slope, carries, cell_slope)
         tangent.descend(w, n, pot, arena, scale, arena_slope, cell_slope, read, slope_read)
         if weights.any():
-            read[:outputs, :n] *= weights
-            slope_read[:outputs, :n] += read[:outputs, :n]
+            tangent.weigh(outputs, n, weights, read, slope_read, True)
 
 
 class _Workspace(NamedTuple):
