@@ -33,8 +33,8 @@ SPARE_BYTES = 2**25  # working tables up to this size are kept for the next call
 MOST_BLOCKS = 16  # rows are summed in blocks, fixed by the plan and the number of rows: bits do not depend on threads
 # Measured, in nanoseconds: by these it is chosen whether different masks share a plan.
 CELL_COST = 4  # of a clique cell, per row
-PLANNING_COST = 100_000  # of a plan, per variable of the net …
-PLANNING_CELL_COST = 60  # … and per clique cell
+PLANNING_COST = 35_000  # of a plan, per variable of the net …
+PLANNING_CELL_COST = 40  # … and per clique cell
 ENTRY_COST = 3  # of an entry, per plan: each fills and sums its own
 
 
@@ -46,8 +46,12 @@ class Directions(NamedTuple):
     sloped: Mask  # [variables] whether any of its slopes is not zero
 
 
-def side_by_side(net: WorldNet | FactorNet, variables: tuple[str, ...], slopes: NDArray[np.float64]) -> Directions:
-    """Directions from `slopes` [rows, states of `variables`]; the other variables have none."""
+def side_by_side(
+    net: WorldNet | FactorNet, variables: tuple[str, ...], slopes: NDArray[np.float64]
+) -> Directions | None:
+    """Directions from `slopes` [rows, states of `variables`]; None if all of them are zero."""
+    if not slopes.any():
+        return None
     state_start = np.cumsum([0, *net.cardinalities])
     if variables == net.variables:
         given = np.ascontiguousarray(slopes.T)
@@ -284,7 +288,7 @@ class _Walk:
         read[-1, :n] = slope_read[-1, :n] = weights
         if directions is None:
             kernels.distribute(w, n, pot, arena, scale, read, False)
-            read[:outputs, :n] *= weights
+            tangent.weigh(outputs, n, weights, read, slope_read, False)
             return
         tangent.load_slopes(
             w, directions.state_start, directions.slopes, directions.sloped,
@@ -293,8 +297,7 @@ class _Walk:
         tangent.ascend(w, n, pot, arena, scale, arena_slope, carries, cell_slope)
         tangent.descend(w, n, pot, arena, scale, arena_slope, cell_slope, read, slope_read)
         if weights.any():
-            read[:outputs, :n] *= weights
-            slope_read[:outputs, :n] += read[:outputs, :n]
+            tangent.weigh(outputs, n, weights, read, slope_read, True)
 
 
 class _Workspace(NamedTuple):

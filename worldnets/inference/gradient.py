@@ -7,7 +7,7 @@ in the direction that adds g_v(x_v) to the log-potential of each variable v,
 
     ∂ Σ_v g_v·b_v / ∂ln θ_f(x_f) = Cov(1[X_f = x_f], Σ_v g_v(X_v) | e).
 
-It costs about three times a query, whatever the number of tables, and needs no record of the query.
+It costs two or three walks of the plan, whatever the number of tables, and needs no record of a query.
 
 An entry that is zero has logarithm −inf: perturbations multiply it, so it stays zero and its gradient is 0, by
 convention. Rows of probability zero contribute 0.

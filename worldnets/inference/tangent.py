@@ -193,6 +193,17 @@ def _read_out(w, c, n, readout, count, pot, arena, arena_slope, cell_slope, read
 
 
 @compiled
+def weigh(rows, n, weights, read, slope_read, sloped):  # type: ignore[no-untyped-def]
+    """Weight the first `rows` readouts by row; with `sloped`, add them onto `slope_read`, otherwise in place."""
+    for row in range(rows):
+        for b in range(n):
+            if sloped:
+                slope_read[row, b] += read[row, b] * weights[b]
+            else:
+                read[row, b] *= weights[b]
+
+
+@compiled
 def accumulate(f, codes, first, n, numbers, totals):  # type: ignore[no-untyped-def]
     """Add the families' `numbers` [readout rows + 1, ≥ n], summed over the chunk's rows, onto `totals` [entries].
 

@@ -74,14 +74,14 @@ def test_gradients_equal_central_differences_on_any_net(data, seed):
     check_against_differences(net, data.draw(evidence_codes(net)), seed)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.data(), st.integers(0, 2**32 - 1))
 def test_gradients_in_single_precision_agree_to_single_precision(data, seed):
     net = data.draw(world_nets(max_joint=2_000))
     check_against_differences(net, data.draw(evidence_codes(net)), seed, tolerance=1e-3, dtype="float32")
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.data(), st.integers(0, 2**32 - 1))
 def test_a_likelihood_is_an_observed_child_that_says_so(data, seed):
     net = data.draw(world_nets(max_joint=500, max_variables=5, max_cardinality=3))
@@ -107,7 +107,7 @@ def test_a_likelihood_is_an_observed_child_that_says_so(data, seed):
     np.testing.assert_allclose(counts.log_evidence, Inference(larger).log_evidence(hard), rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.data(), st.integers(0, 2**32 - 1))
 def test_interventions_give_the_gradients_of_the_net_after_them_and_none_for_what_is_set(data, seed):
     net = data.draw(world_nets(max_joint=500, max_variables=5, max_cardinality=3))
