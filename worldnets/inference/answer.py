@@ -65,6 +65,7 @@ class Answerer:
         self.net, self.dtype, self.memory_limit = net, dtype, memory_limit
         self.workers = Workers(threads)
         self._plans: OrderedDict[_Kind, Plan] = OrderedDict()
+        self._predicted: OrderedDict[_Kind, float] = OrderedDict()
         self._latest: _Kind = (frozenset[str](), frozenset(net.variables), tuple((v,) for v in net.variables))
 
     @property
@@ -151,17 +152,28 @@ class Answerer:
         observed = seen.codes != UNOBSERVED
         if (observed == observed[0]).all() or self._patterns_repeat(observed):
             return False
-        cells = predicted_cells(self.net, *self._kinds(seen, observed), outputs)
-        shared = ADDS_PER_CELL * cells
+        shared = ADDS_PER_CELL * self._cells(*self._kinds(seen, observed), outputs)
         overhead = LONE_VARIABLE * len(self.net.variables)
         if shared <= overhead:
             return False
         *_, multiply_adds = self._lone_rows(seen.take(slice(0, FEW_ROWS)), ())
         return bool(shared > overhead + LONE_ADD * multiply_adds.mean())
 
+    def _cells(self, always: Iterable[str], sometimes: Iterable[str], outputs: Outputs) -> float:
+        """Cells of the shared plan of these rows, whether it has been made or not."""
+        key = (frozenset(always), frozenset(sometimes), outputs)
+        if key in self._plans:
+            return self._plans[key].full_cells
+        if key not in self._predicted:
+            self._predicted[key] = predicted_cells(self.net, *key)
+            while len(self._predicted) > PLANS_KEPT:
+                self._predicted.popitem(last=False)
+        return self._predicted[key]
+
     def _patterns_repeat(self, observed: NDArray[np.bool_]) -> bool:
         """Whether masks repeat so often that a plan for each of them pays."""
-        if len(_distinct(observed[:SCANNED_ROWS])[0]) > SCANNED_ROWS // 2:
+        first = observed[:SCANNED_ROWS]
+        if len({row.tobytes() for row in first}) > len(first) // 2:
             return False
         patterns = len(_distinct(observed)[0])
         planning = patterns * PLANNED_VARIABLE * observed.shape[1]
