@@ -96,9 +96,7 @@ def observed(draw, net):
     """A table of evidence with at least one row; columns in any order, whole rows and columns may be missing."""
     variables = draw(st.lists(st.sampled_from(net.variables), unique=True))
     n = draw(st.integers(1, 4))
-    columns = {
-        v: draw(st.lists(st.sampled_from([None, *net.states[v]]), min_size=n, max_size=n)) for v in variables
-    }
+    columns = {v: draw(st.lists(st.sampled_from([None, *net.states[v]]), min_size=n, max_size=n)) for v in variables}
     return pd.DataFrame(columns, index=range(10, 10 + n), dtype=object)
 
 

@@ -17,7 +17,7 @@ from typing import NoReturn
 import numpy as np
 
 from worldnets.errors import FormatError, NetError, WorldnetsError, did_you_mean
-from worldnets.formats.reading import Draft, Source, Tokens, as_numbers, shown
+from worldnets.formats.reading import Draft, Source, Tokens, as_numbers, numbers_in, shown
 from worldnets.formats.writing import Names, number_rows
 from worldnets.net import WorldNet, row_sum_tolerance
 
@@ -28,6 +28,7 @@ _MARKS = "{}()[];|"
 _COMMENT = re.compile(r'"[^"]*+(?:"|\Z)|(?<!:)//[^\n]*+|/\*(?s:.*?)(?:\*/|\Z)')
 _BARE = re.compile(r'(?!.*/[/*])[^\s{}()\[\];|,"]+')
 _ROWS = re.compile(r"\{((?:\s*+\([^(){};]*+\)[^(){};]*+;)++)\s*+\}")
+_ROW_END = -1
 _KEYWORDS = frozenset({"table", "default", "property", "type", "network", "variable", "probability"})
 
 
@@ -253,28 +254,28 @@ def _regular_table(draft: Draft, node: str, body: str) -> np.ndarray:
     shape = draft.shape(node)
     *parent_shape, states = shape
     rows, given = math.prod(parent_shape), len(parent_shape)
-    words = body.replace("(", "( ").replace(")", " ) ").replace(";", " ; ").replace(",", " ").split()
-    width = given + states + 3  # ( … ) … ;
-    if len(words) != rows * width:
+    parts = body.replace(";", ")").split(")")  # "(states", "numbers", in turns, by the pattern that cut the body out
+    if len(parts) != 2 * rows + 1:
         raise _IrregularError
-    for at, mark in ((0, "("), (given + 1, ")"), (width - 1, ";")):
-        if words[at::width].count(mark) != rows:
-            raise _IrregularError
+    keys = "".join(parts[:-1:2]).replace("(", " ( ").replace(",", " ").split()
+    # Each row ends in a number that no table holds, so that rows of unequal lengths cannot make up for each other.
+    values = numbers_in(f" {_ROW_END} ".join([*parts[1::2], ""]).replace(",", " "))
+    if len(keys) != rows * (given + 1) or values is None or len(values) != rows * (states + 1):
+        raise _IrregularError
+    numbers = values.reshape(rows, states + 1)
+    if keys[:: given + 1].count("(") != rows or not ((numbers[:, -1] == _ROW_END).all() and numbers[:, :-1].min() >= 0):
+        raise _IrregularError
     index = np.zeros(rows, dtype=np.intp)
     try:
         for k, (stride, codes) in enumerate(_steps(draft, node, parent_shape), start=1):
-            index += stride * np.fromiter(map(codes.__getitem__, words[k::width]), np.intp, rows)
+            index += stride * np.fromiter(map(codes.__getitem__, keys[k :: given + 1]), np.intp, rows)
     except KeyError:
         raise _IrregularError from None
     if np.bincount(index, minlength=rows).max() > 1:
         raise _IrregularError
-    table = np.empty((states, rows))
-    for k in range(states):
-        column = as_numbers(words[given + 2 + k :: width])
-        if isinstance(column, int):
-            raise _IrregularError
-        table[k, index] = column
-    return np.ascontiguousarray(table.T).reshape(shape)
+    table = np.empty((rows, states))
+    table[index] = numbers[:, :-1]
+    return table.reshape(shape)
 
 
 def _wrong_row(tokens: Tokens, draft: Draft, node: str, first: int) -> NoReturn:

@@ -7,6 +7,7 @@ import io
 import math
 import os
 import re
+import warnings
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -197,6 +198,26 @@ def as_numbers(words: Sequence[str]) -> NDArray[np.float64] | int:
         if "_" in word or not word.isascii():
             return i
     return 0
+
+
+def numbers_in(text: str) -> NDArray[np.float64] | None:
+    """The numbers of a text that is nothing but numbers between white space, correctly rounded, or None.
+
+    NumPy reads them several times faster than `as_numbers` does word by word, but takes more than a list of numbers:
+    it stops at what it cannot read and sees two numbers in "0.5.5". Counting the words finds out.
+    """
+    if not text.isascii():
+        return None
+    data = text.encode("ascii")
+    full = np.frombuffer(data, dtype=np.uint8) > ord(" ")
+    words = np.count_nonzero(full[1:] > full[:-1]) + bool(full[:1].any())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "string or file could not be read", DeprecationWarning)
+        try:
+            values = np.fromstring(text, dtype=np.float64, sep=" ")
+        except ValueError:  # what a later NumPy makes of that warning
+            return None
+    return values if len(values) == words else None
 
 
 def shown(word: str, width: int = 60) -> str:
