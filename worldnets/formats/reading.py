@@ -212,7 +212,7 @@ def numbers_in(text: str) -> NDArray[np.float64] | None:
     full = np.frombuffer(data, dtype=np.uint8) > ord(" ")
     words = np.count_nonzero(full[1:] > full[:-1]) + bool(full[:1].any())
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "string or file could not be read", DeprecationWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # "string or file could not be read to its end"
         try:
             values = np.fromstring(text, dtype=np.float64, sep=" ")
         except ValueError:  # what a later NumPy makes of that warning
