@@ -238,8 +238,8 @@ def test_uai_rows_printed_with_few_decimals_are_distributions_if_rounding_alone_
         ".3333 .3333 .3330",
         ".333300 .333300 .333300",
         ".333 .333 .333",
-        "0.5 0.5 1e-3",
-        "0.5 0.5 0e-99999 1",
+        "0.5 0.5 2e-3",
+        "0.5 0.5001 1e-99999",
     ):
         with pytest.raises(NetError):
             read_net(put(tmp_path, f"BAYES 1 3 1 1 0 3 {wrong}", "x.uai"))
