@@ -85,8 +85,7 @@ def write_evidence(
 
 
 def _missing(label: Any) -> bool:
-    # NaN and NaT are the values that differ from themselves; pandas' NA refuses to say.
-    return label is None or repr(label) == "<NA>" or bool(label != label)
+    return label is None or repr(label) in ("<NA>", "NaT") or (isinstance(label, float) and label != label)
 
 
 def _code(net: WorldNet | FactorNet, variable: str, label: Any, row: object) -> int:
