@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from worldnets.dataset import Dataset, check_dataset, dataset_names, load_dataset
     from worldnets.draw import draw_net
     from worldnets.errors import WorldnetsError
-    from worldnets.formats import read_evidence, read_net, write_net
+    from worldnets.formats import read_evidence, read_net, write_evidence, write_net
     from worldnets.inference import Beliefs, Inference, beliefs_function, expected_counts, simulate
     from worldnets.net import Factor, FactorNet, WorldNet
     from worldnets.roles import Target, Task
@@ -50,6 +50,7 @@ __all__ = [
     "read_net",
     "simulate",
     "train",
+    "write_evidence",
     "write_net",
 ]
 
@@ -77,6 +78,7 @@ _HOME = {
     "read_net": "worldnets.formats",
     "simulate": "worldnets.inference",
     "train": "worldnets.training",
+    "write_evidence": "worldnets.formats",
     "write_net": "worldnets.formats",
 }
 
