@@ -303,7 +303,7 @@ class Answerer:
             outputs,
         )
         self.workers.over(len(seen), CALL_ROWS, 1, work)
-        return table, log_evidence, multiply_adds
+        return table, log_evidence + w.log_scale, multiply_adds
 
 
 def _width(plan: Plan) -> int:

@@ -20,8 +20,7 @@ from worldnets.inference.bucket_tables import divide, dot, marginalise, multiply
 from worldnets.inference.compiled import compiled
 from worldnets.inference.elimination import triangulate
 
-CHEAP_CELLS = 20_000.0  # from here on trying more elimination rules costs less than it may save
-DEAR_CELLS, RESTARTS = 1e6, 12  # and from here on trying restarts
+ATTEMPT_PRICE = 500.0  # cells per variable whose sums take ten times as long as another elimination order
 AXES = 70  # of a table, at most, and some to spare
 
 Array = Any
@@ -127,9 +126,7 @@ def posteriors(  # type: ignore[no-untyped-def]
             used,
             local,
             bits[:count],
-            CHEAP_CELLS,
-            DEAR_CELLS,
-            RESTARTS,
+            ATTEMPT_PRICE,
             adjacent,
             neighbours,
             degree,

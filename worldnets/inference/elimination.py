@@ -18,6 +18,7 @@ from worldnets.inference.compiled import compiled
 NONE = -1
 MIN_FILL, WEIGHTED_FILL, MIN_SIZE = 0, 1, 2  # what the greedy choice minimises; ties by size, then by position
 RULES = 3
+ATTEMPTS = 200
 NOISE = 0.4  # of a restart: scores are multiplied by 1 to 1 + NOISE at random
 
 
@@ -162,8 +163,14 @@ def moralise(scope_start, scope, used, local, count, adjacent, neighbours, degre
 
 
 @compiled
-def triangulate(scope_start, scope, used, local, bits, cheap, dear, restarts, adjacent, neighbours, degree):  # type: ignore[no-untyped-def]  # fmt: skip
-    """The best elimination order found: one rule; all rules if that leaves more than `cheap` cells; restarts if `dear`.
+def triangulate(  # type: ignore[no-untyped-def]
+    scope_start, scope, used, local, bits, price, adjacent, neighbours, degree
+):
+    """The best elimination order found: one rule, then the others and restarts with noise for as long as they may pay.
+
+    Args:
+        price: of an attempt, in cells per variable: attempts go on while all of them together cost less than the cells
+            of the best order so far.
 
     Returns:
         (order [free variables], separators' starts, separators, cells): a separator lists, for each place in the order,
@@ -175,7 +182,7 @@ def triangulate(scope_start, scope, used, local, bits, cheap, dear, restarts, ad
     noise = np.ones(count)
     least = np.inf
     state = 1
-    for attempt in range(RULES + restarts):
+    for attempt in range(ATTEMPTS):
         rule = (WEIGHTED_FILL, MIN_FILL, MIN_SIZE)[attempt % RULES]
         if attempt >= RULES:
             for i in range(count):
@@ -201,7 +208,7 @@ def triangulate(scope_start, scope, used, local, bits, cheap, dear, restarts, ad
                         separator[at] = separator[at - 1]
                         at -= 1
                     separator[at] = place
-        if least < cheap or (attempt >= RULES - 1 and least < dear):
+        if least < (attempt + 1) * count * price:
             break
     return best_order, start, separator, least
 

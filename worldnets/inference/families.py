@@ -97,6 +97,7 @@ class FamilyPlan:
             potentials here, and those of a barren node weigh on its parents.
         wiring: the plan's index arrays with the net's numbers.
         log_scale: nats, what belongs to those numbers.
+        start: [tables + 1], the entry where each table begins.
         tabulation, families: the two maps; `families` is empty in plans made for other readouts.
         spare: working tables that no walk is using (appending to and popping from a list are atomic).
     """
@@ -104,6 +105,7 @@ class FamilyPlan:
     plan: Plan
     wiring: Wiring
     log_scale: float
+    start: Index
     tabulation: Tabulation
     families: FamilyCells
     spare: list[Any] = field(default_factory=list)
@@ -113,7 +115,7 @@ class FamilyPlan:
 
         Entries that the structure knows to be zero must be zero.
         """
-        return _filled(self.plan.wiring, self.tabulation, values)
+        return _filled(self.plan.wiring, self.tabulation, self.start, values)
 
 
 class FamilyPlanner:
@@ -202,7 +204,9 @@ class FamilyPlanner:
         plan = make_plan(self._structure, cut, others, outputs, np.dtype(self.dtype).type, self.memory_limit)
         tabulation = self._tabulation(plan, free_scopes)
         families = self._family_cells(plan, free_scopes if beliefs is None else [])
-        return FamilyPlan(plan, *_filled(plan.wiring, tabulation, self.layout.values), tabulation, families)
+        start = self.layout.start
+        filled = _filled(plan.wiring, tabulation, start, self.layout.values)
+        return FamilyPlan(plan, *filled, start, tabulation, families)
 
     def _tabulation(self, plan: Plan, free_scopes: Sequence[tuple[str, ...]]) -> Tabulation:
         """Which tables are multiplied into which clique, and which of their entries at each cell."""
@@ -258,13 +262,19 @@ class FamilyPlanner:
         )
 
 
-def _filled(wiring: Wiring, tabulation: Tabulation, values: NDArray[np.float64]) -> tuple[Wiring, float]:
+def _filled(wiring: Wiring, tabulation: Tabulation, start: Index, values: NDArray[np.float64]) -> tuple[Wiring, float]:
     from worldnets.inference.tangent import tabulate
 
+    log_scale = 0.0
+    if values.max(initial=0.0) > 1.0:  # products of entries like e^300 would overflow
+        largest = np.maximum.reduceat(values, start[:-1])
+        largest[largest == 0.0] = 1.0
+        values = values / np.repeat(largest, np.diff(start))
+        log_scale = float(np.log(largest).sum())
     base = np.empty_like(wiring.base)
-    log_scale = tabulate(tabulation, wiring.clique_start, values, base)
+    log_scale += tabulate(tabulation, wiring.clique_start, values, base)
     # `Wiring.tables` are all tables one after the other: the entries.
-    return wiring._replace(base=base, tables=values.astype(wiring.tables.dtype)), float(log_scale)
+    return wiring._replace(base=base, tables=values.astype(wiring.tables.dtype)), log_scale
 
 
 def same_structure(layout: TableLayout, net: WorldNet | FactorNet) -> NDArray[np.float64]:

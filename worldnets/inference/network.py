@@ -21,7 +21,8 @@ class Network(NamedTuple):
     scope: Index  # columns, in the order of the table's axes
     stride: Index  # entries of the table per step of that variable's state
     table_start: NDArray[np.int64]  # [factors] where each table begins in `tables`
-    tables: NDArray[np.floating[Any]]  # all tables, flat, last axis fastest
+    tables: NDArray[np.floating[Any]]  # all tables, flat, last axis fastest; factors divided by their largest entry
+    log_scale: float  # nats, the logarithm of what all tables together were divided by
     directed: bool  # whether variables without evidence below them may be pruned
 
 
@@ -31,6 +32,12 @@ def network(net: WorldNet | FactorNet, dtype: type[np.floating[Any]] = np.float6
     cached = net.__dict__.get(key)
     if cached is not None:
         return cached
+    directed = isinstance(net, WorldNet)
+    tables, log_scale = [table.ravel() for _, table in net.factors], 0.0
+    if not directed:  # products of entries like e^300 would overflow
+        largest = [float(table.max(initial=0.0)) or 1.0 for table in tables]
+        tables = [table / one for table, one in zip(tables, largest, strict=True)]
+        log_scale = math.fsum(map(math.log, largest))
     sizes = [table.size for _, table in net.factors]
     arrays = Network(
         cards=net.cardinalities.astype(np.int32),
@@ -41,8 +48,9 @@ def network(net: WorldNet | FactorNet, dtype: type[np.floating[Any]] = np.float6
             dtype=np.int32,
         ),
         table_start=np.cumsum([0, *sizes])[:-1].astype(np.int64),
-        tables=np.concatenate([np.empty(0), *(table.ravel() for _, table in net.factors)]).astype(dtype),
-        directed=isinstance(net, WorldNet),
+        tables=np.concatenate([np.empty(0), *tables]).astype(dtype),
+        log_scale=log_scale,
+        directed=directed,
     )
     net.__dict__[key] = arrays
     return arrays

@@ -23,7 +23,7 @@ from worldnets.net import FactorNet, WorldNet
 MEMORY_LIMIT = 8 * 2**30  # bytes
 BYTES_PER_CELL = 128  # its value, about six row numbers, and eight rows in flight
 MOST_CELLS = 2**27  # row numbers are 32 bits wide, and a cell stands in several lists
-RESTARTS = 8
+ATTEMPT_PRICE = 2.0  # cells per variable that cost as much to wire as another elimination order; rows come on top
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -157,7 +157,15 @@ def make_plan(
     wiring, log_scale = builder.wire([v for v in builder.free if v in indicated])
     names = tuple(v for v in kept if v in sliced)
     return Plan(
-        net, tuple(kept), names, tuple(builder.free), tuple(outputs), builder.tree, wiring, log_scale, int(full_cells)
+        net,
+        tuple(kept),
+        names,
+        tuple(builder.free),
+        tuple(outputs),
+        builder.tree,
+        wiring,
+        log_scale + builder.w.log_scale,
+        int(full_cells),
     )
 
 
@@ -183,8 +191,8 @@ def _builder(
 def predicted_cells(
     net: WorldNet | FactorNet, always: Iterable[str], sometimes: Iterable[str], outputs: Sequence[tuple[str, ...]]
 ) -> float:
-    """Clique cells of the plan that `make_plan` would make: the triangulation alone."""
-    return _builder(net, always, sometimes, outputs, np.float64)[0].triangulate()
+    """Clique cells of the plan that `make_plan` would make, or somewhat more: one quick triangulation, no wiring."""
+    return _builder(net, always, sometimes, outputs, np.float64)[0].triangulate(price=np.inf)
 
 
 class _Builder:
@@ -213,7 +221,7 @@ class _Builder:
         self.elimination, self.wiring = elimination, wiring
         self.tree: Tree
 
-    def triangulate(self) -> float:
+    def triangulate(self, price: float = ATTEMPT_PRICE) -> float:
         """Find the clique tree; returns its number of cells."""
         w, count = self.w, len(self.free)
         joint = [scope for scope in self.output_scopes if len(scope) > 1]
@@ -226,9 +234,7 @@ class _Builder:
             np.append(self.used, np.ones(len(joint), dtype=np.bool_)),
             self.local,
             np.log2(cards.astype(np.float64)),
-            0.0,  # an order costs microseconds, and wiring it a thousand times as much: try them all
-            0.0,
-            RESTARTS,
+            price,
             np.empty((count, count), dtype=np.bool_),
             np.empty((count, count), dtype=np.int32),
             np.empty(count, dtype=np.int32),

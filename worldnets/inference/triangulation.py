@@ -45,21 +45,24 @@ def moral_graph(count: int, scopes: Iterable[Sequence[int]]) -> Graph:
     )
 
 
-def elimination_order(graph: Graph, cardinalities: Sequence[int], restarts: int = 0) -> tuple[list[int], float]:
-    """The best order that min-fill, weighted fill, min-size and their restarts find.
+def elimination_order(graph: Graph, cardinalities: Sequence[int], price: float = 0.0) -> tuple[list[int], float]:
+    """The best order that min-fill, weighted fill, min-size and their restarts find; `price` as in `triangulate`.
 
     Returns:
         The order, and the cells of all its elimination cliques together.
     """
-    order, _, _, cells = _triangulated(graph, cardinalities, restarts)
+    order, _, _, cells = _triangulated(graph, cardinalities, price)
     return order.tolist(), float(cells)
 
 
-def junction_tree(graph: Graph, cardinalities: Sequence[int], restarts: int = 0) -> JunctionTree:
-    """Triangulate, and join the cliques of the elimination along their sepsets, absorbing what costs more alone."""
+def junction_tree(graph: Graph, cardinalities: Sequence[int], price: float = 0.0) -> JunctionTree:
+    """Triangulate, and join the cliques of the elimination along their sepsets, absorbing what costs more alone.
+
+    `price` is that of `elimination.triangulate`: 0 tries every order it knows.
+    """
     from worldnets.inference.elimination import clique_tree
 
-    order, start, separator, _ = _triangulated(graph, cardinalities, restarts)
+    order, start, separator, _ = _triangulated(graph, cardinalities, price)
     member_start, members, parents, sepset_start, sepset = clique_tree(
         order, start, separator, np.array(cardinalities, dtype=np.int32)
     )
@@ -67,7 +70,7 @@ def junction_tree(graph: Graph, cardinalities: Sequence[int], restarts: int = 0)
 
 
 def _triangulated(
-    graph: Graph, cardinalities: Sequence[int], restarts: int
+    graph: Graph, cardinalities: Sequence[int], price: float
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], float]:
     from worldnets.inference.elimination import triangulate
 
@@ -78,9 +81,7 @@ def _triangulated(
         np.ones(len(graph.scope_start) - 1, dtype=np.bool_),
         np.arange(count, dtype=np.int32),
         np.log2(np.array(cardinalities, dtype=np.float64)),
-        0.0,
-        0.0,
-        restarts,
+        price,
         np.empty((count, count), dtype=np.bool_),
         np.empty((count, count), dtype=np.int32),
         np.empty(count, dtype=np.int32),
