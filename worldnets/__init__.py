@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from worldnets.draw import draw_net
     from worldnets.errors import WorldnetsError
     from worldnets.formats import read_evidence, read_net, write_net
-    from worldnets.inference import Beliefs, Inference, simulate
+    from worldnets.inference import Beliefs, Inference, TemporalBeliefs, TemporalInference, simulate
     from worldnets.net import Factor, FactorNet, WorldNet
     from worldnets.roles import Target, Task
     from worldnets.temporal import TwoSliceNet, frame_name
@@ -34,6 +34,8 @@ __all__ = [
     "Inference",
     "Target",
     "Task",
+    "TemporalBeliefs",
+    "TemporalInference",
     "Trace",
     "TwoSliceNet",
     "WorldNet",
@@ -60,6 +62,8 @@ _HOME = {
     "Inference": "worldnets.inference",
     "Target": "worldnets.roles",
     "Task": "worldnets.roles",
+    "TemporalBeliefs": "worldnets.inference",
+    "TemporalInference": "worldnets.inference",
     "Trace": "worldnets.training",
     "TwoSliceNet": "worldnets.temporal",
     "WorldNet": "worldnets.net",
