@@ -66,6 +66,7 @@ class Program:
         past: Array | None = None,
         future: Array | None = None,
         forward: Array | None = None,
+        into: Sequence[Array] = (),
     ) -> tuple[list[Array], NDArray[np.float64]]:
         """Run on one frame.
 
@@ -74,6 +75,7 @@ class Program:
             past: α_{t−1} [*interface before, rows], scaled to sum 1.
             future: β_t [*interface, rows].
             forward: α_t [*interface, rows].
+            into: where the last results are to be written, as many as there are arrays; the others are new arrays.
 
         Returns:
             The results, each [*states, rows] and summing to 1 over states (0 where impossible), and ln of the evidence
@@ -84,16 +86,22 @@ class Program:
         values: list[Array | None] = [None] * self.slots
         values[PAST], values[FUTURE], values[FORWARD] = past, future, forward
         log: NDArray[np.float64] = np.full(rows, self.log_scale)
+        # The last pass over a belief writes it where it is wanted.
+        places = dict(zip(self.results[len(self.results) - len(into) :], into, strict=True))
         for step in self.steps:
             value, divided = step.contraction([values[i] for i in step.reads], indicators, rows)  # type: ignore[misc]
             if step.counted and divided is not None:
                 log += divided
             if step.rescaled:
                 total = value.reshape(-1, rows).sum(axis=0)
-                value /= total + (total == 0)  # x ≤ total: never overflows, and 0 stays 0
+                total_or_one = total + (total == 0)  # x ≤ total: a quotient never overflows, and 0 stays 0
+                value = np.divide(value, total_or_one, out=places.get(step.writes, value))
                 if step.counted:
                     log += np.log(total, dtype=np.float64)
             values[step.writes] = value
+        for slot, place in zip(self.results[len(self.results) - len(into) :], into, strict=True):
+            if values[slot] is not place:
+                place[...] = values[slot]
         return [values[i] for i in self.results], log  # type: ignore[misc]
 
 

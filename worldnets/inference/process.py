@@ -84,11 +84,20 @@ class Process:
         return evidence[self._columns[frame == 1]].astype(np.intp)
 
     def forward(
-        self, frame: int, evidence: Codes, observed: Observed, alpha: Array | None, variables: Sequence[str]
+        self,
+        frame: int,
+        evidence: Codes,
+        observed: Observed,
+        alpha: Array | None,
+        variables: Sequence[str],
+        into: Sequence[Array] = (),
     ) -> tuple[Array, list[Array], LogEvidence]:
-        """From α_{t−1} to α_t, the beliefs W(v_t | e_1..t) [states, rows] and ln W(e_t | e_1..t−1) [rows]."""
+        """From α_{t−1} to α_t, the beliefs W(v_t | e_1..t) [states, rows] and ln W(e_t | e_1..t−1) [rows].
+
+        Beliefs are written `into` arrays where some are given; α_t may then be one of them.
+        """
         program = self.filtering(frame, observed, variables)
-        (after, *beliefs), log = program.run(self._codes(frame, evidence), past=alpha)
+        (after, *beliefs), log = program.run(self._codes(frame, evidence), past=alpha, into=into)
         return after, beliefs, log
 
     def backward(self, frame: int, evidence: Codes, observed: Observed, beta: Array) -> Array:
@@ -107,10 +116,11 @@ class Process:
         variables: Sequence[str],
         families: Sequence[str] = (),
         backward: bool = False,
+        into: Sequence[Array] = (),
     ) -> list[Array]:
         """The posteriors of a frame given α_{t−1}, α_t and β_t; after β_{t−1} if `backward`."""
         program = self.smoothing(frame, observed, variables, families, backward)
-        return program.run(self._codes(frame, evidence), past=past, future=beta, forward=alpha)[0]
+        return program.run(self._codes(frame, evidence), past=past, future=beta, forward=alpha, into=into)[0]
 
     def no_future(self, rows: int) -> Array:
         """β of the last frame: ones."""

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
     from worldnets.inference.stream import Stream
 
-WIDEST_CHUNK = 256  # rows side by side
+WIDEST_CHUNK = 4096  # rows side by side
 NARROWEST_CHUNK = 8
+THREAD_CELLS = 2**15  # chunks are no smaller for the sake of threads: shorter operations only wait for each other
 NOTHING: Observed = frozenset()
 CACHE_BYTES = 2_000_000  # of a chunk's messages: about a second-level cache
 
@@ -270,9 +271,8 @@ class TemporalInference:
                     evidence_now = (clip[t - 1] if t <= len(clip) else unobserved)[:, first:end]
                     seen = observed if t <= len(clip) else NOTHING
                     shown = own if t >= shown_from else ()
-                    alpha, beliefs, log = process.forward(t, evidence_now, seen, alpha, shown)
-                    for v, belief in zip(shown, beliefs, strict=True):
-                        tables[v][t - shown_from, :, first:end] = belief
+                    into = [tables[v][t - shown_from, :, first:end] for v in shown]
+                    alpha, _, log = process.forward(t, evidence_now, seen, alpha, shown, into)
                     if t <= len(clip):
                         increments[t - 1, first:end] += log
 
@@ -297,9 +297,9 @@ class TemporalInference:
 
                 def look_back(t: int, beta: Array, backward: bool) -> Array | None:
                     past = alphas[t - 2] if t > 1 else None  # noqa: B023  called within this turn of the loop
-                    found = process.beliefs(t, chunk[t - 1], observed, past, alphas[t - 1], beta, own, (), backward)  # noqa: B023
-                    for v, belief in zip(own, found[backward:], strict=True):  # noqa: B023
-                        tables[v][t - 1, :, first:end] = belief
+                    into = [tables[v][t - 1, :, first:end] for v in own]  # noqa: B023
+                    now = chunk[t - 1]  # noqa: B023
+                    found = process.beliefs(t, now, observed, past, alphas[t - 1], beta, own, (), backward, into)  # noqa: B023
                     return found[0] if backward else None
 
                 beta: Array | None = process.no_future(end - first)
@@ -366,7 +366,8 @@ class TemporalInference:
             )
         width = min(WIDEST_CHUNK, max(NARROWEST_CHUNK, int(CACHE_BYTES / max(1, cells * itemsize))))
         affordable = int(self.memory_limit / (self.threads * itemsize * max(1, cells + cells_kept)))
-        width = max(1, min(width, affordable, math.ceil(rows / self.threads)))
+        fair = max(math.ceil(rows / self.threads), math.ceil(THREAD_CELLS / max(1, cells)))
+        width = max(1, min(width, affordable, fair))
         chunks = [(first, min(first + width, rows)) for first in range(0, rows, width)]
         stopped = threading.Event()
 

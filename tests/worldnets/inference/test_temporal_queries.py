@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from tests.strategies import TABLES, random_table
 from worldnets.errors import CapacityError, EvidenceError, QueryError
-from worldnets.inference import UNOBSERVED, Inference, TemporalInference
+from worldnets.inference import UNOBSERVED, Inference, TemporalInference, contraction
 from worldnets.net import WorldNet
 from worldnets.temporal import PREVIOUS, TwoSliceNet, frame_name
 
 
 @st.composite
-def two_slice_nets(draw, max_variables=4, max_cardinality=4):
+def two_slice_nets(draw, max_variables=5, max_cardinality=4):
     """A random template: arrows within a frame and between frames, so interfaces of any size, parts that never meet."""
     n = draw(st.integers(1, max_variables))
     names = [f"v{i}" for i in range(n)]
@@ -97,6 +97,44 @@ def test_smoothing_equals_the_posteriors_of_the_unrolled_net(data):
     check_log(found.log_evidence, expected.log_evidence)
     for t in range(1, codes.shape[1] + 1):
         check_frame(net, found, expected, t, t - 1)
+
+
+@pytest.mark.parametrize(("lookup", "blas"), [(0, 0), (0, 10**9), (2**20, 0)])
+def test_every_way_of_summing_gives_the_same_answer(monkeypatch, lookup, blas):
+    monkeypatch.setattr(contraction, "LOOKUP_CELLS", lookup)
+    monkeypatch.setattr(contraction, "BLAS_CELLS", blas)
+    random = np.random.default_rng(5)
+    for shape in ("chain", "pairs", "collider"):
+        net = four_cliques(shape, random)
+        codes = random.integers(0, net.initial.cardinalities, (6, 4, 5)).astype(np.int16)
+        for hidden in ([], [0, 1, 3], [0, 1, 2, 3], [1, 2, 3, 4], [4]):
+            seen = codes.copy()
+            seen[:, :, hidden] = UNOBSERVED
+            seen[random.random(codes.shape) < 0.2] = UNOBSERVED
+            found = TemporalInference(net, threads=1).smooth(seen)
+            engine, flat = unrolled(net, seen)
+            expected = engine.query(flat)
+            check_log(found.log_evidence, expected.log_evidence)
+            for t in range(1, 5):
+                check_frame(net, found, expected, t, t - 1)
+
+
+def four_cliques(shape, random):
+    """Frames whose trees have several cliques, so that messages pass through them."""
+    within = {
+        "chain": {"a": [], "b": ["a"], "c": ["b"], "d": ["c"], "e": ["d"]},
+        "pairs": {"a": [], "b": ["a"], "c": ["a", "b"], "d": ["c"], "e": ["c", "d"]},
+        "collider": {"a": [], "b": [], "c": ["a", "b"], "d": ["c"], "e": ["c"]},
+    }[shape]
+    states = {v: tuple(range(2 + i % 3)) for i, v in enumerate(within)}
+    across = {"a": ["e" + PREVIOUS], "b": ["b" + PREVIOUS] if shape == "collider" else []}
+    later = {v: [*parents, *across.get(v, [])] for v, parents in within.items()}
+
+    def tables(parents):
+        sizes = {v: [len(states[p.removesuffix(PREVIOUS)]) for p in (*parents[v], v)] for v in states}
+        return {v: random.dirichlet(np.full(size[-1], 0.5), size[:-1]) for v, size in sizes.items()}
+
+    return TwoSliceNet(WorldNet(states, within, tables(within)), later, tables(later), shape)
 
 
 @settings(max_examples=100)
