@@ -43,10 +43,19 @@ def expected_counts(engine: TemporalInference, clip: ClipCodes, lengths: NDArray
                 weights = (possible[first:end] & (t <= lengths[first:end])).astype(np.float64)
                 past = alphas[t - 2] if t > 1 else None
                 found = process.beliefs(
-                    t, chunk[t - 1], observed, past, alphas[t - 1], beta, (), process.variables, backward=t > 1
+                    t,
+                    chunk[t - 1],
+                    observed,
+                    past,
+                    alphas[t - 1],
+                    beta,
+                    (),
+                    process.variables,
+                    backward=t > 1,
+                    weights=weights,
                 )
-                counted = [posterior @ weights for posterior in found[t > 1 :]]
-                known = sums.setdefault(t == 1, [np.zeros_like(one) for one in counted])
+                counted = found[t > 1 :]
+                known = sums.setdefault(t == 1, [np.zeros(one.shape) for one in counted])
                 for total, one in zip(known, counted, strict=True):
                     total += one
                 if t > 1:

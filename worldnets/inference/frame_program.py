@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from worldnets.inference.contraction import Array, Contraction, Indicators, Scope, contraction
 from worldnets.inference.frame_tree import FrameTree
 from worldnets.inference.limits import LIMITS
+from worldnets.inference.tally import Tally, tally
 
 ONES = 1e-14  # a sum of probabilities this near to 1 is 1
 PAST, FUTURE, FORWARD = range(3)  # slots of what a program is given: α of the frame before, β and α of this frame
@@ -40,12 +41,14 @@ class Program:
     Attributes:
         steps: in the order in which they run.
         results: the slots of what was asked for, in order.
+        tallies: sums over rows, and the slots they read.
         log_scale: nats per frame, of the tables, where the forward message is among the results.
         multiply_adds, cells_in_flight: per row.
     """
 
     steps: tuple[Step, ...]
     results: tuple[int, ...]
+    tallies: tuple[tuple[Tally, tuple[int, ...]], ...]
     slots: int
     identities: Mapping[int, Array]
     log_scale: float
@@ -53,12 +56,14 @@ class Program:
     @property
     def multiply_adds(self) -> int:
         """Multiplications and additions per row."""
-        return sum(step.contraction.multiply_adds for step in self.steps)
+        tallies = sum(one.multiply_adds for one, _ in self.tallies)
+        return tallies + sum(step.contraction.multiply_adds for step in self.steps)
 
     @property
     def cells_in_flight(self) -> int:
         """Numbers held at once, per row."""
-        return sum(step.contraction.cells_in_flight for step in self.steps)
+        tallies = sum(one.cells_in_flight for one, _ in self.tallies)
+        return tallies + sum(step.contraction.cells_in_flight for step in self.steps)
 
     def run(
         self,
@@ -67,6 +72,7 @@ class Program:
         future: Array | None = None,
         forward: Array | None = None,
         into: Sequence[Array] = (),
+        weights: NDArray[np.float64] | None = None,
     ) -> tuple[list[Array], NDArray[np.float64]]:
         """Run on one frame.
 
@@ -76,10 +82,12 @@ class Program:
             future: β_t [*interface, rows].
             forward: α_t [*interface, rows].
             into: where the last results are to be written, as many as there are arrays; the others are new arrays.
+            weights: [rows], of the rows in tallies.
 
         Returns:
-            The results, each [*states, rows] and summing to 1 over states (0 where impossible), and ln of the evidence
-            of this frame given the past, [rows], where the forward message was asked for.
+            The results, each [*states, rows] and summing to 1 over states (0 where impossible), after them the tallies
+            [*states]; and ln of the evidence of this frame given the past, [rows], where the forward message was asked
+            for.
         """
         rows = codes.shape[1]
         indicators = Indicators(codes, self.identities)
@@ -102,7 +110,11 @@ class Program:
         for slot, place in zip(self.results[len(self.results) - len(into) :], into, strict=True):
             if values[slot] is not place:
                 place[...] = values[slot]
-        return [values[i] for i in self.results], log  # type: ignore[misc]
+        results = [values[i] for i in self.results]
+        for sum_up, reads in self.tallies:
+            assert weights is not None
+            results.append(sum_up([values[i] for i in reads], indicators, rows, weights))  # type: ignore[misc]
+        return results, log  # type: ignore[return-value]
 
 
 class _Compiler:
@@ -165,19 +177,34 @@ class _Compiler:
     def contract(self, node: int, reads: Sequence[int], result: Scope, last: bool, counted: bool) -> int:
         """The slot of Σ table × operands × evidence of a node, over `result`; scaled to sum to 1 if `last`."""
         tree = self.tree
-        evidence = tuple(v for v in tree.evidence[node] if v in self.observed)
-        table = self._with_constants(node, [i for i in reads if i in self.constants], counted)
-        reads = [i for i in reads if i not in self.constants]
+        table, reads, evidence = self._operands(node, reads, counted)
         if not reads and not evidence and not last:
             return self._constant(node, table, result, counted)
-        if table is None and not set(evidence).union(*(self.scopes[i] for i in reads)).issuperset(tree.scopes[node]):
-            table = np.ones([tree.cards[v] for v in tree.scopes[node]], dtype=self.dtype)
         if table is None and not evidence and len(reads) == 1 and self.scopes[reads[0]] == result:
             (slot,) = reads
             if last and slot in self.steps:
                 self.steps[slot] = replace(self.steps[slot], rescaled=True)
                 self.weights[slot] = 1
             return slot
+        if table is None and not set(evidence).union(*(self.scopes[i] for i in reads)).issuperset(tree.scopes[node]):
+            table = self._ones(node)
+        return self._add(tree.scopes[node], table, reads, evidence, result, last, counted)
+
+    def tally(self, family: Scope) -> tuple[Tally, tuple[int, ...]]:
+        """The tally of a family, read off the smallest clique that holds it, and the slots it reads."""
+        tree = self.tree
+        cliques = [node for node in range(tree.past) if set(tree.scopes[node]).issuperset(family)]
+        node = min(cliques, key=tree.cells)
+        table, reads, evidence = self._operands(node, self.incoming(node, None), False)
+        table = self._ones(node) if table is None else table
+        scopes = [self.scopes[i] for i in reads]
+        return tally(tree.cards, tree.scopes[node], table, scopes, evidence, family), tuple(reads)
+
+    def _operands(self, node: int, reads: Sequence[int], counted: bool) -> tuple[Array | None, list[int], Scope]:
+        """What a node multiplies: a table (None for ones), slots, and variables with evidence."""
+        evidence = tuple(v for v in self.tree.evidence[node] if v in self.observed)
+        table = self._with_constants(node, [i for i in reads if i in self.constants], counted)
+        reads = [i for i in reads if i not in self.constants]
         # A product of many messages could underflow before it is rescaled: those over one scope go a few at a time.
         while sum(self.weights[i] for i in reads) + bool(evidence) > self.most:
             reads.sort(key=lambda i: (len(self.scopes[i]), i))
@@ -188,7 +215,10 @@ class _Compiler:
             reads = [i for i in reads if i not in pair]
             scope = self.scopes[pair[1]]
             reads.append(self._add(scope, None, pair, (), scope, True, counted))
-        return self._add(tree.scopes[node], table, reads, evidence, result, last, counted)
+        return table, reads, evidence
+
+    def _ones(self, node: int) -> Array:
+        return np.ones([self.tree.cards[v] for v in self.tree.scopes[node]], dtype=self.dtype)
 
     def _with_constants(self, node: int, constants: Sequence[int], counted: bool) -> Array | None:
         """The table of a node times what never changes; None for ones."""
@@ -236,13 +266,16 @@ class _Compiler:
         self.weights.append(1 if rescaled else max(1, weight))
         return slot
 
-    def program(self, results: Sequence[int]) -> Program:
+    def program(self, results: Sequence[int], families: Sequence[Scope] = ()) -> Program:
         """What was collected so far, as a program."""
+        tallies = tuple(self.tally(family) for family in families)
         identities = {
             v: np.hstack([np.eye(self.tree.cards[v]), np.ones((self.tree.cards[v], 1))]).astype(self.dtype)
             for v in sorted(self.observed)
         }
-        return Program(tuple(self.steps.values()), tuple(results), len(self.scopes), identities, self.log_scale)
+        return Program(
+            tuple(self.steps.values()), tuple(results), tallies, len(self.scopes), identities, self.log_scale
+        )
 
 
 def filtering_program(tree: FrameTree, dtype: str, observed: Iterable[str], variables: Sequence[str]) -> Program:
@@ -262,15 +295,14 @@ def smoothing_program(
     families: Sequence[str] = (),
     backward: bool = True,
 ) -> Program:
-    """Given α_{t−1}, α_t and β_t. Results: β_{t−1} if `backward`, each W(v_t | e), and each family's posterior."""
+    """Given α_{t−1}, α_t and β_t. Results: β_{t−1} if `backward`, each W(v_t | e), and each family's tally."""
     compiler = _Compiler(tree, dtype, observed, future=True, forward=True)
     results = []
     if backward:
         (leaf, _), *_ = tree.neighbours[tree.past]
         results.append(compiler.message(leaf, tree.past))
     results += [_belief(compiler, (tree.names.index(v),)) for v in variables]
-    results += [_belief(compiler, tuple(sorted(tree.families[v]))) for v in families]
-    return compiler.program(results)
+    return compiler.program(results, [tuple(sorted(tree.families[v])) for v in families])
 
 
 def _belief(compiler: _Compiler, scope: Scope) -> int:

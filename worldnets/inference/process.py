@@ -117,10 +117,13 @@ class Process:
         families: Sequence[str] = (),
         backward: bool = False,
         into: Sequence[Array] = (),
+        weights: NDArray[np.float64] | None = None,
     ) -> list[Array]:
-        """The posteriors of a frame given α_{t−1}, α_t and β_t; after β_{t−1} if `backward`."""
+        """The posteriors of a frame given α_{t−1}, α_t and β_t: β_{t−1} if `backward`, beliefs, tallies of families."""
         program = self.smoothing(frame, observed, variables, families, backward)
-        return program.run(self._codes(frame, evidence), past=past, future=beta, forward=alpha, into=into)[0]
+        return program.run(
+            self._codes(frame, evidence), past=past, future=beta, forward=alpha, into=into, weights=weights
+        )[0]
 
     def no_future(self, rows: int) -> Array:
         """β of the last frame: ones."""
