@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from worldnets.inference.clip_evidence import ClipCodes
 from worldnets.inference.contraction import Array
+from worldnets.inference.log_space import LogFrame
 from worldnets.inference.process import Process
 from worldnets.inference.temporal_beliefs import ExpectedCounts
 
@@ -27,8 +28,10 @@ def expected_counts(engine: TemporalInference, clip: ClipCodes, lengths: NDArray
     initial = {v: np.zeros(net.initial.cpt(v).shape) for v in net.variables}
     transition = {v: np.zeros(np.shape(net.cpts[v])) for v in net.variables}
     # Rows impossible in one part count nothing in any, so all forward passes come first.
-    increments[:] = engine.filter(np.ascontiguousarray(clip.transpose(2, 0, 1)), variables=()).increments.T
+    lost = engine.filter_pass(clip, frames, (), 1, {}, increments)
     possible = increments.sum(axis=0) > -np.inf
+    normal = possible.copy()
+    normal[lost] = False
     lock = threading.Lock()
 
     def work(first: int, end: int, stopped: threading.Event) -> None:
@@ -40,7 +43,7 @@ def expected_counts(engine: TemporalInference, clip: ClipCodes, lengths: NDArray
             for t in range(frames, 0, -1):
                 if stopped.is_set():
                     return
-                weights = (possible[first:end] & (t <= lengths[first:end])).astype(np.float64)
+                weights = (normal[first:end] & (t <= lengths[first:end])).astype(np.float64)
                 past = alphas[t - 2] if t > 1 else None
                 found = process.beliefs(
                     t,
@@ -65,6 +68,15 @@ def expected_counts(engine: TemporalInference, clip: ClipCodes, lengths: NDArray
                     _add(process, initial if is_first else transition, is_first, totals)
 
     engine.over_rows(work, rows, engine.cells_backward(observed, (), families=True), frames * engine.interface_cells())
+
+    def visit(process: Process, some: NDArray[np.intp], t: int, frame: LogFrame) -> None:
+        weights = (possible[some] & (t <= lengths[some])).astype(np.float64)
+        scopes = [tuple(sorted(frame.tree.families[v])) for v in process.variables]
+        totals = [frame.posterior(scope) @ weights for scope in scopes]
+        _add(process, initial if t == 1 else transition, t == 1, totals)
+
+    for _ in engine.log_passes(clip, lost, frames, visit):
+        pass  # all that is wanted is the visits
     return ExpectedCounts(initial, transition, increments.sum(axis=0))
 
 

@@ -43,6 +43,7 @@ class Program:
         results: the slots of what was asked for, in order.
         tallies: sums over rows, and the slots they read.
         log_scale: nats per frame, of the tables, where the forward message is among the results.
+        tiny: probabilities below it are `deep`.
         multiply_adds, cells_in_flight: per row.
     """
 
@@ -52,6 +53,7 @@ class Program:
     slots: int
     identities: Mapping[int, Array]
     log_scale: float
+    tiny: float
 
     @property
     def multiply_adds(self) -> int:
@@ -73,6 +75,7 @@ class Program:
         forward: Array | None = None,
         into: Sequence[Array] = (),
         weights: NDArray[np.float64] | None = None,
+        deep: NDArray[np.bool_] | None = None,
     ) -> tuple[list[Array], NDArray[np.float64]]:
         """Run on one frame.
 
@@ -83,6 +86,7 @@ class Program:
             forward: α_t [*interface, rows].
             into: where the last results are to be written, as many as there are arrays; the others are new arrays.
             weights: [rows], of the rows in tallies.
+            deep: [rows], set where a message had a state so improbable that the next product could lose it.
 
         Returns:
             The results, each [*states, rows] and summing to 1 over states (0 where impossible), after them the tallies
@@ -94,6 +98,7 @@ class Program:
         values: list[Array | None] = [None] * self.slots
         values[PAST], values[FUTURE], values[FORWARD] = past, future, forward
         log: NDArray[np.float64] = np.full(rows, self.log_scale)
+        tiny = self.tiny
         # The last pass over a belief writes it where it is wanted.
         places = dict(zip(self.results[len(self.results) - len(into) :], into, strict=True))
         for step in self.steps:
@@ -106,6 +111,8 @@ class Program:
                 value = np.divide(value, total_or_one, out=places.get(step.writes, value))
                 if step.counted:
                     log += np.log(total, dtype=np.float64)
+                    if deep is not None and value.min(initial=1.0) < tiny:
+                        deep |= ((value > 0) & (value < tiny)).reshape(-1, rows).any(axis=0)
             values[step.writes] = value
         for slot, place in zip(self.results[len(self.results) - len(into) :], into, strict=True):
             if values[slot] is not place:
@@ -134,45 +141,62 @@ class _Compiler:
         self.scopes: list[Scope] = [tree.scopes[tree.past], tree.scopes[tree.future], tree.scopes[tree.future]]
         self.weights = [1, 1, 1]
         self.made: dict[tuple[int, int], int] = {}
+        self.towards_future = {tree.future: -1}
+        queue = [tree.future]
+        for node in queue:  # grows while it is read
+            for other, _ in tree.neighbours[node]:
+                if other not in self.towards_future:
+                    self.towards_future[other] = node
+                    queue.append(other)
 
     def message(self, source: int, target: int) -> int:
         """The slot of the message from one node to its neighbour."""
-        key = (source, target)
-        if key not in self.made:
-            tree = self.tree
-            if source == tree.past:
-                self.made[key] = PAST
-            elif source == tree.future:
-                self.made[key] = FUTURE
-            elif target == tree.future and self.given_forward:
-                self.made[key] = FORWARD
-            else:
-                sepset = next(scope for node, scope in tree.neighbours[source] if node == target)
-                counted = self._leads_to_future(source, target)
-                last = target in (tree.past, tree.future)
-                self.made[key] = self.contract(source, self.incoming(source, target), sepset, last, counted)
-        return self.made[key]
+        waiting = [(source, target)]
+        while waiting:  # no recursion: trees may be thousands of cliques deep
+            one = waiting[-1]
+            needed = [(other, one[0]) for other in self._sources(*one) if (other, one[0]) not in self.made]
+            if needed and one not in self.made:
+                waiting += needed
+                continue
+            waiting.pop()
+            if one not in self.made:
+                self.made[one] = self._send(*one)
+        return self.made[source, target]
+
+    def _sources(self, node: int, apart_from: int | None) -> list[int]:
+        """The neighbours whose messages a node reads; messages that were given are not computed."""
+        tree = self.tree
+        if node == tree.past or (node == tree.future and apart_from is not None):
+            return []
+        if self.given_forward and apart_from == tree.future:
+            return []
+        return [
+            other
+            for other, _ in tree.neighbours[node]
+            if other != apart_from
+            and (self.given_future or other != tree.future)
+            and (tree.scopes[other] or other != tree.past)
+        ]
+
+    def _send(self, source: int, target: int) -> int:
+        tree = self.tree
+        if source == tree.past:
+            return PAST
+        if source == tree.future:
+            return FUTURE
+        if target == tree.future and self.given_forward:
+            return FORWARD
+        sepset = next(scope for node, scope in tree.neighbours[source] if node == target)
+        # Messages on the way to the future node make up α_t, whose scale is the evidence of the frame.
+        counted = self.towards_future[source] == target
+        return self.contract(source, self.incoming(source, target), sepset, target in (tree.past, tree.future), counted)
 
     def incoming(self, node: int, apart_from: int | None) -> list[int]:
         """The slots of what a node receives."""
-        tree = self.tree
-        sources = [source for source, _ in tree.neighbours[node] if source != apart_from]
-        if not self.given_future:
-            sources = [source for source in sources if source != tree.future]
-        found = [self.message(source, node) for source in sources if tree.scopes[source] or source != tree.past]
-        if node == tree.future and self.given_future:
+        found = [self.message(source, node) for source in self._sources(node, apart_from)]
+        if node == self.tree.future and self.given_future:
             found.append(FUTURE)
         return found
-
-    def _leads_to_future(self, source: int, target: int) -> bool:
-        """Whether this message is part of the forward message, whose scale is the evidence of the frame."""
-        seen, queue = {source}, [target]
-        for node in queue:  # grows while it is read
-            if node == self.tree.future:
-                return True
-            seen.add(node)
-            queue += [other for other, _ in self.tree.neighbours[node] if other not in seen]
-        return False
 
     def contract(self, node: int, reads: Sequence[int], result: Scope, last: bool, counted: bool) -> int:
         """The slot of Σ table × operands × evidence of a node, over `result`; scaled to sum to 1 if `last`."""
@@ -274,7 +298,13 @@ class _Compiler:
             for v in sorted(self.observed)
         }
         return Program(
-            tuple(self.steps.values()), tuple(results), tallies, len(self.scopes), identities, self.log_scale
+            steps=tuple(self.steps.values()),
+            results=tuple(results),
+            tallies=tallies,
+            slots=len(self.scopes),
+            identities=identities,
+            log_scale=self.log_scale,
+            tiny=LIMITS[self.dtype].tiny,
         )
 
 

@@ -112,9 +112,10 @@ def frame_tree(
     _refuse_large(tree.cliques, names, cards, carried, np.dtype(dtype).itemsize, memory_limit)
 
     sizes = [math.prod(cards[v] for v in clique) for clique in tree.cliques]
+    members = [frozenset(clique) for clique in tree.cliques]
 
     def home(scope: Sequence[int]) -> int:
-        return min((c for c, clique in enumerate(tree.cliques) if set(clique).issuperset(scope)), key=sizes.__getitem__)
+        return min((c for c, held in enumerate(members) if held.issuperset(scope)), key=sizes.__getitem__)
 
     assigned: list[list[str]] = [[] for _ in sizes]
     for v, family in families.items():
@@ -124,9 +125,9 @@ def frame_tree(
         evidence[home((position[v],))].append(position[v])
     log_scale = 0.0
     tables: list[Array | None] = []
-    for clique, members in zip(tree.cliques, assigned, strict=True):
+    for clique, given in zip(tree.cliques, assigned, strict=True):
         table = np.ones([cards[v] for v in clique])
-        for v in members:
+        for v in given:
             cpt = net.initial.cpt(v) if first else net.cpts[v]
             table *= _laid_along(np.asarray(cpt, dtype=np.float64), families[v], clique)
             largest = float(table.max())  # products of many small entries would underflow
@@ -145,7 +146,7 @@ def frame_tree(
         cards=cards,
         scopes=(*tree.cliques, past, future),
         tables=(*tables, None, None),
-        plain=frozenset(c for c, members in enumerate(assigned) if not members),
+        plain=frozenset(c for c, given in enumerate(assigned) if not given),
         neighbours=tuple(map(tuple, joined)),
         evidence=(*map(tuple, evidence), (), ()),
         families=families,

@@ -79,7 +79,7 @@ class Process:
             program = self._programs[key] = make()
         return program
 
-    def _codes(self, frame: int, evidence: Codes) -> NDArray[np.intp]:
+    def codes(self, frame: int, evidence: Codes) -> NDArray[np.intp]:
         """The evidence of a frame in the numbering of its tree."""
         return evidence[self._columns[frame == 1]].astype(np.intp)
 
@@ -91,18 +91,20 @@ class Process:
         alpha: Array | None,
         variables: Sequence[str],
         into: Sequence[Array] = (),
+        deep: NDArray[np.bool_] | None = None,
     ) -> tuple[Array, list[Array], LogEvidence]:
         """From α_{t−1} to α_t, the beliefs W(v_t | e_1..t) [states, rows] and ln W(e_t | e_1..t−1) [rows].
 
-        Beliefs are written `into` arrays where some are given; α_t may then be one of them.
+        Beliefs are written `into` arrays where some are given; α_t may then be one of them. Rows in which a state came
+        near to underflow are marked `deep`.
         """
         program = self.filtering(frame, observed, variables)
-        (after, *beliefs), log = program.run(self._codes(frame, evidence), past=alpha, into=into)
+        (after, *beliefs), log = program.run(self.codes(frame, evidence), past=alpha, into=into, deep=deep)
         return after, beliefs, log
 
     def backward(self, frame: int, evidence: Codes, observed: Observed, beta: Array) -> Array:
         """From β_t to β_{t−1}."""
-        (before,), _ = self.smoothing(frame, observed, ()).run(self._codes(frame, evidence), future=beta)
+        (before,), _ = self.smoothing(frame, observed, ()).run(self.codes(frame, evidence), future=beta)
         return before
 
     def beliefs(
@@ -122,7 +124,7 @@ class Process:
         """The posteriors of a frame given α_{t−1}, α_t and β_t: β_{t−1} if `backward`, beliefs, tallies of families."""
         program = self.smoothing(frame, observed, variables, families, backward)
         return program.run(
-            self._codes(frame, evidence), past=past, future=beta, forward=alpha, into=into, weights=weights
+            self.codes(frame, evidence), past=past, future=beta, forward=alpha, into=into, weights=weights
         )[0]
 
     def no_future(self, rows: int) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +21,7 @@ from worldnets.inference.compiled import available_threads
 from worldnets.inference.contraction import Array
 from worldnets.inference.frame_tree import independent_parts, interface
 from worldnets.inference.limits import LIMITS
+from worldnets.inference.log_space import LogFrame, log_passes
 from worldnets.inference.plan import MEMORY_LIMIT
 from worldnets.inference.process import Observed, Process
 from worldnets.inference.temporal_beliefs import ExpectedCounts, TemporalBeliefs
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 WIDEST_CHUNK = 4096  # rows side by side
 NARROWEST_CHUNK = 8
 THREAD_CELLS = 2**15  # chunks are no smaller for the sake of threads: shorter operations only wait for each other
+LOG_CELLS = 2**21  # of cliques times rows in one go, in log space
 NOTHING: Observed = frozenset()
 CACHE_BYTES = 2_000_000  # of a chunk's messages: about a second-level cache
 
@@ -74,8 +76,9 @@ class TemporalInference:
 
     Answers equal those of `Inference(net.unroll(T))`; the cost of a frame does not depend on the number of frames.
     Messages are rescaled in every frame, so that clips of thousands of frames neither underflow nor lose zeros of
-    deterministic tables. Where evidence speaks for one joint state of the interface over another by more than the
-    number type can hold (10^308 in float64), the smaller probability counts as 0.
+    deterministic tables. Rows in which early and late evidence contradict each other by more than the number type can
+    hold are noticed and done again in log space, which is slower (a stream, which keeps no past, cannot do that: in it
+    a state that became 10^300 times less probable than another is lost).
 
     Evidence is either a table of state labels with the columns of the unrolled clip, `frame_name(v, t)` (None, NaN,
     pd.NA or no column: unobserved), or an integer array [rows, frames, variables of a frame] of positions in
@@ -257,72 +260,168 @@ class TemporalInference:
         self, clip: ClipCodes, last: int, names: tuple[str, ...], shown_from: int, kind: str, evidence: Any
     ) -> TemporalBeliefs:
         """Filter to frame `last` (unobserved after the clip), reporting frames from `shown_from` on."""
+        rows = clip.shape[2]
+        tables, increments = self._tables(names, last + 1 - shown_from, rows), np.zeros((len(clip), rows))
+        self.filter_pass(clip, last, names, shown_from, tables, increments)
+        return self._result(kind, names, tables, increments, shown_from, 0, evidence)
+
+    def _smoothed(self, clip: ClipCodes, lag: int, names: tuple[str, ...], kind: str, evidence: Any) -> TemporalBeliefs:
+        frames, _, rows = clip.shape
+        tables, increments = self._tables(names, frames, rows), np.zeros((frames, rows))
+        lost = self._smooth_pass(clip, lag, names, tables, increments)
+        self._in_log_space(clip, lost, lag, names, 1, tables, increments)
+        return self._result(kind, names, tables, increments, 1, lag, evidence)
+
+    def filter_pass(
+        self,
+        clip: ClipCodes,
+        last: int,
+        names: tuple[str, ...],
+        shown_from: int,
+        tables: dict[str, Array],
+        increments: NDArray[np.float64],
+    ) -> NDArray[np.intp]:
+        """Fill in filtered beliefs and ln W(e_t | e_1..t−1) [frames, rows]; returns the rows that took log space."""
         rows, observed = clip.shape[2], self.observed(clip)
         unobserved = np.full(clip.shape[1:], UNOBSERVED, dtype=np.int16)
-        tables, increments = self._tables(names, last + 1 - shown_from, rows), np.zeros((len(clip), rows))
+        deep = np.zeros(rows, dtype=bool)
 
         def work(first: int, end: int, stopped: threading.Event) -> None:
             for process in self.processes:
-                own = [v for v in names if v in process.variables]
+                own = self._own(process, names)
                 alpha = None
                 for t in range(1, last + 1):
                     if stopped.is_set():
                         return
-                    evidence_now = (clip[t - 1] if t <= len(clip) else unobserved)[:, first:end]
+                    now = (clip[t - 1] if t <= len(clip) else unobserved)[:, first:end]
                     seen = observed if t <= len(clip) else NOTHING
                     shown = own if t >= shown_from else ()
                     into = [tables[v][t - shown_from, :, first:end] for v in shown]
-                    alpha, _, log = process.forward(t, evidence_now, seen, alpha, shown, into)
+                    alpha, _, log = process.forward(t, now, seen, alpha, shown, into, deep[first:end])
                     if t <= len(clip):
                         increments[t - 1, first:end] += log
 
         programs = [process.filtering(2, observed, self._own(process, names)) for process in self.processes]
         self.over_rows(work, rows, max(program.cells_in_flight for program in programs))
-        result = self._result(kind, names, tables, increments, shown_from, evidence)
-        for row in np.flatnonzero(~result.possible):
-            since = max(0, int(result.impossible_from[row]) - shown_from)
-            for table in tables.values():
-                table[since:, :, row] = 0.0
-        return result
+        lost = self._contradicting(clip, np.flatnonzero(deep))
+        padding = np.full((last - len(clip), *clip.shape[1:]), UNOBSERVED, dtype=np.int16)
+        whole = np.concatenate([clip, padding]) if len(lost) else clip
+        self._in_log_space(whole, lost, 0, names, shown_from, tables, increments)
+        return lost
 
-    def _smoothed(self, clip: ClipCodes, lag: int, names: tuple[str, ...], kind: str, evidence: Any) -> TemporalBeliefs:
-        frames, rows, observed = len(clip), clip.shape[2], self.observed(clip)
-        tables, increments = self._tables(names, frames, rows), np.zeros((frames, rows))
+    def _contradicting(self, clip: ClipCodes, deep: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Those of the `deep` rows whose past and future contradict each other so much that a lost state matters."""
+        if not len(deep):
+            return deep
+        suspects = np.ascontiguousarray(clip[:, :, deep])
+        return deep[self._smooth_pass(suspects, len(clip), (), {}, np.zeros((len(clip), len(deep))))]
+
+    def _smooth_pass(
+        self,
+        clip: ClipCodes,
+        lag: int,
+        names: tuple[str, ...],
+        tables: dict[str, Array],
+        increments: NDArray[np.float64],
+    ) -> NDArray[np.intp]:
+        """Fill in beliefs that have seen `lag` frames more; returns the rows that must be done in log space.
+
+        A state that underflowed, in α or in β, has less than `tiny`² of the largest; if Σ_i α_t(i) β_t(i) is much more
+        than that in every frame, what was lost cannot matter.
+        """
+        frames, _, rows = clip.shape
+        observed = self.observed(clip)
+        deep, contradiction = np.zeros(rows, dtype=bool), np.zeros(rows, dtype=bool)
+        least = LIMITS[self.dtype].tiny
+        whole = lag >= frames - 1
+
+        def one_process(process: Process, first: int, end: int, stopped: threading.Event) -> None:
+            own, chunk = self._own(process, names), clip[:, :, first:end]
+            alphas = self.forward_pass(process, chunk, observed, increments[:, first:end], stopped, deep[first:end])
+            doubtful = whole and deep[first:end].any()
+
+            def look_back(t: int, beta: Array, backward: bool) -> Array:
+                past = alphas[t - 2] if t > 1 else None
+                into = [tables[v][t - 1, :, first:end] for v in own]
+                now, alpha = chunk[t - 1], alphas[t - 1]
+                if doubtful:
+                    overlap = (alpha * beta).reshape(-1, end - first).sum(axis=0)
+                    contradiction[first:end] |= overlap < least
+                found = process.beliefs(t, now, observed, past, alpha, beta, own, (), backward, into)
+                return found[0] if backward else beta
+
+            beta = process.no_future(end - first)
+            for t in range(frames, max(0, frames - lag - 1), -1):  # these see the last frame
+                if stopped.is_set():
+                    return
+                beta = look_back(t, beta, t > 1)
+            for t in range(max(0, frames - lag - 1), 0, -1):
+                if stopped.is_set():
+                    return
+                near = process.no_future(end - first)
+                for seen in range(t + lag, t, -1):
+                    near = process.backward(seen, chunk[seen - 1], observed, near)
+                look_back(t, near, False)
 
         def work(first: int, end: int, stopped: threading.Event) -> None:
             for process in self.processes:
-                own = self._own(process, names)
-                chunk = clip[:, :, first:end]
-                alphas = self.forward_pass(process, chunk, observed, increments[:, first:end], stopped)
-
-                def look_back(t: int, beta: Array, backward: bool) -> Array | None:
-                    past = alphas[t - 2] if t > 1 else None  # noqa: B023  called within this turn of the loop
-                    into = [tables[v][t - 1, :, first:end] for v in own]  # noqa: B023
-                    now = chunk[t - 1]  # noqa: B023
-                    found = process.beliefs(t, now, observed, past, alphas[t - 1], beta, own, (), backward, into)  # noqa: B023
-                    return found[0] if backward else None
-
-                beta: Array | None = process.no_future(end - first)
-                for t in range(frames, max(0, frames - lag - 1), -1):  # these see the last frame
-                    if stopped.is_set():
-                        return
-                    assert beta is not None
-                    beta = look_back(t, beta, t > 1)
-                for t in range(max(0, frames - lag - 1), 0, -1):
-                    if stopped.is_set():
-                        return
-                    near = process.no_future(end - first)
-                    for seen in range(t + lag, t, -1):
-                        near = process.backward(seen, chunk[seen - 1], observed, near)
-                    look_back(t, near, False)
+                one_process(process, first, end, stopped)
 
         self.over_rows(work, rows, self.cells_backward(observed, names), frames * self.interface_cells())
-        result = self._result(kind, names, tables, increments, 1, evidence)
-        for row in np.flatnonzero(~result.possible):
-            since = max(0, int(result.impossible_from[row]) - 1 - lag)
-            for table in tables.values():
-                table[since:, :, row] = 0.0
-        return result
+        return np.flatnonzero(deep & contradiction) if whole else self._contradicting(clip, np.flatnonzero(deep))
+
+    def _in_log_space(
+        self,
+        clip: ClipCodes,
+        rows: NDArray[np.intp],
+        lag: int,
+        names: Sequence[str],
+        shown_from: int,
+        tables: dict[str, Array],
+        increments: NDArray[np.float64],
+    ) -> None:
+        """Do some rows again, in log space."""
+        increments[:, rows] = 0.0
+
+        def visit(process: Process, some: NDArray[np.intp], t: int, frame: LogFrame) -> None:
+            for v in self._own(process, names) if t >= shown_from else ():
+                tables[v][t - shown_from][:, some] = frame.posterior((frame.tree.names.index(v),))
+
+        for some, log in self.log_passes(clip, rows, lag, visit):
+            increments[:, some] += log[: len(increments)]
+
+    def log_passes(
+        self,
+        clip: ClipCodes,
+        rows: NDArray[np.intp],
+        lag: int,
+        visit: Callable[[Process, NDArray[np.intp], int, LogFrame], None],
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+        """Call `visit(process, rows, t, messages)` for every frame of `rows`, some at a time, in log space.
+
+        Yields:
+            rows, ln W(e_t | e_1..t−1) [frames, rows] of one process after the other.
+        """
+        if not len(rows):
+            return
+        for process in self._exact_processes:
+            cells = sum(process.later.cells(node) for node in range(process.later.past))
+            width = max(1, LOG_CELLS // cells)
+            for first in range(0, len(rows), width):
+                some = rows[first : first + width]
+                numbers = range(1, len(clip) + 1)
+                codes = [process.codes(t, clip[t - 1][:, some]) for t in numbers]
+                with np.errstate(divide="ignore"):  # ln 0
+                    log, frames = log_passes([process.tree(t) for t in numbers], codes, lag)
+                    for before, frame in frames:
+                        visit(process, some, before + 1, frame)
+                yield some, log
+
+    @cached_property
+    def _exact_processes(self) -> tuple[Process, ...]:
+        if self.dtype == "float64":
+            return self.processes
+        return TemporalInference(self.net, memory_limit=self.memory_limit).processes
 
     def forward_pass(
         self,
@@ -331,13 +430,15 @@ class TemporalInference:
         observed: Observed,
         increments: NDArray[np.float64],
         stopped: threading.Event,
+        deep: NDArray[np.bool_] | None = None,
     ) -> list[Array]:
         """α of every frame of a chunk of rows; adds ln W(e_t | e_1..t−1) to `increments` [frames, rows]."""
         alphas: list[Array] = []
         for t in range(1, len(chunk) + 1):
             if stopped.is_set():
                 break
-            alpha, _, log = process.forward(t, chunk[t - 1], observed, alphas[-1] if alphas else None, ())
+            before = alphas[-1] if alphas else None
+            alpha, _, log = process.forward(t, chunk[t - 1], observed, before, (), (), deep)
             alphas.append(alpha)
             increments[t - 1] += log
         return alphas
@@ -428,13 +529,21 @@ class TemporalInference:
         tables: dict[str, Array],
         increments: NDArray[np.float64],
         first_frame: int,
+        lag: int,
         evidence: Any,
     ) -> TemporalBeliefs:
         impossible = np.logical_or.accumulate(increments == -np.inf, axis=0)
         increments[impossible] = -np.inf
         index = None if isinstance(evidence, np.ndarray) else evidence.index
         states = {v: self.net.states[v] for v in names}
-        return TemporalBeliefs(kind, states, tables, increments.sum(axis=0), increments.T, first_frame, index)
+        log_evidence = increments.sum(axis=0)
+        result = TemporalBeliefs(kind, states, tables, log_evidence, increments.T, first_frame, index)
+        # What is impossible in one independent part is impossible in all.
+        for row in np.flatnonzero(~result.possible):
+            since = max(0, int(result.impossible_from[row]) - lag - first_frame)
+            for table in tables.values():
+                table[since:, :, row] = 0.0
+        return result
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.net, self.dtype, self.threads, self.memory_limit)

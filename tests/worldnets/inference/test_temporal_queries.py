@@ -398,6 +398,75 @@ def test_answers_that_do_not_fit_are_refused():
         TemporalInference(net, memory_limit=100_000).smooth(hmm_clip(1, 1000, 5), variables=[])
 
 
+def changing_mind(frames):
+    """A coin whose bias never changes, thrown so that early and late throws contradict each other."""
+    bias = np.array([[0.9, 0.1], [0.1, 0.9]])
+    initial = WorldNet({"z": (0, 1), "x": (0, 1)}, {"x": ["z"]}, {"z": [0.5, 0.5], "x": bias})
+    net = TwoSliceNet(initial, {"z": ["z" + PREVIOUS], "x": ["z"]}, {"z": np.eye(2), "x": bias})
+    codes = np.full((3, 2 * frames + 1, 2), UNOBSERVED, dtype=np.int16)
+    codes[0, :frames, 1], codes[0, frames:, 1] = 0, 1  # one tail more than heads
+    codes[1, :, 1] = 0
+    codes[2, :frames, 1], codes[2, -1, 0] = 0, 1  # the bias is told, against all odds
+    return net, codes
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_evidence_that_turns_round_after_hundreds_of_frames_is_not_lost(dtype):
+    n = 700  # 9^700 is far beyond the largest double
+    net, codes = changing_mind(n)
+    engine = TemporalInference(net, dtype=dtype)
+    filtered, smoothed = engine.filter(codes), engine.smooth(codes)
+    ahead, lagged = engine.rollout(codes, 2), engine.fixed_lag(codes, 1)
+    counts = engine.expected_counts(codes)
+    precise = 1e-9 if dtype == "float64" else 1e-5
+    heads, tails = np.log([[0.9, 0.1], [0.1, 0.9]])
+    logs = [n * heads + (n + 1) * tails, (2 * n + 1) * heads, n * heads + [-np.inf, 0.0]]
+    for row, log in enumerate(logs):
+        total = np.logaddexp(*log)
+        expected = np.exp(log - total)
+        assert filtered.log_evidence[row] == pytest.approx(total + math.log(0.5), rel=precise)
+        np.testing.assert_allclose(filtered["z"][row, -1], expected, atol=precise)
+        np.testing.assert_allclose(smoothed["z"][row], np.tile(expected, (2 * n + 1, 1)), atol=precise)
+        np.testing.assert_allclose(ahead["z"][row], np.tile(expected, (2, 1)), atol=precise)
+        np.testing.assert_allclose(lagged["z"][row, -2], expected, atol=precise)
+    assert filtered["z"][0, 2 * n - 1] == pytest.approx([0.5, 0.5], abs=precise)
+    assert filtered.possible.all()
+    assert counts.initial["z"] == pytest.approx(smoothed["z"][:, 0].sum(axis=0), abs=10 * precise)
+    stayed = 2 * n * np.diag(counts.initial["z"])
+    np.testing.assert_allclose(counts.transition["z"], stayed, atol=2 * n * precise)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_log_space_equals_rescaled_messages(data):
+    net = data.draw(two_slice_nets())
+    codes = data.draw(clips(net))
+    lag = data.draw(st.integers(0, 5))
+    engine = TemporalInference(net, threads=1)
+    found = engine.fixed_lag(codes, lag)
+    clip = np.ascontiguousarray(codes.transpose(1, 2, 0))
+    tables = {v: np.full_like(table, np.nan) for v, table in found.tables.items()}
+    increments = np.zeros(found.increments.T.shape)
+    engine._in_log_space(clip, np.arange(len(codes)), lag, net.variables, 1, tables, increments)
+    possible = found.possible
+    check_log(increments.sum(axis=0), found.log_evidence)
+    for v in net.variables:
+        np.testing.assert_allclose(tables[v][:, :, possible], found.tables[v][:, :, possible], atol=1e-9)
+
+
+def test_frames_a_thousand_cliques_deep_are_planned_without_recursion():
+    n = 1200
+    names = [f"a{i}" for i in range(n)]
+    stay = np.array([[0.9, 0.1], [0.2, 0.8]])
+    within = {v: [names[i - 1]] if i else [] for i, v in enumerate(names)}
+    cpts = {**dict.fromkeys(names, stay), "a0": np.array([0.5, 0.5])}
+    initial = WorldNet(dict.fromkeys(names, (0, 1)), within, cpts)
+    net = TwoSliceNet(initial, {**within, "a0": [names[-1] + PREVIOUS]}, {**cpts, "a0": stay})
+    found = TemporalInference(net).filter(pd.DataFrame({"a0_1": [0], f"{names[-1]}_2": [1]}), variables=[names[-1]])
+    expected = (np.linalg.matrix_power(stay, n - 1))[0]
+    np.testing.assert_allclose(found[names[-1]][0], [expected, [0, 1]], atol=1e-12)
+
+
 def test_an_emission_of_hundreds_of_symbols_in_one_frame_does_not_underflow():
     n = 600
     names = [f"x{i}" for i in range(n)]
