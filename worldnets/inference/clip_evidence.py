@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worldnets.errors import EvidenceError, did_you_mean
+from worldnets.errors import CapacityError, EvidenceError, did_you_mean
 from worldnets.inference.codes import UNKNOWN, UNOBSERVED
 from worldnets.inference.evidence import as_codes
 from worldnets.inference.labels import column_codes
+from worldnets.inference.plan import MEMORY_LIMIT
 from worldnets.temporal import TwoSliceNet, frame_name
 
 if TYPE_CHECKING:
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 ClipCodes = NDArray[np.int16]  # [frames, variables of a frame, rows]: how the engine reads evidence
 
 
-def clip_codes(net: TwoSliceNet, evidence: pd.DataFrame | NDArray[Any], frames: int | None = None) -> ClipCodes:
+def clip_codes(
+    net: TwoSliceNet,
+    evidence: pd.DataFrame | NDArray[Any],
+    frames: int | None = None,
+    memory_limit: float = MEMORY_LIMIT,
+) -> ClipCodes:
     """Evidence in either form, as int16 [frames, variables, rows] with −1 where unobserved.
 
     Args:
@@ -28,15 +34,17 @@ def clip_codes(net: TwoSliceNet, evidence: pd.DataFrame | NDArray[Any], frames: 
         evidence: a table with columns `frame_name(v, t)`, or integers [rows, frames, variables of a frame].
         frames: frames of the clip; those without evidence are unobserved. Default: the last frame named, or the
             array's length.
+        memory_limit: bytes.
 
     Raises:
+        CapacityError: the clip would take more than `memory_limit`.
         EvidenceError: an unknown or repeated column, an unknown state, a wrong shape, evidence after the last frame.
     """
     if frames is not None and frames < 0:
         raise EvidenceError("a clip cannot have fewer than 0 frames", found=frames, mend="leave frames out")
     if isinstance(evidence, np.ndarray):
-        return _from_array(net, evidence, frames)
-    return _from_table(net, evidence, frames)
+        return _from_array(net, evidence, frames, memory_limit)
+    return _from_table(net, evidence, frames, memory_limit)
 
 
 def frame_codes(net: TwoSliceNet, evidence: pd.DataFrame | NDArray[Any]) -> NDArray[np.int16]:
@@ -44,7 +52,7 @@ def frame_codes(net: TwoSliceNet, evidence: pd.DataFrame | NDArray[Any]) -> NDAr
     return np.ascontiguousarray(as_codes(net.initial, evidence).T)
 
 
-def _from_array(net: TwoSliceNet, codes: NDArray[Any], frames: int | None) -> ClipCodes:
+def _from_array(net: TwoSliceNet, codes: NDArray[Any], frames: int | None, memory_limit: float) -> ClipCodes:
     if codes.ndim != 3 or codes.shape[2] != len(net.variables) or codes.dtype.kind not in "iu":
         raise EvidenceError(
             "not a code array of clips of this net",
@@ -67,12 +75,12 @@ def _from_array(net: TwoSliceNet, codes: NDArray[Any], frames: int | None) -> Cl
     if frames is not None and frames < given:
         found = f"evidence on {given} frames"
         raise EvidenceError("evidence after the last frame", found=found, expected=f"at most {frames}", mend="slice it")
-    clip = np.full((frames or given, codes.shape[2], codes.shape[0]), UNOBSERVED, dtype=np.int16)
+    clip = _unobserved(net, frames or given, codes.shape[0], memory_limit)
     clip[:given] = codes.transpose(1, 2, 0)
     return clip
 
 
-def _from_table(net: TwoSliceNet, table: pd.DataFrame, frames: int | None) -> ClipCodes:
+def _from_table(net: TwoSliceNet, table: pd.DataFrame, frames: int | None, memory_limit: float) -> ClipCodes:
     import pandas as pd
 
     if not isinstance(table, pd.DataFrame):
@@ -85,7 +93,7 @@ def _from_table(net: TwoSliceNet, table: pd.DataFrame, frames: int | None) -> Cl
     last = max((frame for _, frame in places), default=0)
     if frames is not None and last > frames:
         raise EvidenceError("evidence after the last frame", found=f"frame {last}", expected=f"at most {frames}")
-    clip = np.full((last if frames is None else frames, len(net.variables), len(table)), UNOBSERVED, dtype=np.int16)
+    clip = _unobserved(net, last if frames is None else frames, len(table), memory_limit)
     for (name, column), (variable, frame) in zip(table.items(), places, strict=True):
         found = column_codes(column, net.initial.label_codes[variable])
         unknown = np.flatnonzero(found == UNKNOWN)
@@ -93,6 +101,18 @@ def _from_table(net: TwoSliceNet, table: pd.DataFrame, frames: int | None) -> Cl
             _refuse_label(net, name, variable, column, int(unknown[0]))
         clip[frame - 1, net.initial.index[variable]] = found
     return clip
+
+
+def _unobserved(net: TwoSliceNet, frames: int, rows: int, memory_limit: float) -> ClipCodes:
+    needed = frames * len(net.variables) * rows * np.dtype(np.int16).itemsize
+    if needed > memory_limit:
+        raise CapacityError(
+            "the evidence needs too much memory",
+            found=f"{needed / 2**30:.3g} GiB for {rows:,} rows × {frames:,} frames",
+            expected=f"at most {memory_limit / 2**30:.3g} GiB",
+            mend="check the last frame named, use stream(), or raise memory_limit",
+        )
+    return np.full((frames, len(net.variables), rows), UNOBSERVED, dtype=np.int16)
 
 
 def _place(net: TwoSliceNet, name: Hashable) -> tuple[str, int]:

@@ -158,7 +158,7 @@ class TemporalInference:
             QueryError: an unknown variable asked for.
             CapacityError: the answer would not fit in `memory_limit`.
         """
-        clip = clip_codes(self.net, evidence, frames)
+        clip = clip_codes(self.net, evidence, frames, self.memory_limit)
         return self._filtered(clip, len(clip), self._names(variables), 1, "filtered", evidence)
 
     def smooth(
@@ -171,7 +171,7 @@ class TemporalInference:
 
         Arguments, errors: as in `filter`. All beliefs of an impossible row are 0.
         """
-        clip = clip_codes(self.net, evidence, frames)
+        clip = clip_codes(self.net, evidence, frames, self.memory_limit)
         return self._smoothed(clip, len(clip), self._names(variables), "smoothed", evidence)
 
     def fixed_lag(
@@ -187,7 +187,7 @@ class TemporalInference:
         what they have seen is impossible.
         """
         _check_count(lag, "lag", "frames to look ahead")
-        clip = clip_codes(self.net, evidence, frames)
+        clip = clip_codes(self.net, evidence, frames, self.memory_limit)
         return self._smoothed(clip, lag, self._names(variables), "fixed-lag", evidence)
 
     def rollout(
@@ -202,7 +202,7 @@ class TemporalInference:
         Arguments, errors: as in `filter`; `b.first_frame` is T + 1.
         """
         _check_count(frames_ahead, "frames_ahead", "frames to predict")
-        clip = clip_codes(self.net, evidence, frames)
+        clip = clip_codes(self.net, evidence, frames, self.memory_limit)
         last = len(clip) + frames_ahead
         return self._filtered(clip, last, self._names(variables), len(clip) + 1, "predicted", evidence)
 
@@ -232,7 +232,7 @@ class TemporalInference:
         """
         from worldnets.inference.expected_counts import expected_counts
 
-        clip = clip_codes(self.net, evidence, frames)
+        clip = clip_codes(self.net, evidence, frames, self.memory_limit)
         return expected_counts(self, clip, _checked_lengths(clip, lengths))
 
     def stream(self, variables: Iterable[str] | None = None, lag: int = 0) -> Stream:

@@ -394,6 +394,8 @@ def test_answers_that_do_not_fit_are_refused():
     net = hidden_markov(20, 5)
     with pytest.raises(CapacityError, match="fewer variables or rows"):
         TemporalInference(net, memory_limit=1_000_000).filter(hmm_clip(100, 1000, 5))
+    with pytest.raises(CapacityError, match="last frame named"):
+        TemporalInference(net).filter(pd.DataFrame({"x_99999999999999": [0]}))
     with pytest.raises(CapacityError, match="stream"):
         TemporalInference(net, memory_limit=100_000).smooth(hmm_clip(1, 1000, 5), variables=[])
 
@@ -412,7 +414,7 @@ def changing_mind(frames):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_evidence_that_turns_round_after_hundreds_of_frames_is_not_lost(dtype):
-    n = 700  # 9^700 is far beyond the largest double
+    n = 400  # 9^400 is beyond the largest double
     net, codes = changing_mind(n)
     engine = TemporalInference(net, dtype=dtype)
     filtered, smoothed = engine.filter(codes), engine.smooth(codes)
@@ -468,7 +470,7 @@ def test_frames_a_thousand_cliques_deep_are_planned_without_recursion():
 
 
 def test_an_emission_of_hundreds_of_symbols_in_one_frame_does_not_underflow():
-    n = 600
+    n = 300
     names = [f"x{i}" for i in range(n)]
     show = np.array([[0.999, 0.001], [0.998, 0.002]])
     states = {"z": (0, 1), **dict.fromkeys(names, (0, 1))}
@@ -479,7 +481,7 @@ def test_an_emission_of_hundreds_of_symbols_in_one_frame_does_not_underflow():
     codes[:, :, 0] = UNOBSERVED
     for dtype in ("float64", "float32"):
         found = TemporalInference(net, dtype=dtype).filter(codes, variables=["z"])
-        # e_1: 600 symbols, each twice as likely under the second state
+        # every symbol is twice as likely under the second state
         expected = 2 * n * math.log(0.002) + math.log(0.5)
         assert found.log_evidence[0] == pytest.approx(expected, rel=1e-5 if dtype == "float32" else 1e-12)
         assert found["z"][0, -1, 1] == pytest.approx(1.0)
@@ -582,12 +584,12 @@ def test_the_memory_of_a_stream_does_not_grow_with_its_frames(lag):
 
     tracemalloc.start()
     push(60)
-    early, late = push(20), push(1000)
+    early, late = push(20), push(500)
     tracemalloc.stop()
-    assert stream.frame == 1080
-    assert late - early < 50_000  # one message kept per frame would be a megabyte
+    assert stream.frame == 580
+    assert late - early < 50_000  # one message kept per frame would be half a megabyte
     assert np.isfinite(stream.log_evidence).all()
-    assert repr(stream).endswith(f"frame 1080, lag {lag})")
+    assert repr(stream).endswith(f"frame 580, lag {lag})")
 
 
 def test_a_clip_of_no_frames_has_the_prior_ahead_of_it():
