@@ -85,8 +85,8 @@ class Contraction:
         if self.lookup is not None:
             assert self.lookup_log is not None
             position = self._position(indicators.codes)
-            out = self.lookup.take(position, axis=1, mode="clip")
-            log = self.lookup_log.take(position)
+            out = self.lookup.take(position, axis=1, mode="wrap")
+            log = self.lookup_log.take(position, mode="wrap")
         elif self.summed:
             out = self._sum(messages, indicators, rows)
         else:
@@ -110,10 +110,13 @@ class Contraction:
         return out, log
 
     def _position(self, codes: NDArray[np.intp]) -> NDArray[np.intp]:
-        position: Any = 0
-        for variable, states, stride in self.lookup_codes:
-            # Unobserved is −1, one before the first: modulo, that is the last column.
-            position = position + codes[variable] % states * stride
+        (first, _, stride), *others = self.lookup_codes
+        position = codes[first]
+        if not others:
+            return position  # −1, unobserved, wraps round to the last column
+        position = np.where(position < 0, self.lookup_codes[0][1] - 1, position) * stride
+        for variable, states, stride in others:
+            position += np.where(codes[variable] < 0, states - 1, codes[variable]) * stride
         return position
 
     def _sum(self, messages: Sequence[Array], indicators: Indicators, rows: int) -> Array:

@@ -81,7 +81,7 @@ class Process:
 
     def codes(self, frame: int, evidence: Codes) -> NDArray[np.intp]:
         """The evidence of a frame in the numbering of its tree."""
-        return evidence[self._columns[frame == 1]].astype(np.intp)
+        return evidence.take(self._columns[frame == 1], axis=0).astype(np.intp)
 
     def forward(
         self,
