@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 Scope = tuple[int, ...]
 Array = NDArray[np.floating]
 LOOKUP_CELLS = 2**20  # a table from evidence to message may have as many cells
-BLAS_CELLS = 8  # matrices up to this size, many of them, are multiplied out instead
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +119,7 @@ class Contraction:
         return position
 
     def _sum(self, messages: Sequence[Array], indicators: Indicators, rows: int) -> Array:
-        shared, new, summed = self.sizes
+        shared, _, summed = self.sizes
         product = self.summed[0](messages, indicators)
         for one in self.summed[1:]:
             product = product * one(messages, indicators)
@@ -129,11 +128,8 @@ class Contraction:
             return product.sum(axis=1)
         if shared == 1:
             return np.matmul(self.matrix[0], product[0])
-        if new * summed <= BLAS_CELLS:
-            out = self.matrix[:, :, 0, None] * product[:, None, 0]
-            for k in range(1, summed):
-                out += self.matrix[:, :, k, None] * product[:, None, k]
-            return out
+        if summed == 1:  # no sum: NumPy multiplies such matrices one by one
+            return self.matrix[:, :, 0, None] * product
         return np.matmul(self.matrix, product)
 
 

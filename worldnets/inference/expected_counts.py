@@ -67,7 +67,9 @@ def expected_counts(engine: TemporalInference, clip: ClipCodes, lengths: NDArray
                 for is_first, totals in sums.items():
                     _add(process, initial if is_first else transition, is_first, totals)
 
-    engine.over_rows(work, rows, engine.cells_backward(observed, (), families=True), frames * engine.interface_cells())
+    engine.over_rows(
+        work, rows, engine.programs_backward(observed, (), families=True), frames * engine.interface_cells()
+    )
 
     def visit(process: Process, some: NDArray[np.intp], t: int, frame: LogFrame) -> None:
         weights = (possible[some] & (t <= lengths[some])).astype(np.float64)

@@ -63,9 +63,15 @@ class Program:
 
     @property
     def cells_in_flight(self) -> int:
-        """Numbers held at once, per row."""
+        """Numbers held while a frame is done, per row."""
         tallies = sum(one.cells_in_flight for one, _ in self.tallies)
         return tallies + sum(step.contraction.cells_in_flight for step in self.steps)
+
+    @property
+    def cells_at_once(self) -> int:
+        """Numbers that the largest step reads and writes, per row."""
+        tallies = (one.cells_in_flight for one, _ in self.tallies)
+        return max((*tallies, *(step.contraction.cells_in_flight for step in self.steps)), default=1)
 
     def run(
         self,

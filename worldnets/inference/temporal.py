@@ -19,6 +19,7 @@ from worldnets.inference.clip_evidence import ClipCodes, clip_codes
 from worldnets.inference.codes import UNOBSERVED
 from worldnets.inference.compiled import available_threads
 from worldnets.inference.contraction import Array
+from worldnets.inference.frame_program import Program
 from worldnets.inference.frame_tree import independent_parts, interface
 from worldnets.inference.limits import LIMITS
 from worldnets.inference.log_space import LogFrame, log_passes
@@ -37,7 +38,7 @@ NARROWEST_CHUNK = 8
 THREAD_CELLS = 2**15  # chunks are no smaller for the sake of threads: shorter operations only wait for each other
 LOG_CELLS = 2**21  # of cliques times rows in one go, in log space
 NOTHING: Observed = frozenset()
-CACHE_BYTES = 2_000_000  # of a chunk's messages: about a second-level cache
+CACHE_BYTES = 2_000_000  # read and written by the largest step of a chunk: about a second-level cache
 
 
 @dataclass(frozen=True, repr=False)
@@ -302,7 +303,7 @@ class TemporalInference:
                         increments[t - 1, first:end] += log
 
         programs = [process.filtering(2, observed, self._own(process, names)) for process in self.processes]
-        self.over_rows(work, rows, max(program.cells_in_flight for program in programs))
+        self.over_rows(work, rows, programs)
         lost = self._contradicting(clip, np.flatnonzero(deep))
         padding = np.full((last - len(clip), *clip.shape[1:]), UNOBSERVED, dtype=np.int16)
         whole = np.concatenate([clip, padding]) if len(lost) else clip
@@ -367,7 +368,7 @@ class TemporalInference:
             for process in self.processes:
                 one_process(process, first, end, stopped)
 
-        self.over_rows(work, rows, self.cells_backward(observed, names), frames * self.interface_cells())
+        self.over_rows(work, rows, self.programs_backward(observed, names), frames * self.interface_cells())
         return np.flatnonzero(deep & contradiction) if whole else self._contradicting(clip, np.flatnonzero(deep))
 
     def _in_log_space(
@@ -444,30 +445,36 @@ class TemporalInference:
         return alphas
 
     def over_rows(
-        self, work: Callable[[int, int, threading.Event], None], rows: int, cells: int, cells_kept: int = 0
+        self,
+        work: Callable[[int, int, threading.Event], None],
+        rows: int,
+        programs: Sequence[Program],
+        cells_kept: int = 0,
     ) -> None:
         """Call `work(first, end, stopped)` on chunks of the rows, over the threads.
 
         Args:
             work: fills in the answers of rows first … end − 1; it returns early once `stopped` is set.
             rows: how many there are.
-            cells: numbers in flight per row.
+            programs: what it runs, one after the other.
             cells_kept: numbers kept per row until the chunk is done.
 
         Raises:
             CapacityError: what a single row needs does not fit.
         """
         itemsize = np.dtype(self.dtype).itemsize
-        if (cells + cells_kept) * itemsize > self.memory_limit:
+        held = cells_kept + max(program.cells_in_flight for program in programs)
+        if held * itemsize > self.memory_limit:
             raise CapacityError(
                 "a clip needs too much memory",
-                found=f"{(cells + cells_kept) * itemsize / 2**30:.3g} GiB for one row",
+                found=f"{held * itemsize / 2**30:.3g} GiB for one row",
                 expected=f"at most {self.memory_limit / 2**30:.3g} GiB",
                 mend="raise memory_limit, shorten the clip, or use stream(lag=…), whose memory does not grow",
             )
-        width = min(WIDEST_CHUNK, max(NARROWEST_CHUNK, int(CACHE_BYTES / max(1, cells * itemsize))))
-        affordable = int(self.memory_limit / (self.threads * itemsize * max(1, cells + cells_kept)))
-        fair = max(math.ceil(rows / self.threads), math.ceil(THREAD_CELLS / max(1, cells)))
+        cells = max(program.cells_at_once for program in programs)
+        width = min(WIDEST_CHUNK, max(NARROWEST_CHUNK, int(CACHE_BYTES / (cells * itemsize))))
+        affordable = int(self.memory_limit / (self.threads * itemsize * max(1, held)))
+        fair = max(math.ceil(rows / self.threads), math.ceil(THREAD_CELLS / cells))
         width = max(1, min(width, affordable, fair))
         chunks = [(first, min(first + width, rows)) for first in range(0, rows, width)]
         stopped = threading.Event()
@@ -496,13 +503,12 @@ class TemporalInference:
         """Numbers in the message that one frame sends the next, per row."""
         return max(process.later.cells(process.later.future) for process in self.processes)
 
-    def cells_backward(self, observed: Observed, names: Sequence[str], families: bool = False) -> int:
-        """Numbers in flight per row of a step backward."""
-        programs = [
+    def programs_backward(self, observed: Observed, names: Sequence[str], families: bool = False) -> list[Program]:
+        """The programs of a step backward, of every process."""
+        return [
             process.smoothing(2, observed, self._own(process, names), process.variables if families else ())
             for process in self.processes
         ]
-        return max(program.cells_in_flight for program in programs)
 
     def observed(self, clip: ClipCodes) -> Observed:
         """The variables with evidence in any frame and row: programs leave the others out."""

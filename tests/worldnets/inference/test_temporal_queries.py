@@ -99,10 +99,9 @@ def test_smoothing_equals_the_posteriors_of_the_unrolled_net(data):
         check_frame(net, found, expected, t, t - 1)
 
 
-@pytest.mark.parametrize(("lookup", "blas"), [(0, 0), (0, 10**9), (2**20, 0)])
-def test_every_way_of_summing_gives_the_same_answer(monkeypatch, lookup, blas):
+@pytest.mark.parametrize("lookup", [0, 2**20])
+def test_lookups_and_sums_give_the_same_answer(monkeypatch, lookup):
     monkeypatch.setattr(contraction, "LOOKUP_CELLS", lookup)
-    monkeypatch.setattr(contraction, "BLAS_CELLS", blas)
     random = np.random.default_rng(5)
     for shape in ("chain", "pairs", "collider"):
         net = four_cliques(shape, random)
