@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from worldnets.draw import draw_net
     from worldnets.errors import WorldnetsError
     from worldnets.formats import read_evidence, read_net, write_net
-    from worldnets.inference import Beliefs, Inference, TemporalBeliefs, TemporalInference, simulate
+    from worldnets.inference import (
+        Beliefs,
+        Inference,
+        TemporalBeliefs,
+        TemporalInference,
+        beliefs_function,
+        expected_counts,
+        simulate,
+    )
     from worldnets.net import Factor, FactorNet, WorldNet
     from worldnets.roles import Target, Task
     from worldnets.temporal import TwoSliceNet, frame_name
@@ -40,10 +48,12 @@ __all__ = [
     "TwoSliceNet",
     "WorldNet",
     "WorldnetsError",
+    "beliefs_function",
     "check_dataset",
     "dataset_names",
     "draw_net",
     "errors",
+    "expected_counts",
     "frame_name",
     "load_dataset",
     "read_evidence",
@@ -68,9 +78,11 @@ _HOME = {
     "TwoSliceNet": "worldnets.temporal",
     "WorldNet": "worldnets.net",
     "WorldnetsError": "worldnets.errors",
+    "beliefs_function": "worldnets.inference",
     "check_dataset": "worldnets.dataset",
     "dataset_names": "worldnets.dataset",
     "draw_net": "worldnets.draw",
+    "expected_counts": "worldnets.inference",
     "frame_name": "worldnets.temporal",
     "load_dataset": "worldnets.dataset",
     "read_evidence": "worldnets.formats",

@@ -1,27 +1,45 @@
 """Message passing: posteriors, log evidence and samples of a world-model."""
 
-from worldnets.inference.beliefs import Beliefs, MostProbable
+from worldnets.inference.beliefs import Beliefs, MaxMarginals, MostProbable
 from worldnets.inference.codes import UNOBSERVED
+from worldnets.inference.differentiable import beliefs_function, log_tables
 from worldnets.inference.evidence import decode, encode
 from worldnets.inference.exact import Inference
+from worldnets.inference.gradient import (
+    ExpectedCounts,
+    expected_counts,
+    family_marginals,
+    on_simplex,
+    reestimate,
+    vjp,
+)
 from worldnets.inference.plan import Plan
 from worldnets.inference.sampling import simulate
 from worldnets.inference.stream import Stream
 from worldnets.inference.temporal import TemporalInference, TemporalPlan
-from worldnets.inference.temporal_beliefs import ExpectedCounts, TemporalBeliefs
+from worldnets.inference.temporal_beliefs import TemporalBeliefs, TemporalCounts
 
 __all__ = [
     "UNOBSERVED",
     "Beliefs",
     "ExpectedCounts",
     "Inference",
+    "MaxMarginals",
     "MostProbable",
     "Plan",
     "Stream",
     "TemporalBeliefs",
+    "TemporalCounts",
     "TemporalInference",
     "TemporalPlan",
+    "beliefs_function",
     "decode",
     "encode",
+    "expected_counts",
+    "family_marginals",
+    "log_tables",
+    "on_simplex",
+    "reestimate",
     "simulate",
+    "vjp",
 ]

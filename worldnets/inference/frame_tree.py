@@ -109,10 +109,11 @@ def frame_tree(
     families = {v: tuple(position[u] for u in (*parents[v], v)) for v in part}
     past, future = tuple(range(len(before))), tuple(sorted(position[v] for v in carried))
     tree = junction_tree(moral_graph(len(names), [*families.values(), past, future]), cards)
-    _refuse_large(tree.cliques, names, cards, carried, np.dtype(dtype).itemsize, memory_limit)
+    cliques = [tuple(sorted(clique)) for clique in tree.cliques]
+    _refuse_large(cliques, names, cards, carried, np.dtype(dtype).itemsize, memory_limit)
 
-    sizes = [math.prod(cards[v] for v in clique) for clique in tree.cliques]
-    members = [frozenset(clique) for clique in tree.cliques]
+    sizes = [math.prod(cards[v] for v in clique) for clique in cliques]
+    members = [frozenset(clique) for clique in cliques]
 
     def home(scope: Sequence[int]) -> int:
         return min((c for c, held in enumerate(members) if held.issuperset(scope)), key=sizes.__getitem__)
@@ -125,7 +126,7 @@ def frame_tree(
         evidence[home((position[v],))].append(position[v])
     log_scale = 0.0
     tables: list[Array | None] = []
-    for clique, given in zip(tree.cliques, assigned, strict=True):
+    for clique, given in zip(cliques, assigned, strict=True):
         table = np.ones([cards[v] for v in clique])
         for v in given:
             cpt = net.initial.cpt(v) if first else net.cpts[v]
@@ -136,7 +137,7 @@ def frame_tree(
         tables.append(table.astype(dtype))
 
     joined: list[list[tuple[int, Scope]]] = [[] for _ in range(len(sizes) + 2)]
-    edges = [(c, p, tree.sepsets[c]) for c, p in enumerate(tree.parents) if p != NO_PARENT]
+    edges = [(c, p, tuple(sorted(tree.sepsets[c]))) for c, p in enumerate(tree.parents) if p != NO_PARENT]
     edges += [(home(past), len(sizes), past), (home(future), len(sizes) + 1, future)]
     for a, b, sepset in edges:
         joined[a].append((b, sepset))
@@ -144,7 +145,7 @@ def frame_tree(
     return FrameTree(
         names=names,
         cards=cards,
-        scopes=(*tree.cliques, past, future),
+        scopes=(*cliques, past, future),
         tables=(*tables, None, None),
         plain=frozenset(c for c, given in enumerate(assigned) if not given),
         neighbours=tuple(map(tuple, joined)),

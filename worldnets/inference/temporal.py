@@ -25,7 +25,7 @@ from worldnets.inference.limits import LIMITS
 from worldnets.inference.log_space import LogFrame, log_passes
 from worldnets.inference.plan import MEMORY_LIMIT
 from worldnets.inference.process import Observed, Process
-from worldnets.inference.temporal_beliefs import ExpectedCounts, TemporalBeliefs
+from worldnets.inference.temporal_beliefs import TemporalBeliefs, TemporalCounts
 from worldnets.temporal import TwoSliceNet
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class TemporalInference:
         evidence: pd.DataFrame | NDArray[np.integer],
         frames: int | None = None,
         lengths: NDArray[np.integer] | None = None,
-    ) -> ExpectedCounts:
+    ) -> TemporalCounts:
         """Posterior family marginals summed over rows and frames: the E-step of learning with tied tables.
 
         Args:
@@ -231,10 +231,10 @@ class TemporalInference:
 
         Source: Dempster, Laird & Rubin 1977; Murphy 2002, section 4.2 for tables tied over time.
         """
-        from worldnets.inference.expected_counts import expected_counts
+        from worldnets.inference.temporal_counts import temporal_counts
 
         clip = clip_codes(self.net, evidence, frames, self.memory_limit)
-        return expected_counts(self, clip, _checked_lengths(clip, lengths))
+        return temporal_counts(self, clip, _checked_lengths(clip, lengths))
 
     def stream(self, variables: Iterable[str] | None = None, lag: int = 0) -> Stream:
         """An object that takes one frame of evidence at a time, in constant memory.

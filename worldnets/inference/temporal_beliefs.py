@@ -117,7 +117,7 @@ class TemporalBeliefs:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ExpectedCounts:
+class TemporalCounts:
     """Expected sufficient statistics of a two-slice net: posterior family marginals, summed over rows and frames.
 
     Attributes:
@@ -137,4 +137,4 @@ class ExpectedCounts:
 
     def __repr__(self) -> str:
         total = float(self.log_evidence[self.possible].sum())
-        return f"ExpectedCounts({len(self.initial)} families, {len(self.log_evidence)} rows, {total:.6g} nats)"
+        return f"TemporalCounts({len(self.initial)} families, {len(self.log_evidence)} rows, {total:.6g} nats)"

@@ -13,13 +13,13 @@ from worldnets.inference.clip_evidence import ClipCodes
 from worldnets.inference.contraction import Array
 from worldnets.inference.log_space import LogFrame
 from worldnets.inference.process import Process
-from worldnets.inference.temporal_beliefs import ExpectedCounts
+from worldnets.inference.temporal_beliefs import TemporalCounts
 
 if TYPE_CHECKING:
     from worldnets.inference.temporal import TemporalInference
 
 
-def expected_counts(engine: TemporalInference, clip: ClipCodes, lengths: NDArray[np.int64]) -> ExpectedCounts:
+def temporal_counts(engine: TemporalInference, clip: ClipCodes, lengths: NDArray[np.int64]) -> TemporalCounts:
     """Sum posterior family marginals; see `TemporalInference.expected_counts`."""
     frames, _, rows = clip.shape
     observed = engine.observed(clip)
@@ -79,7 +79,7 @@ def expected_counts(engine: TemporalInference, clip: ClipCodes, lengths: NDArray
 
     for _ in engine.log_passes(clip, lost, frames, visit):
         pass  # all that is wanted is the visits
-    return ExpectedCounts(initial, transition, increments.sum(axis=0))
+    return TemporalCounts(initial, transition, increments.sum(axis=0))
 
 
 def _add(process: Process, into: Mapping[str, Array], is_first: bool, totals: Sequence[Array]) -> None:
