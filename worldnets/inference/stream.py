@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 class Stream:
     """Filters, or smooths with a fixed lag, frame by frame; made by `TemporalInference.stream`.
 
-    Only the messages and the evidence of the last `lag + 1` frames are kept, whatever the number of frames pushed.
+    Only the messages and the evidence of the last `lag + 1` frames are kept, whatever the number of frames pushed. So a
+    state that evidence made 10^300 times (float32: 10^36) less probable than another is lost for good; the queries of
+    `TemporalInference` on whole clips notice and mend that.
 
     Attributes:
         frame: frames pushed so far.
