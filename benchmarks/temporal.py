@@ -132,7 +132,7 @@ def measure(states: int = 100, steps: int = 1000, rows: int = 256, symbols: int 
         where(["worldnets", "numpy", "hmmlearn", "dynamax", "jax"]),
         f"Medians of {repeats} interleaved repeats; float64 where nothing else is said.",
         "",
-        "| filter | seconds | fastest | " + " | ".join(f"{name}'s time over it" for name in peers) + " |",
+        "| filter | seconds | fastest |" + "".join(f" {name}'s time over it |" for name in peers),
         "|---" * (3 + len(peers)) + "|",
     ]
     for name, seconds in taken.items():
