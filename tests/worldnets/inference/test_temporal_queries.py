@@ -282,7 +282,7 @@ def hmm_clip(rows, frames, symbols, seed=1, hidden=0.0):
     return codes
 
 
-def test_five_thousand_frames_equal_a_forward_pass_in_log_space():
+def test_five_thousand_frames_equal_a_forward_passin_log_space():
     net, codes = hidden_markov(5, 7), hmm_clip(2, 5000, 7, hidden=0.1)
     engine = TemporalInference(net, threads=1)
     filtered, smoothed = engine.filter(codes), engine.smooth(codes)
@@ -448,7 +448,7 @@ def test_log_space_equals_rescaled_messages(data):
     clip = np.ascontiguousarray(codes.transpose(1, 2, 0))
     tables = {v: np.full_like(table, np.nan) for v, table in found.tables.items()}
     increments = np.zeros(found.increments.T.shape)
-    engine._in_log_space(clip, np.arange(len(codes)), lag, net.variables, 1, tables, increments)
+    engine.in_log_space(clip, np.arange(len(codes)), lag, net.variables, 1, tables, increments)
     possible = found.possible
     check_log(increments.sum(axis=0), found.log_evidence)
     for v in net.variables:
