@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from worldnets.draw import draw_net
     from worldnets.errors import WorldnetsError
     from worldnets.formats import read_evidence, read_net, write_evidence, write_net
-    from worldnets.inference import Beliefs, Inference, beliefs_function, expected_counts, simulate
+    from worldnets.inference import (
+        Beliefs,
+        Inference,
+        TemporalBeliefs,
+        TemporalInference,
+        beliefs_function,
+        expected_counts,
+        simulate,
+    )
     from worldnets.net import Factor, FactorNet, WorldNet
     from worldnets.roles import Target, Task
     from worldnets.temporal import TwoSliceNet, frame_name
@@ -34,6 +42,8 @@ __all__ = [
     "Inference",
     "Target",
     "Task",
+    "TemporalBeliefs",
+    "TemporalInference",
     "Trace",
     "TwoSliceNet",
     "WorldNet",
@@ -63,6 +73,8 @@ _HOME = {
     "Inference": "worldnets.inference",
     "Target": "worldnets.roles",
     "Task": "worldnets.roles",
+    "TemporalBeliefs": "worldnets.inference",
+    "TemporalInference": "worldnets.inference",
     "Trace": "worldnets.training",
     "TwoSliceNet": "worldnets.temporal",
     "WorldNet": "worldnets.net",

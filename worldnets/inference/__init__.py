@@ -15,6 +15,9 @@ from worldnets.inference.gradient import (
 )
 from worldnets.inference.plan import Plan
 from worldnets.inference.sampling import simulate
+from worldnets.inference.stream import Stream
+from worldnets.inference.temporal import TemporalInference, TemporalPlan
+from worldnets.inference.temporal_beliefs import TemporalBeliefs, TemporalCounts
 
 __all__ = [
     "UNOBSERVED",
@@ -24,6 +27,11 @@ __all__ = [
     "MaxMarginals",
     "MostProbable",
     "Plan",
+    "Stream",
+    "TemporalBeliefs",
+    "TemporalCounts",
+    "TemporalInference",
+    "TemporalPlan",
     "beliefs_function",
     "decode",
     "encode",
