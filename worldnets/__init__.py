@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from worldnets.draw import draw_net
     from worldnets.errors import WorldnetsError
     from worldnets.formats import read_evidence, read_net, write_net
-    from worldnets.inference import Beliefs, Inference, simulate
+    from worldnets.inference import Beliefs, Inference, LoopyBeliefs, LoopyInference, MessageHistory, simulate
     from worldnets.net import Factor, FactorNet, WorldNet
     from worldnets.roles import Target, Task
     from worldnets.temporal import TwoSliceNet, frame_name
@@ -32,6 +32,9 @@ __all__ = [
     "Factor",
     "FactorNet",
     "Inference",
+    "LoopyBeliefs",
+    "LoopyInference",
+    "MessageHistory",
     "Target",
     "Task",
     "Trace",
@@ -58,6 +61,9 @@ _HOME = {
     "Factor": "worldnets.net",
     "FactorNet": "worldnets.net",
     "Inference": "worldnets.inference",
+    "LoopyBeliefs": "worldnets.inference",
+    "LoopyInference": "worldnets.inference",
+    "MessageHistory": "worldnets.inference",
     "Target": "worldnets.roles",
     "Task": "worldnets.roles",
     "Trace": "worldnets.training",
