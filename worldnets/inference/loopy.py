@@ -43,6 +43,11 @@ class _Part(NamedTuple):
     start_residual: NDArray[np.float64]  # [patterns]
 
 
+def _capacity(rounds: int) -> int:
+    """Rounds a compiled program has room for: a power of two, so that few programs serve all."""
+    return 1 << max(4, int(rounds - 1).bit_length() if rounds else 0)
+
+
 class LoopyInference:
     """Approximate posteriors by rounds of sum-product messages on the factor graph, batched over rows.
 
@@ -94,6 +99,7 @@ class LoopyInference:
             raise QueryError("damping outside [0, 1)", found=damping, mend=mend)
         self.net, self.dtype, self.schedule, self.damping = net, dtype, schedule, float(damping)
         self._given_reweighting = reweighting
+        self._prior: tuple[Any, NDArray[np.float64]] | None = None  # kept: most queries start there
         self.reweighting: NDArray[np.float64] | None = None
         if reweighting is not None:
             scopes = [tuple(net.index[v] for v in scope) for scope, _ in net.factors]
@@ -199,7 +205,7 @@ class LoopyInference:
             from worldnets.inference import loopy_rounds
             from worldnets.inference.loopy_algebra import Logarithm
 
-            (part,) = self._parts(given, start)
+            (part,) = self._parts(given, start, 16)
             arguments = (Logarithm(), self._wiring, self.graph.splits, part.log_tables)
             tail = (self._damping, self._weights)
             column, none = codes.T.astype(np.int32), given.T.astype(np.int32)
@@ -207,14 +213,14 @@ class LoopyInference:
             if self.schedule == "residual":
                 states = [np.asarray(part.start)]
                 for _ in range(rounds):
-                    sent = self._run(Logarithm(), part, column, log_soft, states[-1], 1, True)
+                    sent = self._run(Logarithm(), part.log_tables, column, log_soft, states[-1], 1, True)
                     states.append(np.exp(np.asarray(sent.messages)))
                 looks = [loopy_rounds.recorded(*arguments, column, log_soft, m, 0, *tail) for m in states]
-                factor, into, beliefs = (np.concatenate([np.asarray(look[i]) for look in looks]) for i in range(3))
+                factor, into, beliefs = (np.concatenate([np.array(look[i]) for look in looks]) for i in range(3))
                 into = into[1:] if rounds else into[:0]
             else:
                 seen = loopy_rounds.recorded(*arguments, column, log_soft, part.start, rounds, *tail)
-                factor, into, beliefs = (np.asarray(a) for a in seen)
+                factor, into, beliefs = (np.array(a) for a in seen)
                 into = into[:-1]
             before = np.asarray(loopy_rounds.recorded(*arguments, none, None, part.start, 0, *tail)[1])
         variable = np.concatenate([before, into])[:, :, 0]
@@ -356,7 +362,7 @@ class LoopyInference:
             from worldnets.inference.loopy_algebra import Logarithm, algebra_of
 
             fast = Logarithm() if self.reweighting is not None else algebra_of("probability", self.dtype)
-            for part in self._parts(given, start):
+            for part in self._parts(given, start, _capacity(rounds)):
                 found["start_residual"][part.rows] = part.start_residual[part.pattern]
                 self._fill(found, fast, part, np.arange(len(part.rows)), codes, soft, rounds, every)
                 # Rows in which a total was too small to be trusted: in logarithms only true zeros fail.
@@ -389,7 +395,7 @@ class LoopyInference:
             start = part.start if shared else part.start[:, part.pattern[padded]]
             column = np.ascontiguousarray(codes[rows].T, dtype=np.int32)
             log_soft = None if soft is None else np.ascontiguousarray(soft[rows].T)
-            done = self._run(algebra, part, column, log_soft, start, rounds, every)
+            done = self._run(algebra, part.log_tables, column, log_soft, start, rounds, every)
             here, kept = part.rows[some], len(some)
             sound = np.asarray(done.sound)[:kept]
             beyond = np.asarray(done.found)[1 : rounds + 1, :kept]
@@ -401,10 +407,18 @@ class LoopyInference:
             found["sound"][here] = sound
 
     def _run(
-        self, algebra: Algebra, part: _Part, column: Any, log_soft: Any, start: Any, rounds: int, every: bool
+        self,
+        algebra: Algebra,
+        log_tables: Any,
+        column: Any,
+        log_soft: Any,
+        start: Any,
+        rounds: int,
+        every: bool,
+        capacity: int = 0,
     ) -> Rounds:
-        capacity = 1 << max(4, int(rounds - 1).bit_length() if rounds else 0)
-        before = (part.log_tables, column, log_soft, start, np.int32(rounds))
+        capacity = max(capacity, _capacity(rounds))
+        before = (log_tables, column, log_soft, start, np.int32(rounds))
         if self.schedule == "residual":
             from worldnets.inference import loopy_residual
 
@@ -428,19 +442,24 @@ class LoopyInference:
             widest //= 2
         return min(widest, 1 << max(0, rows - 1).bit_length())
 
-    def _parts(self, given: Codes, start: str) -> list[_Part]:
+    def _parts(self, given: Codes, start: str, capacity: int) -> list[_Part]:
         """Rows by the set of variables they intervene on, each part with its tables and starts."""
         parts = []
         sets, which = np.unique(given != UNOBSERVED, axis=0, return_inverse=True)
         for i, intervened in enumerate(sets):
             rows = np.flatnonzero(which.ravel() == i)
+            log_tables = self._cut_tables(intervened) if intervened.any() else self._device_tables
             patterns, pattern = np.unique(given[rows], axis=0, return_inverse=True)
-            if not intervened.any() and start == "prior":
-                log_tables, (settled, change) = self._device_tables, self._prior
+            if start == "uniform" or not self.graph.edges:
+                settled, change = self._wiring.uniform[:, None], np.zeros(len(patterns))
+            elif intervened.any():
+                settled, change = self._settled(log_tables, patterns, len(rows), capacity)
             else:
-                log_tables = self._device_tables if not intervened.any() else self._cut_tables(intervened)
-                settled, change = self._started(log_tables, patterns, start)
-            parts.append(_Part(rows, log_tables, settled, pattern.ravel(), change))
+                if self._prior is None:
+                    self._prior = self._settled(log_tables, patterns, len(rows), capacity)
+                settled, change = self._prior
+            pattern = pattern.ravel() if settled.shape[1] > 1 else np.zeros(len(rows), np.int64)
+            parts.append(_Part(rows, log_tables, settled, pattern, np.resize(change, settled.shape[1])))
         return parts
 
     def _cut_tables(self, intervened: NDArray[np.bool_]) -> Any:
@@ -453,32 +472,37 @@ class LoopyInference:
             log_tables[bounds[v] : bounds[v + 1]] = 0.0
         return jax.numpy.asarray(log_tables)
 
-    def _started(self, log_tables: Any, patterns: Codes, start: str) -> tuple[Any, NDArray[np.float64]]:
-        from worldnets.inference import loopy_rounds
-        from worldnets.inference.loopy_algebra import Logarithm
+    def _settled(
+        self, log_tables: Any, patterns: Codes, rows: int, capacity: int
+    ) -> tuple[Any, NDArray[np.float64]]:
+        """Messages without evidence, [places, patterns], iterated from uniform ones, and what still changes, [patterns].
 
-        if start == "uniform" or not self.graph.edges:
-            return self._wiring.uniform[:, None], np.zeros(len(patterns))
-        tolerance = np.asarray(START_TOLERANCE[self.dtype], self.dtype)
+        The compiled program is the one the rows will use: blocks of rounds, until none changes anything.
+        """
+        from worldnets.inference.loopy_algebra import Logarithm, algebra_of
+
+        algebra = Logarithm() if self.reweighting is not None else algebra_of("probability", self.dtype)
+        width = self._width(algebra, rows)
         settled, changes = [], []
-        # A row's start must not depend on which others settle beside it: one pattern at a time.
-        for pattern in patterns:
-            messages, _, change = loopy_rounds.settle(
-                Logarithm(),
-                self._wiring,
-                self.graph.splits,
-                log_tables,
-                pattern[:, None].astype(np.int32),
-                self._damping,
-                self._weights,
-                tolerance,
-                np.int32(START_ROUNDS),
-            )
-            settled.append(messages)
-            changes.append(float(change[0]))
-        import jax
-
-        return jax.numpy.concatenate(settled, axis=1), np.array(changes)
+        for first in range(0, len(patterns), width):
+            some = patterns[first : first + width]
+            column = np.ascontiguousarray(np.resize(some, (width, some.shape[1])).T, dtype=np.int32)
+            use, messages, done = algebra, self._wiring.uniform[:, None], None
+            for _ in range(START_ROUNDS // capacity):
+                done = self._run(use, log_tables, column, None, messages, capacity, False)
+                if not np.asarray(done.sound).all() and use is algebra and not isinstance(algebra, Logarithm):
+                    use, messages = Logarithm(), self._wiring.uniform[:, None]
+                    continue
+                messages = np.asarray(done.messages)
+                messages = np.exp(messages) if isinstance(use, Logarithm) else messages
+                change = np.asarray(done.pending)
+                if change.max() <= START_TOLERANCE[self.dtype]:
+                    break
+                if len(patterns) == 1:
+                    messages = messages[:, :1]
+            settled.append(messages[:, : len(some)])
+            changes.append(change[: len(some)])
+        return np.concatenate(settled, axis=1), np.concatenate(changes).astype(np.float64)
 
     def _numbers(self) -> Any:
         import jax
@@ -497,11 +521,6 @@ class LoopyInference:
         import jax
 
         return jax.numpy.asarray(self.log_tables.astype(self.dtype))
-
-    @functools.cached_property
-    def _prior(self) -> tuple[Any, NDArray[np.float64]]:
-        nothing = np.full((1, len(self.net.variables)), UNOBSERVED, np.int16)
-        return self._started(self._device_tables, nothing, "prior")
 
     @functools.cached_property
     def _damping(self) -> Any:

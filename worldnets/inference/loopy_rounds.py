@@ -394,45 +394,6 @@ def _join(parts: list[Array], rows: int, dtype: jnp.dtype) -> Array:
     return jnp.concatenate(parts) if parts else jnp.zeros((0, rows), dtype)
 
 
-@functools.partial(jax.jit, static_argnames=("algebra", "splits"))
-def settle(
-    algebra: Algebra,
-    wiring: Wiring,
-    splits: tuple[int, ...],
-    log_tables: Array,
-    codes: Array,
-    damping: Array | None,
-    weights: Weights | None,
-    tolerance: Array,
-    most: Array,
-) -> tuple[Array, Array, Array]:
-    """Rounds from uniform messages until none changes by more than `tolerance`, `most` at most.
-
-    Returns:
-        Messages [places, R] as probabilities, rounds taken, and the largest change of the last one, [R].
-    """
-    local, _ = local_evidence(algebra, wiring, codes, None)
-    tables = prepare(algebra, wiring, log_tables, weights)
-    rows = local.shape[1]
-    uniform = jnp.broadcast_to(wiring.uniform[:, None], (len(wiring.uniform), rows))
-
-    def moving(carry: tuple[Array, Array, Array]) -> Array:
-        return (carry[1] < most) & (carry[2].max() > tolerance)
-
-    def body(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        messages, count, _ = carry
-        new = step(algebra, wiring, splits, tables, local, messages, weights).messages
-        # Measured before damping, which would make slow look like settled.
-        change = largest_change(algebra, new, messages)
-        new = new if damping is None else damped(algebra, new, messages, damping, wiring)
-        return new, count + 1, change
-
-    start = jnp.log(uniform) if algebra.one == 0.0 else uniform
-    changes = jnp.full((rows,), jnp.inf, wiring.uniform.dtype)
-    messages, count, changes = jax.lax.while_loop(moving, body, (start, jnp.zeros((), jnp.int32), changes))
-    return algebra.to_probability(messages), count, changes
-
-
 @functools.partial(jax.jit, static_argnames=("algebra", "splits", "rounds"))
 def recorded(
     algebra: Algebra,
