@@ -214,7 +214,7 @@ class LoopyInference:
                 states = [np.asarray(part.start)]
                 for _ in range(rounds):
                     sent = self._run(Logarithm(), part.log_tables, column, log_soft, states[-1], 1, True)
-                    states.append(np.exp(np.asarray(sent.messages)))
+                    states.append(np.exp(np.asarray(sent.messages)[:-1]))
                 looks = [loopy_rounds.recorded(*arguments, column, log_soft, m, 0, *tail) for m in states]
                 factor, into, beliefs = (np.concatenate([np.array(look[i]) for look in looks]) for i in range(3))
                 into = into[1:] if rounds else into[:0]
@@ -229,7 +229,9 @@ class LoopyInference:
         messages = np.zeros((rounds + 1, 2 * pairs, int(self.net.cardinalities.max())), dtype=self.dtype)
         for e in range(pairs):
             width = len(graph.factor_places[e])
-            messages[:, e, :width] = variable[:, graph.variable_places[e]]
+            sent = variable[:, graph.variable_places[e]]
+            total = sent.sum(1, keepdims=True)
+            messages[:, e, :width] = sent / np.where(total > 0, total, 1.0)
             messages[:, pairs + e, :width] = factor[:, graph.factor_places[e]]
         bounds = np.cumsum([0, *self.net.cardinalities])
         by_variable = {v: beliefs[:, bounds[i] : bounds[i + 1]] for i, v in enumerate(self.net.variables)}
@@ -493,7 +495,7 @@ class LoopyInference:
                 if not np.asarray(done.sound).all() and use is algebra and not isinstance(algebra, Logarithm):
                     use, messages = Logarithm(), self._wiring.uniform[:, None]
                     continue
-                messages = np.asarray(done.messages)
+                messages = np.asarray(done.messages)[:-1]
                 messages = np.exp(messages) if isinstance(use, Logarithm) else messages
                 change = np.asarray(done.pending)
                 if change.max() <= START_TOLERANCE[self.dtype]:

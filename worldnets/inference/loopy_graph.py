@@ -55,8 +55,9 @@ class Wiring(NamedTuple):
     """The arrays a compiled round reads, a JAX pytree.
 
     Attributes:
-        factors, variables: the groups; flat factor→variable messages are the groups' axes one after the other
-            ([F, s] each), flat variable→factor messages the groups' [D, V, S] blocks, each with one slot more at the end.
+        factors, variables: the groups. Flat factor→variable messages are the groups' axes, [F, s] each, ordered by
+            their sizes s (`size_classes`), flat variable→factor messages the groups' [D, V, S] blocks; both have one
+            slot more at the end, for padding to read.
         uniform: [factor→variable places], 1 / states of each message, 0 where padded.
         edge_of_place: [factor→variable places], the edge that a place belongs to; number of edges where padded.
         belief_places: [states], place of each state of the net in the groups' concatenated [V, S] beliefs.
@@ -128,13 +129,14 @@ def factor_graph(net: WorldNet | FactorNet) -> FactorGraph:
 
     factor_places: list[Indices] = [np.empty(0, np.int32)] * len(edges)
     at = 0
-    for shape, members in factor_groups:
-        for axis, width in enumerate(shape):
+    for _, blocks in _by_size([shape for shape, _ in factor_groups]):
+        for g, axis in blocks:
+            shape, members = factor_groups[g]
             for row, f in enumerate(members):
-                i = axes[f][axis]
-                begin = at + row * width
-                factor_places[edge_start[f] + i] = np.arange(begin, begin + shapes[f][axis], dtype=np.int32)
-            at += width * len(members)
+                begin = at + row * shape[axis]
+                places = np.arange(begin, begin + shapes[f][axis], dtype=np.int32)
+                factor_places[edge_start[f] + axes[f][axis]] = places
+            at += shape[axis] * len(members)
     one_slot = at
     variable_places: list[Indices] = [np.empty(0, np.int32)] * len(edges)
     at = 0
@@ -199,6 +201,22 @@ def factor_graph(net: WorldNet | FactorNet) -> FactorGraph:
         factor_cells,
         round_multiply_adds(wiring, tuple(splits)),
     )
+
+
+def size_classes(wiring: Wiring) -> list[tuple[int, list[tuple[int, int]]]]:
+    """(s, [(factor group, axis), …]) for every axis size s, in the order of the flat factor→variable messages.
+
+    Axes of one size are gathered, normalised and measured together.
+    """
+    return _by_size([tuple(places.shape[1] for places in group.incoming) for group in wiring.factors])
+
+
+def _by_size(shapes: list[tuple[int, ...]]) -> list[tuple[int, list[tuple[int, int]]]]:
+    blocks: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for g, shape in enumerate(shapes):
+        for axis, size in enumerate(shape):
+            blocks[size].append((g, axis))
+    return sorted(blocks.items())
 
 
 def best_split(shape: tuple[int, ...]) -> int:

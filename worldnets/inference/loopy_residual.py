@@ -20,7 +20,7 @@ from jax import numpy as jnp
 
 from worldnets.inference import loopy_rounds as synchronous
 from worldnets.inference.loopy_algebra import Algebra, Array
-from worldnets.inference.loopy_graph import FactorGraph, Indices, Wiring, group_multiply_adds
+from worldnets.inference.loopy_graph import FactorGraph, Indices, Wiring, group_multiply_adds, size_classes
 from worldnets.inference.loopy_rounds import Rounds, Tables, Weights
 
 
@@ -86,18 +86,22 @@ def neighbours(graph: FactorGraph, variables: int) -> Neighbours:
         for v, some in enumerate(rows):
             table[v, : len(some)] = some
         factors.append(table)
-    group_edges, group_places, group_incoming, begin = [], [], [], 0
-    for group in wiring.factors:
+    begins, begin = {}, 0
+    for size, blocks in size_classes(wiring):
+        for g, axis in blocks:
+            begins[g, axis] = begin
+            begin += size * len(wiring.factors[g].cells)
+    group_edges, group_places, group_incoming = [], [], []
+    for g, group in enumerate(wiring.factors):
         these_edges, these_places, these_incoming = [], [], []
-        for incoming in group.incoming:
+        for axis, incoming in enumerate(group.incoming):
             members, states_wide = incoming.shape
-            own = begin + np.arange(members * states_wide, dtype=np.int32).reshape(members, states_wide)
+            own = begins[g, axis] + np.arange(members * states_wide, dtype=np.int32).reshape(members, states_wide)
             edge = wiring.edge_of_place[own[:, 0]]
             real = wiring.edge_of_place[own] < count
             these_edges.append(np.append(edge, BEYOND).astype(np.int32))
             these_places.append(_with_row(np.where(real, own, BEYOND), BEYOND))
             these_incoming.append(_with_row(incoming, _variable_places(wiring)))
-            begin += members * states_wide
         group_edges.append(tuple(these_edges))
         group_places.append(tuple(these_places))
         group_incoming.append(tuple(these_incoming))
@@ -133,7 +137,7 @@ def multiply_adds(graph: FactorGraph, around: Neighbours) -> int:
 
 
 class _Row(NamedTuple):
-    """One row's state: current messages (one slot more), pending ones, both directions, and pending changes."""
+    """One row's state: current and pending factor→variable messages, variable→factor messages, and pending changes."""
 
     messages: Array
     pending: Array
@@ -163,8 +167,7 @@ def run(
     log_local = None if log_likelihood is None else log_phi
     tables = synchronous.prepare(algebra, wiring, log_tables, weights)
     rows, dtype = local.shape[1], local.dtype
-    messages = jnp.broadcast_to(start.astype(dtype), (start.shape[0], rows))
-    messages = jnp.log(messages) if algebra.one == 0.0 else messages
+    messages = synchronous.started(algebra, start, local)
     send = jax.vmap(functools.partial(_send, algebra, splits, around, tables, damping, edge_weights))
     with_zero = jnp.concatenate([local, jnp.full((1, rows), algebra.zero, dtype)]).T
     count = len(around.variable)
@@ -178,15 +181,9 @@ def run(
         return into, new, done
 
     into, pending, _ = look(messages)
-    gap = jnp.abs(algebra.to_probability(pending) - algebra.to_probability(messages))
+    gap = jnp.abs(algebra.to_probability(pending[:-1]) - algebra.to_probability(messages[:-1]))
     priority = jnp.zeros((count + 1, rows), dtype).at[wiring.edge_of_place].max(gap)[:count]
-    state = _Row(
-        jnp.concatenate([messages, jnp.full((1, rows), algebra.one, dtype)]).T,
-        pending.T,
-        jnp.concatenate([into, jnp.full((1, rows), algebra.zero, dtype)]).T,
-        priority.T,
-        jnp.ones(rows, bool),
-    )
+    state = _Row(messages.T, pending.T, into.T, priority.T, jnp.ones(rows, bool))
 
     def one_round(state: _Row) -> tuple[_Row, Array]:
         def body(_: Array, carry: tuple[_Row, Array]) -> tuple[_Row, Array]:
@@ -198,7 +195,7 @@ def run(
 
     def body(i: Array, carry: tuple[_Row, Rounds]) -> tuple[_Row, Rounds]:
         state, seen = carry
-        messages = state.messages[:, :-1].T
+        messages = state.messages.T
         _, _, done = look(messages)
         bethe = synchronous.free_energy(
             algebra, wiring, tables, done.outgoing, done.incoming, done.beliefs, log_local, weights
@@ -240,9 +237,8 @@ def _send(
     """Send the message with the largest pending change of one row, and update what is pending around its variable."""
     edge = jnp.argmax(state.priority)
     places = around.places[edge]
-    writable = jnp.where(places < state.pending.shape[0], places, BEYOND)
-    value = state.pending.at[places].get(mode="fill", fill_value=algebra.one)
-    messages = state.messages.at[writable].set(value, mode="drop")
+    # Padding reads and writes the last slot, which holds a one on both sides.
+    messages = state.messages.at[places].set(state.pending[places])
     priority = state.priority.at[edge].set(0.0)
     pending, into, sound = state.pending, state.into, state.sound
 

@@ -27,7 +27,11 @@ from jax import numpy as jnp
 from numpy.typing import NDArray
 
 from worldnets.inference.loopy_algebra import Algebra, Array
-from worldnets.inference.loopy_graph import FactorGraph, VariableIndices, Wiring, best_split
+from worldnets.inference.loopy_graph import FactorGraph, VariableIndices, Wiring, best_split, size_classes
+
+
+DIRECT_DEGREE = 8  # up to here all products but one are taken from both ends, in one fused pass
+SAFE_SPREAD = 5_000.0  # messages that are uniform over S states have products of S^-(D - 1): below 1 / this, normalise
 
 
 class Tables(NamedTuple):
@@ -62,7 +66,7 @@ class Rounds(NamedTuple):
     """What a run of rounds leaves behind, for each of R rows.
 
     Attributes:
-        messages: [places, R], factor→variable, in the algebra's numbers.
+        messages: [places + 1, R], factor→variable one round on, in the algebra's numbers.
         beliefs: [states, R], probabilities in the net's order of variables.
         bethe: [R], free energy of the last state.
         energies: [capacity + 1, R], free energy after round i.
@@ -100,14 +104,12 @@ def prepare(algebra: Algebra, wiring: Wiring, log_tables: Array, weights: Weight
 def to_factors(
     algebra: Algebra, wiring: Wiring, local: Array, messages: Array, weights: Weights | None
 ) -> tuple[Array, list[Array]]:
-    """Variable→factor messages (flat, summing to 1) and unnormalised beliefs per group [V, S, R].
+    """Variable→factor messages (flat, of any scale) and unnormalised beliefs per group [V, S, R].
 
-    All products but one over D messages take 3·(D − 1) multiplications: pairs are multiplied upwards, and on the way
-    down each half receives the other half's product. No division, so zeros need no care. A message whose total cannot
-    be trusted becomes zero throughout, and so does everything downstream of it: the totals there tell.
+    All products but one over D messages take 3·(D − 1) multiplications. No division, so zeros need no care. Products too
+    small to be trusted become zero throughout, and so does everything downstream of them: the totals there tell.
     """
-    rows, dtype = local.shape[1], local.dtype
-    messages = _with_slot(messages, algebra.one)
+    rows = local.shape[1]
     local = _with_slot(local, algebra.zero)
     outgoing, beliefs = [], []
     for i, group in enumerate(wiring.variables):
@@ -115,18 +117,42 @@ def to_factors(
         out, belief = from_variables(algebra, _take(messages, group.incoming), _take(local, group.states), rho)
         outgoing.append(out.reshape(-1, rows))
         beliefs.append(belief)
-    return _join(outgoing, rows, dtype), beliefs
+    return _flat(outgoing, algebra.zero, local), beliefs
 
 
 def from_variables(algebra: Algebra, into: Array, local: Array, rho: Array | None) -> tuple[Array, Array]:
-    """Messages [D, V, S, R], summing to 1, and beliefs [V, S, R], unnormalised, of one group of variables.
+    """Messages [D, V, S, R] and beliefs [V, S, R] of one group of variables, both unnormalised.
+
+    The messages are normalised where their number and length could make them small (`SAFE_SPREAD`).
 
     Args:
         into: [D, V, S, R], messages from the factors.
         local: [V, S, R], φ.
         rho: [D, V], weights of those factors, or None for 1.
     """
-    levels = [into if rho is None else algebra.power(into, rho[:, :, None, None])]
+    seen = into if rho is None else algebra.power(into, rho[:, :, None, None])
+    degree, _, states, _ = seen.shape
+    narrow = states ** (degree - 1) <= SAFE_SPREAD
+    if degree <= DIRECT_DEGREE:
+        before = [local]
+        for message in seen[:-1]:
+            before.append(algebra.times(before[-1], message))
+        belief = algebra.times(before[-1], seen[-1])
+        after, parts = None, before[-1:]
+        for d in range(degree - 2, -1, -1):
+            after = seen[d + 1] if after is None else algebra.times(after, seen[d + 1])
+            parts.insert(0, algebra.times(before[d], after))
+        out = jnp.stack(parts)
+    else:
+        out, belief = _by_halves(algebra, seen, local)
+    if rho is not None:
+        out = algebra.times(out, _own_part(algebra, into, rho[:, :, None, None]))
+    return (out if narrow else algebra.normalise(out, 2)[0]), belief
+
+
+def _by_halves(algebra: Algebra, into: Array, local: Array) -> tuple[Array, Array]:
+    """`from_variables` for many messages: pairs are multiplied upwards; on the way down each half receives the other's."""
+    levels = [into]
     while len(levels[-1]) > 1:
         level = levels[-1]
         half = len(level) // 2
@@ -140,9 +166,7 @@ def from_variables(algebra: Algebra, into: Array, local: Array, rho: Array | Non
         parts = [algebra.times(pairs, level[half : 2 * half]), algebra.times(pairs, level[:half]), out[half:]]
         out = jnp.concatenate(parts)
         out = algebra.rescale(out, 2) if depth >= 2 else out
-    if rho is not None:
-        out = algebra.times(out, _own_part(algebra, into, rho[:, :, None, None]))
-    return algebra.normalise(out, 2)[0], belief
+    return out, belief
 
 
 def _own_part(algebra: Algebra, message: Array, rho: Array) -> Array:
@@ -154,15 +178,20 @@ def _own_part(algebra: Algebra, message: Array, rho: Array) -> Array:
 
 def to_variables(
     algebra: Algebra, wiring: Wiring, splits: Sequence[int], tables: Tables, messages: Array
-) -> tuple[list[list[Array]], list[list[Array]]]:
-    """Factor→variable messages before normalising, and the messages that came in: per group and axis [F, s, R]."""
-    messages = _with_slot(messages, algebra.zero)
-    outgoing, incoming = [], []
-    for group, split, table in zip(wiring.factors, splits, tables.cells, strict=True):
-        into = [_take(messages, places) for places in group.incoming]
-        outgoing.append(from_group(algebra, table, split, into))
-        incoming.append(into)
-    return outgoing, incoming
+) -> tuple[list[Array], list[Array]]:
+    """Factor→variable messages before normalising, and the messages that came in: [axes, s, R] for each size class."""
+    classes, incoming = size_classes(wiring), []
+    into: dict[tuple[int, int], Array] = {}
+    for _, blocks in classes:
+        places = [wiring.factors[g].incoming[axis] for g, axis in blocks]
+        incoming.append(_take(messages, jnp.concatenate(places)))
+        ends = np.cumsum([0, *map(len, places)])
+        into |= {block: incoming[-1][ends[k] : ends[k + 1]] for k, block in enumerate(blocks)}
+    out: dict[tuple[int, int], Array] = {}
+    for g, (group, split, table) in enumerate(zip(wiring.factors, splits, tables.cells, strict=True)):
+        found = from_group(algebra, table, split, [into[g, axis] for axis in range(len(group.incoming))])
+        out |= {(g, axis): message for axis, message in enumerate(found)}
+    return [jnp.concatenate([out[block] for block in blocks]) for _, blocks in classes], incoming
 
 
 def from_group(algebra: Algebra, table: Array, split: int, into: list[Array]) -> list[Array]:
@@ -204,24 +233,28 @@ def free_energy(
     algebra: Algebra,
     wiring: Wiring,
     tables: Tables,
-    outgoing: list[list[Array]],
-    incoming: list[list[Array]],
+    outgoing: list[Array],
+    incoming: list[Array],
     beliefs: list[Array],
     log_local: Array | None,
     weights: Weights | None,
 ) -> Array:
-    """Bethe (or reweighted) free energy in nats, [R], of unnormalised beliefs and messages: the head of this module."""
+    """Bethe (or reweighted) free energy in nats, [R], of unnormalised beliefs and messages: the head of this module.
+
+    Every axis of a factor gives the factor's normaliser, and counts for its share of it.
+    """
     rows, dtype = beliefs[0].shape[-1], beliefs[0].dtype
     energy = jnp.full((rows,), -jnp.where(jnp.isfinite(tables.constant), tables.constant, 0.0), dtype)
-    for i, (out, into, scale) in enumerate(zip(outgoing, incoming, tables.log_scale, strict=True)):
-        of_group = -scale[:, None]
-        for axis, (m, n) in enumerate(zip(out, into, strict=True)):
-            product = algebra.times(m, n)
-            if axis == 0:
-                of_group = of_group - algebra.to_log(algebra.total(product, 1))
-            marginal = algebra.to_probability(algebra.normalise(product, 1)[0])
-            of_group = of_group + (marginal * algebra.to_log(n)).sum(1)
-        energy += of_group.sum(0) if weights is None else (weights.factors[i][:, None] * of_group).sum(0)
+    for (_, blocks), out, into in zip(size_classes(wiring), outgoing, incoming, strict=True):
+        product = algebra.times(out, into)
+        log_total = algebra.to_log(algebra.total(product, 1))
+        marginal = algebra.to_probability(algebra.normalise(product, 1)[0])
+        share = jnp.concatenate([jnp.full(len(tables.log_scale[g]), 1.0 / len(wiring.factors[g].incoming), dtype) for g, _ in blocks])
+        scale = jnp.concatenate([tables.log_scale[g] for g, _ in blocks])
+        of_axes = (marginal * algebra.to_log(into)).sum(1) - share[:, None] * (log_total + scale[:, None])
+        if weights is not None:
+            of_axes = jnp.concatenate([weights.factors[g] for g, _ in blocks])[:, None] * of_axes
+        energy += of_axes.sum(0)
     for i, (group, product) in enumerate(zip(wiring.variables, beliefs, strict=True)):
         belief, _ = algebra.normalise(product, 1)
         b = algebra.to_probability(belief)
@@ -237,29 +270,26 @@ def _counting(group: VariableIndices, wiring: Wiring, weights: Weights | None, i
     return 1.0 - (group.incoming[:, :, 0] < len(wiring.uniform)).sum(0)
 
 
-def normalised(algebra: Algebra, outgoing: list[list[Array]], rows: int, dtype: jnp.dtype) -> tuple[Array, Array]:
+def normalised(algebra: Algebra, outgoing: list[Array], like: Array) -> tuple[Array, Array]:
     """Flat factor→variable messages that sum to 1, and soundness [R]."""
-    sound = jnp.ones(rows, bool)
+    sound = jnp.ones(like.shape[1], bool)
     flat = []
-    for group in outgoing:
-        for message in group:
-            scaled, fine = algebra.normalise(message, 1)
-            sound &= fine.all((0, 1))
-            flat.append(scaled.reshape(-1, rows))
-    return _join(flat, rows, dtype), sound
+    for messages in outgoing:
+        scaled, fine = algebra.normalise(messages, 1)
+        sound &= fine.all((0, 1))
+        flat.append(scaled.reshape(-1, like.shape[1]))
+    return _flat(flat, algebra.one, like), sound
 
 
 def damped(algebra: Algebra, new: Array, old: Array, damping: Array, wiring: Wiring) -> Array:
     """Logarithms averaged: new^{1 − damping} · old^{damping}, normalised again."""
     mixed = algebra.times(algebra.power(new, 1.0 - damping), algebra.power(old, damping))
     parts, at = [], 0
-    for group in wiring.factors:
-        for places in group.incoming:
-            size = places.size
-            message = mixed[at : at + size].reshape(*places.shape, mixed.shape[1])
-            parts.append(algebra.normalise(message, 1)[0].reshape(size, -1))
-            at += size
-    return _join(parts, mixed.shape[1], mixed.dtype)
+    for size, blocks in size_classes(wiring):
+        count = sum(len(wiring.factors[g].cells) for g, _ in blocks)
+        parts.append(mixed[at : at + count * size].reshape(count, size, -1))
+        at += count * size
+    return normalised(algebra, parts, new)[0]
 
 
 def largest_change(algebra: Algebra, new: Array, old: Array) -> Array:
@@ -270,11 +300,11 @@ def largest_change(algebra: Algebra, new: Array, old: Array) -> Array:
 class Step(NamedTuple):
     """One round seen from a state: the undamped next state, and what the free energy of the first one is made of."""
 
-    messages: Array  # [places, R]
+    messages: Array  # [places + 1, R]
     sound: Array  # [R]
     beliefs: list[Array]
-    outgoing: list[list[Array]]
-    incoming: list[list[Array]]
+    outgoing: list[Array]
+    incoming: list[Array]
 
 
 def step(
@@ -289,7 +319,7 @@ def step(
     """All variable→factor messages, then all factor→variable messages."""
     into, beliefs = to_factors(algebra, wiring, local, messages, weights)
     outgoing, incoming = to_variables(algebra, wiring, splits, tables, into)
-    new, sound = normalised(algebra, outgoing, local.shape[1], local.dtype)
+    new, sound = normalised(algebra, outgoing, local)
     return Step(new, sound & jnp.isfinite(tables.constant), beliefs, outgoing, incoming)
 
 
@@ -346,8 +376,7 @@ def run(
     log_local = None if log_likelihood is None else log_phi
     tables = prepare(algebra, wiring, log_tables, weights)
     rows, dtype = local.shape[1], local.dtype
-    messages = jnp.broadcast_to(start.astype(dtype), (start.shape[0], rows))
-    messages = jnp.log(messages) if algebra.one == 0.0 else messages
+    messages = started(algebra, start, local)
 
     def body(i: Array, carry: Rounds) -> Rounds:
         # The pass that would be round i + 1 also evaluates the state after round i; the last pass only evaluates.
@@ -365,7 +394,7 @@ def run(
         moved = largest_change(algebra, new, carry.messages)
         sound = carry.sound & done.sound & fine
         return Rounds(
-            jnp.where(i < rounds, new, carry.messages),
+            new,
             beliefs,
             bethe,
             carry.energies.at[i].set(bethe),
@@ -382,51 +411,24 @@ def run(
     return jax.lax.fori_loop(0, rounds + 1, body, first)
 
 
+def started(algebra: Algebra, start: Array, like: Array) -> Array:
+    """Messages of a start ([places, 1 or R], probabilities) in the algebra's numbers, for every row, with the slot."""
+    start = jnp.broadcast_to(start.astype(like.dtype), (start.shape[0], like.shape[1]))
+    if algebra.one == 0.0:
+        start = jnp.where(start > 0, jnp.log(jnp.where(start > 0, start, 1.0)), -jnp.inf)
+    return _with_slot(start, algebra.one)
+
+
 def _with_slot(messages: Array, value: float) -> Array:
     return jnp.concatenate([messages, jnp.full((1, messages.shape[1]), value, messages.dtype)])
 
 
+def _flat(parts: list[Array], slot: float, like: Array) -> Array:
+    return jnp.concatenate([*parts, jnp.full((1, like.shape[1]), slot, like.dtype)])
+
+
 def _take(messages: Array, places: Array) -> Array:
     return messages.at[places].get(mode="promise_in_bounds")
-
-
-def _join(parts: list[Array], rows: int, dtype: jnp.dtype) -> Array:
-    return jnp.concatenate(parts) if parts else jnp.zeros((0, rows), dtype)
-
-
-@functools.partial(jax.jit, static_argnames=("algebra", "splits", "rounds"))
-def recorded(
-    algebra: Algebra,
-    wiring: Wiring,
-    splits: tuple[int, ...],
-    log_tables: Array,
-    codes: Array,
-    log_likelihood: Array | None,
-    start: Array,
-    rounds: int,
-    damping: Array | None,
-    weights: Weights | None,
-) -> tuple[Array, Array, Array]:
-    """Every state of `rounds` rounds as probabilities.
-
-    Returns:
-        Factor→variable messages after round i [rounds + 1, places, R]; variable→factor messages of round i + 1
-        [rounds + 1, places, R]; beliefs after round i [rounds + 1, states, R].
-    """
-    local, _ = local_evidence(algebra, wiring, codes, log_likelihood)
-    tables = prepare(algebra, wiring, log_tables, weights)
-    rows, dtype = local.shape[1], local.dtype
-    start = jnp.broadcast_to(start.astype(dtype), (start.shape[0], rows))
-
-    def body(messages: Array, _: None) -> tuple[Array, tuple[Array, Array, Array]]:
-        into, beliefs = to_factors(algebra, wiring, local, messages, weights)
-        new, _ = normalised(algebra, to_variables(algebra, wiring, splits, tables, into)[0], rows, dtype)
-        new = new if damping is None else damped(algebra, new, messages, damping, wiring)
-        seen = algebra.to_probability(messages), algebra.to_probability(into), in_net_order(algebra, wiring, beliefs)
-        return new, seen
-
-    first = jnp.log(start) if algebra.one == 0.0 else start
-    return jax.lax.scan(body, first, None, length=rounds + 1)[1]
 
 
 def weights_of(graph: FactorGraph, rho: NDArray[np.float64], dtype: str) -> Weights:

@@ -58,11 +58,8 @@ def unrolled(
             return one
 
         first = (wiring.uniform if start is None else jnp.asarray(start, dtype))[:, None]
-        if algebra.one == 0.0:
-            there = first > 0
-            first = jnp.where(there, jnp.log(jnp.where(there, first, 1.0)), -jnp.inf)
         nothing = jnp.full((states, 1), algebra.one, dtype)
-        first, _ = jax.lax.scan(body(nothing), first, None, length=start_rounds)
+        first, _ = jax.lax.scan(body(nothing), rounds_of.started(algebra, first, nothing), None, length=start_rounds)
         local = algebra.from_log(log_local.astype(dtype)).T
         messages = jnp.broadcast_to(first, (first.shape[0], local.shape[1]))
         messages, changes = jax.lax.scan(body(local), messages, None, length=rounds)

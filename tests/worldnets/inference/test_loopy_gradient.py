@@ -1,0 +1,74 @@
+"""Unrolled message passing as a differentiable function of the tables."""
+
+import numpy as np
+import pytest
+
+from tests.worldnets.inference.loopy_oracle import random_loopy_net
+from worldnets.errors import QueryError
+from worldnets.inference import UNOBSERVED, LoopyInference
+
+ROUNDS = 4
+
+
+@pytest.fixture(scope="module")
+def net():
+    return random_loopy_net(np.random.default_rng(11), variables=6, most_states=3)
+
+
+def evidence(net, rows=3):
+    codes = np.full((rows, len(net.variables)), UNOBSERVED, dtype=np.int16)
+    codes[1, 0] = codes[2, 1] = 0
+    return codes
+
+
+@pytest.mark.parametrize("space", ["probability", "logarithm"])
+def test_gradients_equal_central_differences_and_are_zero_at_zeros_of_tables(net, space):
+    import jax
+
+    engine = LoopyInference(net, damping=0.2)
+    propagate = engine.unrolled(ROUNDS, start_rounds=3, space=space)
+    tables, local = engine.log_tables, engine.log_local(evidence(net))
+    random = np.random.default_rng(0)
+    target = random.random((3, local.shape[1]))
+
+    def loss(log_tables, log_local):
+        beliefs, bethe, _ = propagate(log_tables, log_local)
+        return (target * beliefs).sum() + (bethe**2).sum()
+
+    with jax.enable_x64(True):
+        compiled = jax.jit(loss)
+        gradient = np.asarray(jax.jit(jax.grad(loss))(tables, local))
+        assert np.isfinite(gradient).all()
+        assert (gradient[tables == -np.inf] == 0).all()
+        assert (tables == -np.inf).any()
+        step = 1e-5
+        for i in random.choice(np.flatnonzero(tables > -np.inf), 40, replace=False):
+            moved = np.zeros_like(tables)
+            moved[i] = step
+            slope = (compiled(tables + moved, local) - compiled(tables - moved, local)) / (2 * step)
+            assert gradient[i] == pytest.approx(float(slope), abs=1e-6)
+
+
+def test_it_returns_what_queries_return_and_maps_over_tables(net):
+    import jax
+
+    engine = LoopyInference(net)
+    codes = evidence(net)
+    tables, local = engine.log_tables, engine.log_local(codes)
+    with jax.enable_x64(True):
+        propagate = jax.jit(engine.unrolled(ROUNDS))
+        beliefs, bethe, changes = propagate(tables, local)
+        found = engine.query(codes, rounds=ROUNDS, start="uniform")
+        np.testing.assert_allclose(beliefs, found.table, atol=1e-12)
+        np.testing.assert_allclose(bethe, -found.log_evidence, atol=1e-10)
+        np.testing.assert_allclose(changes, found.residuals, atol=1e-12)
+        tilted = np.stack([tables, tables * 0.5])
+        both = jax.vmap(propagate, in_axes=(0, None))(tilted, local)[0]
+        np.testing.assert_allclose(both[0], beliefs, atol=1e-12)
+        np.testing.assert_allclose(both[1], propagate(tilted[1], local)[0], atol=1e-12)
+
+
+def test_arrays_of_the_wrong_shape_are_refused(net):
+    engine = LoopyInference(net)
+    with pytest.raises(QueryError, match="wrong shape"):
+        engine.unrolled(2)(engine.log_tables[1:], engine.log_local(evidence(net)))
