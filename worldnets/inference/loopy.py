@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from worldnets.errors import EvidenceError, ImpossibleEvidenceError, QueryError
+from worldnets.errors import ImpossibleEvidenceError, QueryError
 from worldnets.inference.codes import UNOBSERVED, Codes
 from worldnets.inference.evidence import as_codes
 from worldnets.inference.limits import LIMITS
@@ -59,7 +59,7 @@ class LoopyInference:
     be found: `LoopyBeliefs.start_converged` tells. On loops beliefs are approximate and rounds need not settle:
     `LoopyBeliefs.converged` is measured.
 
-    The compiled program depends on the net's groups of like tables (ten at most), never on its size; messages are held
+    The compiled program depends on the net's groups of like tables (six of tables at most), never on its size; messages are held
     as probabilities, and rows in which a total might have lost something to underflow are done again in logarithms.
 
     Args:
@@ -335,7 +335,11 @@ class LoopyInference:
     def _with_interventions(self, codes: Codes, do: Mapping[str, Any] | None) -> tuple[Codes, Codes, NDArray[np.bool_]]:
         """Codes with interventions written in, the interventions alone, and rows that observe something else."""
         if not do:
-            return codes, np.full((len(codes), len(self.net.variables)), UNOBSERVED, np.int16), np.zeros(len(codes), bool)
+            return (
+                codes,
+                np.full((len(codes), len(self.net.variables)), UNOBSERVED, np.int16),
+                np.zeros(len(codes), bool),
+            )
         given = intervention_codes(self.net, do, len(codes))
         conflict = ((given != UNOBSERVED) & (codes != UNOBSERVED) & (codes != given)).any(1)
         return np.where(given != UNOBSERVED, given, codes), given, conflict
@@ -474,9 +478,7 @@ class LoopyInference:
             log_tables[bounds[v] : bounds[v + 1]] = 0.0
         return jax.numpy.asarray(log_tables)
 
-    def _settled(
-        self, log_tables: Any, patterns: Codes, rows: int, capacity: int
-    ) -> tuple[Any, NDArray[np.float64]]:
+    def _settled(self, log_tables: Any, patterns: Codes, rows: int, capacity: int) -> tuple[Any, NDArray[np.float64]]:
         """Messages without evidence, [places, patterns], iterated from uniform ones, and what still changes, [patterns].
 
         The compiled program is the one the rows will use: blocks of rounds, until none changes anything.

@@ -1,4 +1,4 @@
-"""Two ways to hold the numbers of sum-product: as probabilities, which is fast, and as logarithms, where nothing underflows.
+"""Two ways to hold the numbers of sum-product: probabilities, which is fast, and logarithms, which never underflow.
 
 Both offer the same operations, so that a round is written once. `normalise` also says whether its totals can be
 trusted: in `Probability` a total below `tiny` may have lost terms to underflow, in `Logarithm` only a true zero fails.
@@ -6,7 +6,8 @@ trusted: in `Probability` a total below `tiny` may have lost terms to underflow,
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 from jax import numpy as jnp
@@ -15,12 +16,13 @@ from jax.lax import stop_gradient
 Array = jax.Array
 
 
-class Probability(NamedTuple):
-    """Numbers as they are."""
+@dataclass(frozen=True)
+class Probability:
+    """Numbers as they are; totals below `tiny` are not trusted."""
 
     tiny: float
-    zero = 0.0
-    one = 1.0
+    zero: ClassVar[float] = 0.0
+    one: ClassVar[float] = 1.0
 
     def times(self, x: Array, y: Array) -> Array:
         """x · y."""
@@ -63,11 +65,12 @@ class Probability(NamedTuple):
         return x
 
 
-class Logarithm(NamedTuple):
+@dataclass(frozen=True)
+class Logarithm:
     """Numbers as their natural logarithms, zero as −∞."""
 
-    zero = -jnp.inf
-    one = 0.0
+    zero: ClassVar[float] = -jnp.inf
+    one: ClassVar[float] = 0.0
 
     def times(self, x: Array, y: Array) -> Array:
         """ln(e^x · e^y)."""

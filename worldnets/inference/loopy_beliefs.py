@@ -101,4 +101,6 @@ class MessageHistory:
         return self.messages[:, directed_edge, : len(self.states[variable])]
 
     def __repr__(self) -> str:
-        return f"MessageHistory({self.rounds} rounds, {len(self.sources)} directed edges, {len(self.beliefs)} variables)"
+        return (
+            f"MessageHistory({self.rounds} rounds, {len(self.sources)} directed edges, {len(self.beliefs)} variables)"
+        )

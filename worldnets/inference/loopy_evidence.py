@@ -13,9 +13,7 @@ from worldnets.inference.codes import UNOBSERVED, Codes
 from worldnets.net import FactorNet, WorldNet
 
 
-def log_likelihoods(
-    net: WorldNet | FactorNet, likelihood: Mapping[str, ArrayLike], rows: int
-) -> NDArray[np.float64]:
+def log_likelihoods(net: WorldNet | FactorNet, likelihood: Mapping[str, ArrayLike], rows: int) -> NDArray[np.float64]:
     """Natural logarithms of the weights of all states side by side, 0 for variables not named; [rows, states].
 
     Raises:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from worldnets.net import FactorNet, WorldNet
 
 Indices = NDArray[np.int32]
-MOST_GROUPS = 10  # of factors, and of variables
+MOST_GROUPS = 6  # of factors, and of variables
 FACTOR_GROUP_COST = 400  # one more group costs as much per round as this many padded cells of tables,
 VARIABLE_GROUP_COST = 50  # or this many padded states of messages
 
@@ -124,7 +124,9 @@ def factor_graph(net: WorldNet | FactorNet) -> FactorGraph:
     at_variable: list[list[int]] = [[] for _ in cardinalities]
     for e, (_, v) in enumerate(edges):
         at_variable[v].append(e)
-    degrees = [(v, (max(1, len(at_variable[v])), c)) for v, c in enumerate(cardinalities)]
+    degrees: list[tuple[int, tuple[int, ...]]] = [
+        (v, (max(1, len(at_variable[v])), c)) for v, c in enumerate(cardinalities)
+    ]
     variable_groups = _grouped(degrees, VARIABLE_GROUP_COST)
 
     factor_places: list[Indices] = [np.empty(0, np.int32)] * len(edges)
@@ -168,7 +170,8 @@ def factor_graph(net: WorldNet | FactorNet) -> FactorGraph:
         into = tuple(np.full((len(members), width), zero_slot, dtype=np.int32) for width in shape)
         for row, f in enumerate(members):
             in_order = np.arange(factor_cells[f], factor_cells[f + 1]).reshape([cardinalities[v] for v in scopes[f]])
-            cells[(row, *(slice(size) for size in shapes[f]))] = in_order.transpose(axes[f])
+            inside: tuple[int | slice, ...] = (row, *(slice(size) for size in shapes[f]))
+            cells[inside] = in_order.transpose(axes[f])
             for axis, i in enumerate(axes[f]):
                 into[axis][row, : shapes[f][axis]] = variable_places[edge_start[f] + i]
         split = best_split(shape)
@@ -267,9 +270,7 @@ def _leave_one_out_multiply_adds(shape: tuple[int, ...]) -> int:
     return 2 * math.prod(shape) + rest
 
 
-def _grouped(
-    shaped: list[tuple[int, tuple[int, ...]]], group_cost: float
-) -> list[tuple[tuple[int, ...], list[int]]]:
+def _grouped(shaped: list[tuple[int, tuple[int, ...]]], group_cost: float) -> list[tuple[tuple[int, ...], list[int]]]:
     """Members by padded shape: shapes of equal arity are merged while padding costs less than a group more would."""
     exact: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for member, shape in shaped:

@@ -53,7 +53,7 @@ class Neighbours(NamedTuple):
     group_incoming: tuple[tuple[Indices, ...], ...]
 
 
-BEYOND = np.int32(2**30)
+BEYOND = 2**30
 
 
 def neighbours(graph: FactorGraph, variables: int) -> Neighbours:

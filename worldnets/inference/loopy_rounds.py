@@ -27,8 +27,7 @@ from jax import numpy as jnp
 from numpy.typing import NDArray
 
 from worldnets.inference.loopy_algebra import Algebra, Array
-from worldnets.inference.loopy_graph import FactorGraph, VariableIndices, Wiring, best_split, size_classes
-
+from worldnets.inference.loopy_graph import FactorGraph, Indices, VariableIndices, Wiring, best_split, size_classes
 
 DIRECT_DEGREE = 8  # up to here all products but one are taken from both ends, in one fused pass
 SAFE_SPREAD = 5_000.0  # messages that are uniform over S states have products of S^-(D - 1): below 1 / this, normalise
@@ -106,8 +105,8 @@ def to_factors(
 ) -> tuple[Array, list[Array]]:
     """Variable→factor messages (flat, of any scale) and unnormalised beliefs per group [V, S, R].
 
-    All products but one over D messages take 3·(D − 1) multiplications. No division, so zeros need no care. Products too
-    small to be trusted become zero throughout, and so does everything downstream of them: the totals there tell.
+    All products but one over D messages take 3·(D − 1) multiplications. No division, so zeros need no care. Products
+    too small to be trusted become zero throughout, and so does all that is downstream of them: the totals there tell.
     """
     rows = local.shape[1]
     local = _with_slot(local, algebra.zero)
@@ -151,7 +150,7 @@ def from_variables(algebra: Algebra, into: Array, local: Array, rho: Array | Non
 
 
 def _by_halves(algebra: Algebra, into: Array, local: Array) -> tuple[Array, Array]:
-    """`from_variables` for many messages: pairs are multiplied upwards; on the way down each half receives the other's."""
+    """All products but one of many messages: pairs are multiplied upwards, and swapped on the way down."""
     levels = [into]
     while len(levels[-1]) > 1:
         level = levels[-1]
@@ -249,7 +248,9 @@ def free_energy(
         product = algebra.times(out, into)
         log_total = algebra.to_log(algebra.total(product, 1))
         marginal = algebra.to_probability(algebra.normalise(product, 1)[0])
-        share = jnp.concatenate([jnp.full(len(tables.log_scale[g]), 1.0 / len(wiring.factors[g].incoming), dtype) for g, _ in blocks])
+        share = jnp.concatenate(
+            [jnp.full(len(tables.log_scale[g]), 1.0 / len(wiring.factors[g].incoming), dtype) for g, _ in blocks]
+        )
         scale = jnp.concatenate([tables.log_scale[g] for g, _ in blocks])
         of_axes = (marginal * algebra.to_log(into)).sum(1) - share[:, None] * (log_total + scale[:, None])
         if weights is not None:
@@ -427,8 +428,40 @@ def _flat(parts: list[Array], slot: float, like: Array) -> Array:
     return jnp.concatenate([*parts, jnp.full((1, like.shape[1]), slot, like.dtype)])
 
 
-def _take(messages: Array, places: Array) -> Array:
+def _take(messages: Array, places: Array | Indices) -> Array:
     return messages.at[places].get(mode="promise_in_bounds")
+
+
+@functools.partial(jax.jit, static_argnames=("algebra", "splits", "rounds"))
+def recorded(
+    algebra: Algebra,
+    wiring: Wiring,
+    splits: tuple[int, ...],
+    log_tables: Array,
+    codes: Array,
+    log_likelihood: Array | None,
+    start: Array,
+    rounds: int,
+    damping: Array | None,
+    weights: Weights | None,
+) -> tuple[Array, Array, Array]:
+    """Every state of `rounds` rounds as probabilities.
+
+    Returns:
+        Factor→variable messages after round i [rounds + 1, places, R]; variable→factor messages of round i + 1, of any
+        scale, [rounds + 1, places + 1, R]; beliefs after round i [rounds + 1, states, R].
+    """
+    local, _ = local_evidence(algebra, wiring, codes, log_likelihood)
+    tables = prepare(algebra, wiring, log_tables, weights)
+
+    def body(messages: Array, _: None) -> tuple[Array, tuple[Array, Array, Array]]:
+        into, beliefs = to_factors(algebra, wiring, local, messages, weights)
+        new, _ = normalised(algebra, to_variables(algebra, wiring, splits, tables, into)[0], local)
+        new = new if damping is None else damped(algebra, new, messages, damping, wiring)
+        states = in_net_order(algebra, wiring, beliefs)
+        return new, (algebra.to_probability(messages[:-1]), algebra.to_probability(into), states)
+
+    return jax.lax.scan(body, started(algebra, start, local), None, length=rounds + 1)[1]
 
 
 def weights_of(graph: FactorGraph, rho: NDArray[np.float64], dtype: str) -> Weights:

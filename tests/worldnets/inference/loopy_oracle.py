@@ -137,7 +137,9 @@ def side_by_side(pieces, prefix="n"):
 
 def piece(net, names):
     """One of the nets of `side_by_side` alone."""
-    return WorldNet({v: net.states[v] for v in names}, {v: net.parents(v) for v in names}, {v: net.cpt(v) for v in names})
+    return WorldNet(
+        {v: net.states[v] for v in names}, {v: net.parents(v) for v in names}, {v: net.cpt(v) for v in names}
+    )
 
 
 def moral_distances(net):

@@ -61,7 +61,9 @@ def test_a_contradiction_empties_the_beliefs_from_where_it_is_found():
     from worldnets.net import WorldNet
 
     net = WorldNet(
-        {"a": (0, 1), "b": (0, 1), "c": (0, 1)}, {"b": ("a",), "c": ("b",)}, {"a": [0.5, 0.5], "b": np.eye(2), "c": np.eye(2)}
+        {"a": (0, 1), "b": (0, 1), "c": (0, 1)},
+        {"b": ("a",), "c": ("b",)},
+        {"a": [0.5, 0.5], "b": np.eye(2), "c": np.eye(2)},
     )
     history = LoopyInference(net).history(np.array([[0, UNOBSERVED, 1]], dtype=np.int16), rounds=3)
     assert not history.possible
@@ -69,4 +71,7 @@ def test_a_contradiction_empties_the_beliefs_from_where_it_is_found():
     assert not history.beliefs["b"][-1].any()
     assert not np.isnan(history.messages).any()
     alone = piece(net, ["a", "b", "c"])
-    assert LoopyInference(alone).history(np.array([[0, UNOBSERVED, 0]], dtype=np.int16), rounds=0).changes.shape == (0, 10)
+    assert LoopyInference(alone).history(np.array([[0, UNOBSERVED, 0]], dtype=np.int16), rounds=0).changes.shape == (
+        0,
+        10,
+    )
