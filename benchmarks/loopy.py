@@ -1,9 +1,9 @@
 """Ten rounds of loopy sum-product for a batch of rows, beside PGMax, on the same factor graph.
 
-Rules: one process; the same factors, hard evidence and uniform start on both sides, equal rounds, no damping, sum-product
-(PGMax: temperature 1, batched by vmap, compiled by jit, factors listing only their cells above zero); evidence never
-seen before in each repeat, from state codes to materialised beliefs; compiled code warm, its cost reported apart; repeats
-interleaved, medians of paired ratios. Beliefs must agree, or there is nothing to compare.
+Rules: one process; the same factors, hard evidence and uniform start on both sides, equal rounds, no damping,
+sum-product (PGMax: temperature 1, batched by vmap, compiled by jit, factors listing only their cells above zero);
+evidence never seen before in each repeat, from state codes to materialised beliefs; compiled code warm, its cost
+reported apart; repeats interleaved, medians of paired ratios. Beliefs must agree, or there is nothing to compare.
 
 python benchmarks/loopy.py [alarm hailfinder grid] [--rows 256] [--repeats 7]     (needs `pip install pgmax`)
 """

@@ -59,7 +59,7 @@ class LoopyInference:
     be found: `LoopyBeliefs.start_converged` tells. On loops beliefs are approximate and rounds need not settle:
     `LoopyBeliefs.converged` is measured.
 
-    The compiled program depends on the net's groups of like tables (six of tables at most), never on its size; messages are held
+    The compiled program depends on the net's groups of like tables (six at most), never on its size; messages are held
     as probabilities, and rows in which a total might have lost something to underflow are done again in logarithms.
 
     Args:
@@ -139,9 +139,10 @@ class LoopyInference:
                 that row). The variable's own table is dropped; observing another state of it makes the row impossible.
             start: "prior", the no-evidence fixed point (of the net after its interventions), or "uniform".
             tolerance: the message change up to which a row counts as converged.
-            free_energy: "every round", or "last": computed after the last round only, which makes rounds up to twice as fast.
-            on_impossible: what evidence shown to have probability zero does: its row is flagged (beliefs 0, log evidence
-                -inf, `possible` False), or an error is raised.
+            free_energy: "every round", or "last": computed after the last round only, which makes rounds up to twice as
+                fast (synchronous schedule).
+            on_impossible: what evidence shown to have probability zero does: its row is flagged (beliefs 0, log
+                evidence -inf, `possible` False), or an error is raised.
         Raises:
             EvidenceError: unknown variables or states, likelihoods of the wrong shape, negative or not finite.
             QueryError: an unknown variable asked for, rounds or tolerance out of range, `do` on a `FactorNet`.
@@ -229,9 +230,9 @@ class LoopyInference:
         messages = np.zeros((rounds + 1, 2 * pairs, int(self.net.cardinalities.max())), dtype=self.dtype)
         for e in range(pairs):
             width = len(graph.factor_places[e])
-            sent = variable[:, graph.variable_places[e]]
-            total = sent.sum(1, keepdims=True)
-            messages[:, e, :width] = sent / np.where(total > 0, total, 1.0)
+            said = variable[:, graph.variable_places[e]]
+            mass = said.sum(1, keepdims=True)
+            messages[:, e, :width] = said / np.where(mass > 0, mass, 1.0)
             messages[:, pairs + e, :width] = factor[:, graph.factor_places[e]]
         bounds = np.cumsum([0, *self.net.cardinalities])
         by_variable = {v: beliefs[:, bounds[i] : bounds[i + 1]] for i, v in enumerate(self.net.variables)}
@@ -479,7 +480,7 @@ class LoopyInference:
         return jax.numpy.asarray(log_tables)
 
     def _settled(self, log_tables: Any, patterns: Codes, rows: int, capacity: int) -> tuple[Any, NDArray[np.float64]]:
-        """Messages without evidence, [places, patterns], iterated from uniform ones, and what still changes, [patterns].
+        """Messages without evidence, [places, patterns], iterated from uniform ones; what still changes, [patterns].
 
         The compiled program is the one the rows will use: blocks of rounds, until none changes anything.
         """

@@ -43,7 +43,7 @@ class Probability:
         return x * jnp.where(sound, 1.0 / jnp.where(sound, total, 1.0), 0.0), sound
 
     def rescale(self, x: Array, axis: int) -> Array:
-        """x divided by its largest entry; zeros throughout if that cannot be trusted, so that a later total shows it."""
+        """x divided by its largest entry; zero throughout if that cannot be trusted, so that later totals show it."""
         largest = stop_gradient(x.max(axis, keepdims=True))
         sound = largest >= self.tiny
         return x * jnp.where(sound, 1.0 / jnp.where(sound, largest, 1.0), 0.0)

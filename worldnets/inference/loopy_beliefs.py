@@ -1,4 +1,4 @@
-"""What loopy message passing returns: beliefs with the record of how they came about, and the full history of one row."""
+"""What loopy message passing returns: beliefs with the record of how they came about, and one row's full history."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ class MessageHistory:
     Attributes:
         edges: (factor, variable) for each pair: position in `net.factors`, and the variable's name.
         scopes: for each pair, the factor's scope.
-        sources, targets: [2 E] labels of both ends; a factor is labelled by its scope, "f(A, B)", a variable by its name.
+        sources, targets: [2 E] labels of both ends; a factor is labelled by its scope, "f(A, B)", a variable by its
+            name.
         messages: [rounds + 1, 2 E, most states], probabilities that sum to 1 over the variable's states, 0 beyond them.
         changes: [rounds, 2 E], the largest change of each message in each round, in [0, 1].
         beliefs: for each variable [rounds + 1, states].

@@ -17,7 +17,8 @@ def log_likelihoods(net: WorldNet | FactorNet, likelihood: Mapping[str, ArrayLik
     """Natural logarithms of the weights of all states side by side, 0 for variables not named; [rows, states].
 
     Raises:
-        EvidenceError: an unknown variable; weights of another shape than [states] or [rows, states], negative or not finite.
+        EvidenceError: an unknown variable; weights of another shape than [states] or [rows, states], negative or not
+            finite.
     """
     net.check_variables(likelihood)
     bounds = np.cumsum([0, *net.cardinalities])

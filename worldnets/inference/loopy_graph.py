@@ -44,7 +44,7 @@ class VariableIndices(NamedTuple):
 
     Attributes:
         incoming: [D, V, S], place of the factor→variable messages' states (padded: the slot that holds a one).
-        states: [V, S], place of the variable's states in the flat vector of all states (padded: its last place, a zero).
+        states: [V, S], place of the variable's states in the flat vector of all states (padded: one beyond, a zero).
     """
 
     incoming: Indices

@@ -6,7 +6,8 @@ are not scheduled, they are read off when needed. A *round* is as many single me
 factor→variable messages, so that rounds cost the network as many messages as synchronous ones; rows schedule
 independently of each other. Ties go to the first edge.
 
-Source: Elidan, McGraw & Koller 2006, "Residual belief propagation: informed scheduling for asynchronous message passing".
+Source: Elidan, McGraw & Koller 2006, "Residual belief propagation: informed scheduling for asynchronous message
+passing", section 4.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def neighbours(graph: FactorGraph, variables: int) -> Neighbours:
         these_edges, these_places, these_incoming = [], [], []
         for axis, incoming in enumerate(group.incoming):
             members, states_wide = incoming.shape
-            own = begins[g, axis] + np.arange(members * states_wide, dtype=np.int32).reshape(members, states_wide)
+            own = np.reshape(begins[g, axis] + np.arange(members * states_wide), (members, states_wide))
             edge = wiring.edge_of_place[own[:, 0]]
             real = wiring.edge_of_place[own] < count
             these_edges.append(np.append(edge, BEYOND).astype(np.int32))

@@ -1,10 +1,10 @@
-"""Synchronous rounds of loopy sum-product and the Bethe free energy, as pure JAX functions over flat messages.
+r"""Synchronous rounds of loopy sum-product and the Bethe free energy, as pure JAX functions over flat messages.
 
 A state of the message passing is the flat array of factor→variable messages, [places, rows], each summing to 1. With
 local evidence φ_v, factor weights ρ_f (all 1 unless reweighted) and messages m:
 
     n_{v→f}(x_v) ∝ φ_v(x_v) Π_{g∋v} m_{g→v}(x_v)^{ρ_g} / m_{f→v}(x_v)
-    m_{f→v}(x_v) ∝ Σ_{x_f \\ x_v} f(x_f)^{1/ρ_f} Π_{u∈f, u≠v} n_{u→f}(x_u)
+    m_{f→v}(x_v) ∝ Σ_{x_f \ x_v} f(x_f)^{1/ρ_f} Π_{u∈f, u≠v} n_{u→f}(x_u)
     b_v(x_v) ∝ φ_v(x_v) Π_{f∋v} m_{f→v}(x_v)^{ρ_f}        b_f(x_f) ∝ f(x_f)^{1/ρ_f} Π_{u∈f} n_{u→f}(x_u)
 
     F = Σ_f [ρ_f Σ b_f ln b_f − Σ b_f ln f] + Σ_v [(1 − Σ_{f∋v} ρ_f) Σ b_v ln b_v − Σ b_v ln φ_v]   (nats)
@@ -137,10 +137,11 @@ def from_variables(algebra: Algebra, into: Array, local: Array, rho: Array | Non
         for message in seen[:-1]:
             before.append(algebra.times(before[-1], message))
         belief = algebra.times(before[-1], seen[-1])
-        after, parts = None, before[-1:]
+        parts = before[-1:]
+        after = seen[-1]
         for d in range(degree - 2, -1, -1):
-            after = seen[d + 1] if after is None else algebra.times(after, seen[d + 1])
             parts.insert(0, algebra.times(before[d], after))
+            after = algebra.times(after, seen[d])
         out = jnp.stack(parts)
     else:
         out, belief = _by_halves(algebra, seen, local)
@@ -456,7 +457,7 @@ def recorded(
 
     def body(messages: Array, _: None) -> tuple[Array, tuple[Array, Array, Array]]:
         into, beliefs = to_factors(algebra, wiring, local, messages, weights)
-        new, _ = normalised(algebra, to_variables(algebra, wiring, splits, tables, into)[0], local)
+        new = normalised(algebra, to_variables(algebra, wiring, splits, tables, into)[0], local)[0]
         new = new if damping is None else damped(algebra, new, messages, damping, wiring)
         states = in_net_order(algebra, wiring, beliefs)
         return new, (algebra.to_probability(messages[:-1]), algebra.to_probability(into), states)

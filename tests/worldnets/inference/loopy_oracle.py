@@ -1,4 +1,4 @@
-"""What the loopy tests compare with: message passing by plain loops over dictionaries, and nets that share one compilation."""
+"""What the loopy tests compare with: message passing by plain loops, and nets that share one compilation."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def random_loopy_net(random, variables=9, most_states=4):
 def ising(side, coupling, field, seed=0, frustrated=False):
     """A square grid of spins; `frustrated` draws the signs of the couplings."""
     random = np.random.default_rng(seed)
-    states = {f"s{i}{j}": (-1, 1) for i in range(side) for j in range(side)}
+    states = {f"s{i}_{j}": (-1, 1) for i in range(side) for j in range(side)}
     factors = [Factor((v,), np.exp(field * random.normal() * np.array([-1.0, 1.0]))) for v in states]
     for i in range(side):
         for j in range(side):
@@ -178,5 +178,5 @@ def ising(side, coupling, field, seed=0, frustrated=False):
                 if max(a, b) < side:
                     strength = coupling * (random.choice([-1, 1]) if frustrated else 1)
                     table = np.exp(strength * np.array([[1.0, -1.0], [-1.0, 1.0]]))
-                    factors.append(Factor((f"s{i}{j}", f"s{a}{b}"), table))
+                    factors.append(Factor((f"s{i}_{j}", f"s{a}_{b}"), table))
     return FactorNet(states, tuple(factors), "Ising")

@@ -12,7 +12,7 @@ ROUNDS = 4
 
 @pytest.fixture(scope="module")
 def net():
-    return random_loopy_net(np.random.default_rng(11), variables=6, most_states=3)
+    return random_loopy_net(np.random.default_rng(11), variables=7, most_states=3)
 
 
 def evidence(net, rows=3):
@@ -42,7 +42,7 @@ def test_gradients_equal_central_differences_and_are_zero_at_zeros_of_tables(net
         assert (gradient[tables == -np.inf] == 0).all()
         assert (tables == -np.inf).any()
         step = 1e-5
-        for i in random.choice(np.flatnonzero(tables > -np.inf), 40, replace=False):
+        for i in random.permutation(np.flatnonzero(tables > -np.inf))[:40]:
             moved = np.zeros_like(tables)
             moved[i] = step
             slope = (compiled(tables + moved, local) - compiled(tables - moved, local)) / (2 * step)
