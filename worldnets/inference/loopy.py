@@ -59,7 +59,7 @@ class LoopyInference:
     be found: `LoopyBeliefs.start_converged` tells. On loops beliefs are approximate and rounds need not settle:
     `LoopyBeliefs.converged` is measured.
 
-    The compiled program depends on the net's groups of like tables (six at most), never on its size; messages are held
+    The compiled program depends on the net's groups of like tables, never on its size; messages are held
     as probabilities, and rows in which a total might have lost something to underflow are done again in logarithms.
 
     Args:

@@ -3,16 +3,22 @@
 import numpy as np
 import pytest
 
-from tests.worldnets.inference.loopy_oracle import random_loopy_net
 from worldnets.errors import QueryError
 from worldnets.inference import UNOBSERVED, LoopyInference
+from worldnets.net import Factor, FactorNet
 
 ROUNDS = 4
 
 
 @pytest.fixture(scope="module")
 def net():
-    return random_loopy_net(np.random.default_rng(11), variables=7, most_states=3)
+    """A loop of three pairs and a table over three variables, with zeros: small, as gradients take long to compile."""
+    random = np.random.default_rng(11)
+    states = {"a": (0, 1), "b": (0, 1), "c": (0, 1), "d": (0, 1)}
+    table = random.random((2, 2, 2)) + 0.1
+    table[0, 1, 0] = table[1, 1, 1] = 0.0
+    pairs = [Factor(pair, random.random((2, 2)) + 0.1) for pair in (("a", "b"), ("b", "c"), ("c", "a"))]
+    return FactorNet(states, (*pairs, Factor(("d", "a", "b"), table), Factor((), np.asarray(3.0))), "small")
 
 
 def evidence(net, rows=3):
@@ -42,7 +48,7 @@ def test_gradients_equal_central_differences_and_are_zero_at_zeros_of_tables(net
         assert (gradient[tables == -np.inf] == 0).all()
         assert (tables == -np.inf).any()
         step = 1e-5
-        for i in random.permutation(np.flatnonzero(tables > -np.inf))[:40]:
+        for i in np.flatnonzero(tables > -np.inf):
             moved = np.zeros_like(tables)
             moved[i] = step
             slope = (compiled(tables + moved, local) - compiled(tables - moved, local)) / (2 * step)
