@@ -2,8 +2,8 @@
 
 Messages live in two flat arrays, rows last: factor→variable and variable→factor. Factors of equal arity and like shape
 form a group that is computed as one batched operation, so that the number of operations, and with it the compile time,
-depends on the number of groups (`MOST_GROUPS`, or one per arity) and never on the size of the net. Shapes inside a group are
-padded to the largest: padded cells of tables are zero, padded states of variables have probability zero.
+depends on the number of groups (`MOST_GROUPS`, or one per arity) and never on the size of the net. Shapes inside a
+group are padded to the largest: padded cells of tables are zero, padded states of variables have probability zero.
 
 Source: Kschischang, Frey & Loeliger 2001, "Factor graphs and the sum-product algorithm", section II.
 """

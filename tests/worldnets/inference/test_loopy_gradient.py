@@ -27,12 +27,14 @@ def evidence(net, rows=3):
     return codes
 
 
-@pytest.mark.parametrize("space", ["probability", "logarithm"])
-def test_gradients_equal_central_differences_and_are_zero_at_zeros_of_tables(net, space):
+@pytest.mark.parametrize(
+    ("space", "damping", "start_rounds"), [("probability", 0.0, 3), ("probability", 0.2, 0), ("logarithm", 0.0, 0)]
+)
+def test_gradients_equal_central_differences_and_are_zero_at_zeros_of_tables(net, space, damping, start_rounds):
     import jax
 
-    engine = LoopyInference(net, damping=0.2)
-    propagate = engine.unrolled(ROUNDS, start_rounds=3, space=space)
+    engine = LoopyInference(net, damping=damping)
+    propagate = engine.unrolled(ROUNDS, start_rounds=start_rounds, space=space)
     tables, local = engine.log_tables, engine.log_local(evidence(net))
     random = np.random.default_rng(0)
     target = random.random((3, local.shape[1]))
