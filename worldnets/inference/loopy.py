@@ -29,7 +29,7 @@ WIDEST_CHUNK = 128  # rows side by side
 LARGE_NET = 20_000  # message places, from which on chunks are half as wide
 WORKING_BYTES = 1e9  # of one chunk
 START_TOLERANCE = {"float64": 1e-12, "float32": 2e-6}
-START_ROUNDS = 1_000
+START_ROUNDS, START_BLOCK = 1_000, 16
 SCHEDULES = ("synchronous", "residual")
 
 
@@ -493,8 +493,8 @@ class LoopyInference:
             some = patterns[first : first + width]
             column = np.ascontiguousarray(np.resize(some, (width, some.shape[1])).T, dtype=np.int32)
             use, messages, done = algebra, self._wiring.uniform[:, None], None
-            for _ in range(START_ROUNDS // capacity):
-                done = self._run(use, log_tables, column, None, messages, capacity, False)
+            for _ in range(START_ROUNDS // START_BLOCK):
+                done = self._run(use, log_tables, column, None, messages, START_BLOCK, False, capacity)
                 if not np.asarray(done.sound).all() and use is algebra and not isinstance(algebra, Logarithm):
                     use, messages = Logarithm(), self._wiring.uniform[:, None]
                     continue
