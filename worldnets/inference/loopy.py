@@ -76,7 +76,7 @@ class LoopyInference:
         QueryError: an unknown number type or schedule, damping outside [0, 1), weights that cannot be appearance
             probabilities.
 
-    Sources: Pearl 1988, section 4.4; Yedidia, Freeman & Weiss 2005; Elidan, McGraw & Koller 2006; Wainwright,
+    Sources: Pearl 1988, chapter 4; Yedidia, Freeman & Weiss 2005; Elidan, McGraw & Koller 2006; Wainwright,
     Jaakkola & Willsky 2005.
     """
 

@@ -7,7 +7,7 @@ factor→variable messages, so that rounds cost the network as many messages as 
 independently of each other. Ties go to the first edge.
 
 Source: Elidan, McGraw & Koller 2006, "Residual belief propagation: informed scheduling for asynchronous message
-passing", section 4.
+passing".
 """
 
 from __future__ import annotations

@@ -11,8 +11,10 @@ local evidence φ_v, factor weights ρ_f (all 1 unless reweighted) and messages 
 
 The entropy of b_f needs no sum over cells: ln b_f is a sum of ln f / ρ_f, logarithms of messages and a constant.
 
-Sources: Yedidia, Freeman & Weiss 2005, equations 6–8 and 37; Wainwright, Jaakkola & Willsky 2005, equations 39–40, and
-Wiegerinck & Heskes 2003, section 3, for ρ ≠ 1.
+Sources: Yedidia, Freeman & Weiss 2005, "Constructing free-energy approximations and generalized belief propagation
+algorithms", for messages and F; for ρ ≠ 1 Wainwright, Jaakkola & Willsky 2005, "A new class of upper bounds on the log
+partition function", and Wiegerinck & Heskes 2003, "Fractional belief propagation". In symbols of the second paper, ρ_f is
+an edge's ρ_e and m their M.
 """
 
 from __future__ import annotations

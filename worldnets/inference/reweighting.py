@@ -4,8 +4,8 @@ With ρ_f = P(f is in the part), the reweighted free energy is a mean over parts
 their part, so that its minimum is at most −ln Z: the estimate of ln Z is an upper bound. That holds for factors of any
 arity when "acyclic" is said of the factor graph; for pairwise factors it is the bound over spanning trees.
 
-Sources: Wainwright, Jaakkola & Willsky 2005, "A new class of upper bounds on the log partition function", sections
-II–IV; Kirchhoff 1847 for the uniform spanning tree (an edge's probability is its effective resistance).
+Sources: Wainwright, Jaakkola & Willsky 2005, "A new class of upper bounds on the log partition function";
+Kirchhoff 1847 for the uniform spanning tree (an edge's probability is its effective resistance).
 """
 
 from __future__ import annotations
