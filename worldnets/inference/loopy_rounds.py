@@ -13,7 +13,7 @@ The entropy of b_f needs no sum over cells: ln b_f is a sum of ln f / ρ_f, loga
 
 Sources: Yedidia, Freeman & Weiss 2005, "Constructing free-energy approximations and generalized belief propagation
 algorithms", for messages and F; for ρ ≠ 1 Wainwright, Jaakkola & Willsky 2005, "A new class of upper bounds on the log
-partition function", and Wiegerinck & Heskes 2003, "Fractional belief propagation". In symbols of the second paper, ρ_f is
+partition function", and Wiegerinck & Heskes 2003, "Fractional belief propagation". In symbols of the second, ρ_f is
 an edge's ρ_e and m their M.
 """
 
