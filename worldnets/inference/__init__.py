@@ -1,4 +1,4 @@
-"""Message passing: posteriors, log evidence and samples of a world-model."""
+"""Message passing in a world-model: exact, over time, and loopy; with its gradients."""
 
 from worldnets.inference.beliefs import Beliefs, MaxMarginals, MostProbable
 from worldnets.inference.codes import UNOBSERVED
@@ -13,6 +13,8 @@ from worldnets.inference.gradient import (
     reestimate,
     vjp,
 )
+from worldnets.inference.loopy import LoopyInference
+from worldnets.inference.loopy_beliefs import LoopyBeliefs, MessageHistory
 from worldnets.inference.plan import Plan
 from worldnets.inference.sampling import simulate
 from worldnets.inference.stream import Stream
@@ -20,11 +22,13 @@ from worldnets.inference.temporal import TemporalInference, TemporalPlan
 from worldnets.inference.temporal_beliefs import TemporalBeliefs, TemporalCounts
 
 __all__ = [
-    "UNOBSERVED",
     "Beliefs",
     "ExpectedCounts",
     "Inference",
+    "LoopyBeliefs",
+    "LoopyInference",
     "MaxMarginals",
+    "MessageHistory",
     "MostProbable",
     "Plan",
     "Stream",
@@ -32,6 +36,7 @@ __all__ = [
     "TemporalCounts",
     "TemporalInference",
     "TemporalPlan",
+    "UNOBSERVED",
     "beliefs_function",
     "decode",
     "encode",
