@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from worldnets.errors import CapacityError
 from worldnets.inference.triangulation import NO_PARENT, JunctionTree, junction_tree, moral_graph
 from worldnets.net import Factor, FactorNet, WorldNet
+
+if TYPE_CHECKING:
+    from worldnets.draw.drawing import Drawing
 
 Index = NDArray[np.int32]
 MEMORY_LIMIT = 8 * 2**30  # bytes
@@ -131,6 +134,17 @@ class Plan:
                 f"  memory         {self.bytes_per_row:>12,}  bytes per row in flight",
             )
         )
+
+    def draw(self, largest: int | None = None) -> Drawing:
+        """The junction tree as a picture; see `worldnets.draw_plan`."""
+        from worldnets.draw.plan import draw_plan
+
+        return draw_plan(self, largest)
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.plan import plan_html
+
+        return plan_html(self)
 
 
 def make_plan(
