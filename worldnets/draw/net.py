@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,6 +24,7 @@ from worldnets.draw.figure import Picture, lightened, literal, text_width
 from worldnets.draw.given import Bar, Row, bars, one_evidence, one_likelihood, one_row, shortened
 from worldnets.draw.given import distance as measured
 from worldnets.draw.palette import ARROW, BAR, BESIDE, EVIDENCE, GROUP_PALETTE, INK
+from worldnets.draw.routes import ports
 from worldnets.errors import QueryError, did_you_mean
 from worldnets.inference.beliefs import Beliefs
 from worldnets.layout import Edge, Layout, Point, Size, framed, layered, split_frames
@@ -201,12 +201,12 @@ def _draw_edges(
     scale: float,
 ) -> None:
     inside = [edge for edge in edges if not frames or frames[edge[0]][1] == frames[edge[1]][1]]
-    ports = _ports(inside, sizes, layout)
+    ends = ports(inside, sizes, layout, 0.16)
     style = "-|>,head_length=0.32,head_width=0.16" if isinstance(net, WorldNet) else "-"
     for edge in edges:
         (xa, ya), (xb, yb) = layout.centres[edge[0]], layout.centres[edge[1]]
-        if edge in ports:
-            start, end = ports[edge]
+        if edge in ends:
+            start, end = ends[edge]
             path = _flowing([start, *layout.routes.get(edge, ()), end])
             colour = ARROW
         else:  # from one frame into the next
@@ -227,25 +227,6 @@ def _draw_edges(
             capstyle="butt",
         )
         ax.add_patch(arrow)
-
-
-def _ports(edges: Sequence[Edge], sizes: Mapping[str, Size], layout: Layout) -> dict[Edge, tuple[Point, Point]]:
-    """Where each arrow leaves its parent's lower side and meets its child's upper side, ordered by the far ends."""
-    leaving, arriving = defaultdict(list), defaultdict(list)
-    for edge in edges:
-        via = [x for x, _ in layout.routes.get(edge, ())]
-        leaving[edge[0]].append(((via or [layout.centres[edge[1]][0]])[0], edge))
-        arriving[edge[1]].append(((via or [layout.centres[edge[0]][0]])[-1], edge))
-    starts: dict[Edge, Point] = {}
-    ends: dict[Edge, Point] = {}
-    for places, side, table in ((leaving, 1, starts), (arriving, -1, ends)):
-        for v, far in places.items():
-            (x, y), (width, height) = layout.centres[v], sizes[v]
-            room = min(0.6 * width, 0.16 * (len(far) - 1))
-            offsets = np.linspace(-room / 2, room / 2, len(far)) if len(far) > 1 else [0.0]
-            for offset, (_, edge) in zip(offsets, sorted(far), strict=True):
-                table[edge] = (x + float(offset), y + side * height / 2)
-    return {edge: (starts[edge], ends[edge]) for edge in edges}
 
 
 def _flowing(points: Sequence[Point]) -> Path:

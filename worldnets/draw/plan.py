@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -138,13 +138,18 @@ class Scene:
     note: str
 
 
-def tree_scene(tree: ShownTree) -> Scene:
-    """The tree with its legend, named or as dots."""
+def tree_scene(tree: ShownTree, orders: Mapping[int, str] | None = None) -> Scene:
+    """The tree with its legend, named or as dots.
+
+    Args:
+        tree: what is drawn.
+        orders: position in the plan → a line on the plate of the clique's arrow; arrows then have heads at both ends.
+    """
     if not tree.cliques:
         words = "Nothing is unobserved: no clique is left."
         return Scene([text(_MARGIN, 20, words, anchor="start")], (320.0, 40.0), "")
     named = len(tree.cliques) <= NAMED
-    parts, size = _boxes(tree) if named else _dots(tree)
+    parts, size = _boxes(tree, orders) if named else _dots(tree)
     enlarged = max(1.0, size[0] / _PAGE_WIDTH)  # read at the size of the page, however far the tree is shrunk to fit
     legend = f'<g transform="translate(0 {number(size[1])}) scale({number(enlarged)})">{_legend(tree, named)}</g>'
     return Scene([*parts, legend], (max(size[0], 470.0), size[1] + _LEGEND * enlarged), _note(tree, named))
@@ -168,9 +173,11 @@ def _note(tree: ShownTree, named: bool) -> str:
     return " ".join(sentences)
 
 
-def _boxes(tree: ShownTree) -> tuple[list[str], Size]:
+def _boxes(tree: ShownTree, orders: Mapping[int, str] | None) -> tuple[list[str], Size]:
     bodies = [_lines(clique) for clique in tree.cliques]
     plates = [_lines(sepset) or ["∅"] for sepset in tree.sepsets]
+    if orders is not None:
+        plates = [[orders[c], *lines] if c in orders else lines for c, lines in zip(tree.numbers, plates, strict=True)]
     heads = [
         f"{cells:,} cell{'s' if cells != 1 else ''}" + (" · root" if parent < 0 else "")
         for cells, parent in zip(tree.cells, tree.parents, strict=True)
@@ -213,7 +220,11 @@ def _boxes(tree: ShownTree) -> tuple[list[str], Size]:
     ports = _ports(tree, boxes, box, plate_at, sideways)
     for c, parent in enumerate(tree.parents):
         if parent >= 0:
-            parts.append(_arrow(tree, c, boxes[c], box[c], plate_at[c], plate[c], plates[c], ports[c], sideways))
+            parts.append(
+                _arrow(
+                    tree, c, boxes[c], box[c], plate_at[c], plate[c], plates[c], ports[c], sideways, orders is not None
+                )
+            )
     least, most = min(tree.cells), max(tree.cells)
     for c, (left, top) in enumerate(boxes):
         share = share_of_logs(tree.cells[c], least, most)
@@ -282,10 +293,13 @@ def _arrow(
     words: Sequence[str],
     port: Point,
     sideways: bool,
+    both: bool,
 ) -> str:
     (px, py), (ex, ey) = plate_at, port
     if sideways:
         near, far = (corner[0], corner[1] + box[1] / 2), (px - plate[0] / 2, py)
+        back = f"{number(near[0])},{number(near[1])} {number(near[0] + 6)},{number(near[1] - 3.5)} "
+        back += f"{number(near[0] + 6)},{number(near[1] + 3.5)}"
         tip = f"{number(ex + 7)},{number(ey - 3.5)} {number(ex)},{number(ey)} {number(ex + 7)},{number(ey + 3.5)}"
         ex += 6
         bend = (far[0] + ex) / 2
@@ -293,6 +307,8 @@ def _arrow(
         curve += f"C{number(bend)} {number(far[1])} {number(bend)} {number(ey)} {number(ex)} {number(ey)}"
     else:
         near, far = (corner[0] + box[0] / 2, corner[1]), (px, py - plate[1] / 2)
+        back = f"{number(near[0])},{number(near[1])} {number(near[0] - 3.5)},{number(near[1] - 7)} "
+        back += f"{number(near[0] + 3.5)},{number(near[1] - 7)}"
         tip = f"{number(ex - 3.5)},{number(ey + 7)} {number(ex)},{number(ey)} {number(ex + 3.5)},{number(ey + 7)}"
         ey += 6
         bend = (far[1] + ey) / 2
@@ -302,7 +318,8 @@ def _arrow(
     parts = [
         f'<g data-edge="{tree.numbers[c]}"><title>{escape(_edge_tooltip(tree, c))}</title>',
         f'<path class="link" d="{curve}" fill="none" stroke="#9aa4ae" stroke-width="1.3"{dashed}/>',
-        f'<polygon class="head" points="{tip}" fill="#9aa4ae"/>',
+        f'<polygon class="head up" points="{tip}" fill="#9aa4ae"/>',
+        f'<polygon class="head down" points="{back}" fill="#9aa4ae"/>' if both else "",
         f'<rect class="panel" x="{number(px - plate[0] / 2)}" y="{number(py - plate[1] / 2)}" '
         f'width="{number(plate[0])}" height="{number(plate[1])}" rx="6" fill="#f4f6f8"/>',
     ]
