@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from worldnets import errors
     from worldnets.dataset import Dataset, check_dataset, dataset_names, load_dataset
-    from worldnets.draw import draw_net
+    from worldnets.draw import draw_messages, draw_net, draw_plan
     from worldnets.errors import WorldnetsError
     from worldnets.formats import read_evidence, read_net, write_net
     from worldnets.inference import Beliefs, Inference, simulate
@@ -40,7 +40,9 @@ __all__ = [
     "WorldnetsError",
     "check_dataset",
     "dataset_names",
+    "draw_messages",
     "draw_net",
+    "draw_plan",
     "errors",
     "frame_name",
     "load_dataset",
@@ -66,7 +68,9 @@ _HOME = {
     "WorldnetsError": "worldnets.errors",
     "check_dataset": "worldnets.dataset",
     "dataset_names": "worldnets.dataset",
+    "draw_messages": "worldnets.draw",
     "draw_net": "worldnets.draw",
+    "draw_plan": "worldnets.draw",
     "frame_name": "worldnets.temporal",
     "load_dataset": "worldnets.dataset",
     "read_evidence": "worldnets.formats",

@@ -102,8 +102,8 @@ def draw_messages(
         what: the net whose messages `history` holds, or a plan.
         history: of one row, from `LoopyInference(net).history(evidence_row, rounds)`; not with a plan.
         evidence: marks the observed variables; not with a plan.
-        variables: whose boxes are drawn, with the factors around them; default all, or, of more than 40, the 30 around
-            which messages changed most.
+        variables: whose boxes are drawn, with the factors around them; default all, or, of more than 40, a connected
+            part of up to 30 around the message that changed most.
         row: which row of `evidence`, if it is a table.
         together: with a plan, messages that do not wait for one another are sent in one step, so that the steps are
             the longest chain of dependent messages; default where there are more than 60 cliques.

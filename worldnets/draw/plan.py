@@ -24,10 +24,10 @@ from worldnets.draw.drawing import (
 from worldnets.draw.given import shortened
 from worldnets.draw.tree import tidy
 from worldnets.errors import QueryError
-from worldnets.layout import Point, Size
 
 if TYPE_CHECKING:
     from worldnets.inference.plan import Plan
+    from worldnets.layout import Point, Size
 
 NAMED = 60  # cliques whose variables can be read; beyond, dots
 DRAWN = 3000  # dots that a page bears; beyond, the largest cliques only

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -141,6 +142,7 @@ def shown_graph(
         QueryError: an unknown variable, or none.
     """
     ends = list(zip(history.sources, history.targets, strict=True))
+    dangling: set[str] = set()
     if variables is not None:
         if isinstance(variables, str):
             raise QueryError("variables is one text", found=repr(variables), mend=f"give a list: [{variables!r}]")
@@ -151,19 +153,49 @@ def shown_graph(
     elif len(net.variables) <= ALL_SHOWN:
         kept = set(net.variables)
     else:
-        moved = dict.fromkeys(net.variables, 0.0)
-        for (source, target), total in zip(ends, changes.sum(axis=0), strict=True):
-            for end in (source, target):
-                if end in moved:
-                    moved[end] += float(total)
-        kept = set(sorted(net.variables, key=lambda v: (-moved[v], net.index[v]))[:SOME_SHOWN])
+        kept = _where_most_moved(net, history, changes)
+        dangling = {factor for factor, scope in _scopes(net, history).items() if not scope <= kept}
 
     def drawn(source: str, target: str) -> bool:
-        return all(end in kept or end not in net.index for end in (source, target))
+        return all(end in kept or (end not in net.index and end not in dangling) for end in (source, target))
 
     messages = tuple(e for e, (source, target) in enumerate(ends) if drawn(source, target))
     factors = dict.fromkeys(end for e in messages for end in ends[e] if end not in net.index)
     return ShownGraph(tuple(v for v in net.variables if v in kept), tuple(factors), messages)
+
+
+def _where_most_moved(net: WorldNet | FactorNet, history: History, changes: NDArray[np.float64]) -> set[str]:
+    """A connected part of the net: from the factor around which messages changed most, always on to the next such."""
+    scopes = _scopes(net, history)
+    moved = dict.fromkeys(scopes, 0.0)
+    for source, target, most in zip(history.sources, history.targets, changes.max(axis=0, initial=0.0), strict=True):
+        factor = target if source in net.index else source
+        if factor in moved:
+            moved[factor] = max(moved[factor], float(most))
+    ranked = sorted(scopes, key=lambda f: -moved[f])  # stable: ties in the history's order
+    rank = {factor: i for i, factor in enumerate(ranked)}
+    around: dict[str, list[str]] = {}
+    for factor, scope in scopes.items():
+        for v in scope:
+            around.setdefault(v, []).append(factor)
+    kept: set[str] = set()
+    waiting: list[int] = []
+    met: set[str] = set()
+    for seed in ranked:  # the next one only where a whole part of the net has been taken
+        if seed not in met:
+            waiting.append(rank[seed])
+            met.add(seed)
+        while waiting:
+            scope = scopes[ranked[heapq.heappop(waiting)]]
+            if len(kept | scope) > SOME_SHOWN:
+                continue
+            for v in sorted(scope - kept, key=net.index.__getitem__):
+                kept.add(v)
+                for factor in around[v]:
+                    if factor not in met:
+                        met.add(factor)
+                        heapq.heappush(waiting, rank[factor])
+    return kept or set(net.variables[:SOME_SHOWN])
 
 
 @dataclass(frozen=True)
@@ -209,12 +241,13 @@ def _scene(
     ends = ports(list(edges), sizes, layout, 15.0)
     largest = float(changes.max(initial=0.0)) or 1.0
     last = changes[-1] if len(changes) else np.zeros(changes.shape[1])
+    places = {e: place for place, e in enumerate(graph.messages)}
     parts = []
     for edge, messages in edges.items():
         points = [ends[edge][0], *layout.routes.get(edge, ()), ends[edge][1]]
         points = [(x + _MARGIN, y + _MARGIN) for x, y in points]
         for e, down in messages:
-            parts.append(_message(graph, history, e, down, len(messages), points, float(last[e]), largest))
+            parts.append(_message(history, e, places[e], down, len(messages), points, float(last[e]), largest))
     cells: list[NDArray[np.float64]] = []
     for f in graph.factors:
         x, y = _corner(layout, sizes, _node(net, f))
@@ -245,11 +278,7 @@ def _downwards(net: WorldNet | FactorNet, graph: ShownGraph, history: History) -
     """
     order = net.order if isinstance(net, WorldNet) else net.variables
     rank = {v: i for i, v in enumerate(order)}
-    scopes: dict[str, set[str]] = {}
-    for source, target in zip(history.sources, history.targets, strict=True):
-        factor, v = (target, source) if source in net.index else (source, target)
-        if factor not in net.index:
-            scopes.setdefault(factor, set()).add(v)
+    scopes = _scopes(net, history)
     lines: dict[Edge, list[tuple[int, bool]]] = {}
     for e in graph.messages:
         source, target = history.sources[e], history.targets[e]
@@ -264,10 +293,20 @@ def _downwards(net: WorldNet | FactorNet, graph: ShownGraph, history: History) -
     return lines
 
 
+def _scopes(net: WorldNet | FactorNet, history: History) -> dict[str, set[str]]:
+    """The variables around each factor, by label."""
+    scopes: dict[str, set[str]] = {}
+    for source, target in zip(history.sources, history.targets, strict=True):
+        factor, v = (target, source) if source in net.index else (source, target)
+        if factor not in net.index:
+            scopes.setdefault(factor, set()).add(v)
+    return scopes
+
+
 def _message(
-    graph: ShownGraph,
     history: History,
     e: int,
+    place: int,
     down: bool,
     beside: int,
     points: Sequence[Size],
@@ -283,10 +322,10 @@ def _message(
     inner = list(points)
     inner[-1 if down else 0] = (inner[-1 if down else 0][0], tip_y + back * 0.8)
     colour = _warm(share)
-    place = graph.messages.index(e)
     label = f"{history.sources[e]} → {history.targets[e]}: changed by {change:.3g} in the last round"
     return (
-        f'<g class="message" data-message="{place}" style="--share:{share:.3f};--size:{size:.3f}"><title>{escape(label)}</title>'
+        f'<g class="message" data-message="{place}" style="--share:{share:.3f};--size:{size:.3f}">'
+        f"<title>{escape(label)}</title>"
         f'<path d="{flowing(inner, shift)}" fill="none" stroke="{colour}" stroke-width="{1 + 5 * size:.1f}"/>'
         f'<polygon points="{head}" fill="{colour}"/></g>'
     )

@@ -6,8 +6,10 @@ Source: Reingold & Tilford 1981, "Tidier drawings of trees", in the form for box
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from worldnets.layout import Point, Size
+if TYPE_CHECKING:
+    from worldnets.layout import Point, Size
 
 
 def tidy(parents: Sequence[int], sizes: Sequence[Size], gap: Size) -> tuple[list[Point], Size]:
