@@ -13,29 +13,29 @@ from worldnets.draw.given import shortened
 from worldnets.draw.palette import ARROW, BAR, INK
 
 if TYPE_CHECKING:
-    from worldnets.draw.messages import History
+    from worldnets.draw.history import Rounds
 
 MESSAGES_SHOWN = 36
 _DECADES = 4
 
 
-def heat_map(history: History, most: int = MESSAGES_SHOWN, title: str = "") -> Figure:
+def heat_map(recorded: Rounds, most: int = MESSAGES_SHOWN, title: str = "") -> Figure:
     """Changes of messages, rounds from left to right, with the curve of residuals above.
 
     The colour is logarithmic, over four decades below the largest change; white did not change by as much.
 
     Args:
-        history: what is drawn.
+        recorded: what is drawn.
         most: messages shown: those that changed most in any round, in order of the round in which they did.
         title: printed above.
     """
-    changes = np.asarray(history.changes, dtype=float)
+    changes = recorded.changes
     rounds, edges = changes.shape
     peak = changes.max(axis=0, initial=0.0)
     chosen = np.argsort(-peak, kind="stable")[:most]
     if rounds:
         chosen = chosen[np.lexsort((-peak[chosen], changes[:, chosen].argmax(axis=0)))]
-    labels = [literal(f"{shortened(history.sources[i], 34)} → {shortened(history.targets[i], 34)}") for i in chosen]
+    labels = [_label(recorded, int(i)) for i in chosen]
     beside = max((text_width(label, 6.5) for label in labels), default=0.5) + 0.2
     across, down = max(2.6, min(7.0, 0.24 * rounds)), max(0.5, 0.13 * len(labels))
     head = 0.3 if title else 0.08
@@ -47,15 +47,14 @@ def heat_map(history: History, most: int = MESSAGES_SHOWN, title: str = "") -> F
         figure.text(0.5, 1 - 0.16 / height, literal(title), ha="center", va="center", size=9, color=INK)
     largest = float(peak.max(initial=0.0)) or 1.0
     at = np.arange(1, rounds + 1)
-    residuals = np.asarray(history.residuals, dtype=float)
+    residuals = recorded.residuals
     positive = residuals > 0
     above.plot(at[positive], residuals[positive], color=BAR, marker="o", ms=2.5, lw=1)
     above.set(yscale="log", xlim=(0.5, max(rounds, 1) + 0.5), ylabel="largest change")
     above.tick_params(labelbottom=False)
     above.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
     above.yaxis.set_major_locator(mpl.ticker.LogLocator(numticks=5))
-    colours = mpl.colormaps["YlOrRd"].copy()
-    colours.set_under("white")
+    colours = mpl.colormaps["YlOrRd"].with_extremes(under="white")
     norm = mpl.colors.LogNorm(largest * 10.0**-_DECADES, largest)
     cells = np.maximum(changes[:, chosen].T, largest * 10.0 ** (-_DECADES - 1))
     if cells.size:
@@ -77,3 +76,8 @@ def heat_map(history: History, most: int = MESSAGES_SHOWN, title: str = "") -> F
         note = f"the {len(chosen)} messages of {edges:,} that changed most"
         figure.text(0.99, 0.08 / height, note, ha="right", va="bottom", size=6.5, color=ARROW)
     return figure
+
+
+def _label(recorded: Rounds, e: int) -> str:
+    ends = [shortened(end, 34) for end in (recorded.variables[e], recorded.labels[recorded.factors[e]])]
+    return literal(" → ".join(ends if recorded.to_factor[e] else ends[::-1]))

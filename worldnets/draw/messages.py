@@ -10,9 +10,7 @@ import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from worldnets.draw.drawing import Drawing, escape, resource
 from worldnets.errors import QueryError
@@ -22,29 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from worldnets.draw.history import History, Rounds
     from worldnets.inference.plan import Plan
-
-
-class History(Protocol):
-    """What is drawn of loopy message passing: every message of every round, of one row of evidence.
-
-    Attributes:
-        sources, targets: who sends and who receives, by directed edge: variables by name, factors as "f(A, B)".
-        changes: [rounds, directed edges], the largest change of an entry of that message in that round.
-        beliefs: variable → [rounds + 1, states], row 0 before the first round.
-        residuals: [rounds], the largest change of any message.
-    """
-
-    @property
-    def sources(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def targets(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def changes(self) -> NDArray[Any]: ...  # noqa: D102
-    @property
-    def beliefs(self) -> Mapping[str, NDArray[Any]]: ...  # noqa: D102
-    @property
-    def residuals(self) -> NDArray[Any]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,11 +101,18 @@ def draw_messages(
     if history is None:
         mend = "give LoopyInference(net).history(evidence, rounds), or Inference(net).plan for exact messages"
         raise QueryError("a net alone sends no messages", mend=mend)
-    from worldnets.draw.heat import heat_map
+    from worldnets.draw.history import checked
     from worldnets.draw.rounds import animate_rounds
 
-    make_figure = functools.partial(heat_map, history, title=title)
-    return animate_rounds(what, history, evidence, variables, row, title, make_figure)
+    rounds = checked(what, history)
+    make_figure = functools.partial(_heat_map, rounds, title)
+    return animate_rounds(what, rounds, evidence, variables, row, title, make_figure)
+
+
+def _heat_map(rounds: Rounds, title: str) -> Figure:
+    from worldnets.draw.heat import heat_map  # the one thing here that needs matplotlib
+
+    return heat_map(rounds, title=title)
 
 
 def player(svg: str, data: Mapping[str, object], told: str, unit: str, title: str, below: str = "") -> str:

@@ -20,7 +20,7 @@
         const share = change > 0 ? Math.min(1, Math.max(0, 1 + Math.log10(change / data.most) / data.decades)) : 0;
         group.style.setProperty("--share", share.toFixed(3));
         group.style.setProperty("--size", (change / data.most).toFixed(3));
-        const moved = frame > 0 ? `changed by ${change} in round ${frame}` : "not sent yet";
+        const moved = frame > 0 ? `changed by ${change} in round ${frame}` : "at the start";
         group.querySelector("title").textContent = `${data.messages[group.dataset.message]}: ${moved}`;
       }
       const beliefs = data.beliefs[frame];

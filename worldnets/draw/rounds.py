@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.draw.drawing import escape, figure_element, number, text, text_width
-from worldnets.draw.given import check_distributions, likely_states, one_evidence, percent, shortened
-from worldnets.draw.messages import Animation, History, player
+from worldnets.draw.given import likely_states, one_evidence, percent, shortened
+from worldnets.draw.history import Rounds, ShownGraph, shown_graph
+from worldnets.draw.messages import Animation, player
 from worldnets.draw.routes import flowing, ports
-from worldnets.errors import QueryError
 from worldnets.layout import Edge, Layout, Size, layered
 from worldnets.net import FactorNet, Label, WorldNet
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-ALL_SHOWN, SOME_SHOWN = 40, 30  # variables: all up to the one, otherwise the other
 DECADES = 4  # below the largest change, over which arrows fade
 _TOLD = 3  # largest messages named in the sentence of a round
 _TITLE, _STATE, _HEAD, _LINE, _PAD, _TROUGH, _PERCENT = 11.5, 9.5, 19.0, 13.0, 7.0, 46.0, 34.0
@@ -31,7 +29,7 @@ _FACTOR, _APART, _MARGIN = 11.0, 3.4, 14.0
 
 def animate_rounds(
     net: WorldNet | FactorNet,
-    history: History,
+    rounds: Rounds,
     evidence: Mapping[str, Label] | pd.DataFrame | None,
     variables: Iterable[str] | None,
     row: int,
@@ -39,16 +37,15 @@ def animate_rounds(
     make_figure: Callable[[], Figure],
 ) -> Animation:
     """The animation of `draw_messages(net, history)`."""
-    changes = checked_changes(net, history)
-    beliefs = checked_beliefs(net, history, len(changes))
+    changes, beliefs = rounds.changes, rounds.beliefs
     observed = one_evidence(net, evidence, row)
-    graph = shown_graph(net, history, changes, variables)
+    graph = shown_graph(net, rounds, variables)
     boxes = {v: _Box.of(net, v, beliefs.get(v), v in observed) for v in graph.variables}
-    parts, size, cells = _scene(net, graph, history, boxes, changes, beliefs)
+    parts, size, cells = _scene(net, graph, rounds, boxes)
     name = title or f"{len(changes)} rounds of message passing on {net.name or 'a net'}"
     svg = figure_element(*size, name, parts)
-    curve, ticks = _residuals(history)
-    told = _told(history, changes)
+    curve, ticks = _residuals(rounds.residuals)
+    told = _told(rounds)
     largest = float(changes.max(initial=0.0))
     data = {
         "unit": "round",
@@ -56,7 +53,7 @@ def animate_rounds(
         "pause": 900,
         "most": largest or 1.0,
         "decades": DECADES,
-        "messages": [f"{history.sources[e]} → {history.targets[e]}" for e in graph.messages],
+        "messages": [rounds.name(e) for e in graph.messages],
         "changes": [[float(f"{c:.3g}") for c in of_round[list(graph.messages)]] for of_round in changes],
         "beliefs": [[round(float(cell[frame]), 4) for cell in cells] for frame in range(len(changes) + 1)],
         "width": _TROUGH,
@@ -69,133 +66,11 @@ def animate_rounds(
     if len(graph.variables) < len(net.variables):
         notes.append(
             f"Shown: {len(graph.variables)} of {len(net.variables):,} variables and the "
-            f"{len(graph.messages):,} of {len(history.sources):,} messages among them; what is told of a round is told "
-            f"of all."
+            f"{len(graph.messages):,} of {len(rounds.variables):,} messages among them; what is told of a round is "
+            f"told of all."
         )
     below = f'<div class="side">{curve}<p class="soft">{escape(" ".join(notes))}</p></div>'
     return Animation(name, svg, player(svg, data, told[-1], "round", name, below), len(told), make_figure)
-
-
-def checked_changes(net: WorldNet | FactorNet, history: History) -> NDArray[np.float64]:
-    """Changes [rounds, directed edges].
-
-    Raises:
-        QueryError: arrays that do not fit together, messages of another net, numbers that are not finite.
-    """
-    changes = np.asarray(history.changes, dtype=float)
-    edges = len(history.sources)
-    if len(history.targets) != edges or changes.ndim != 2 or changes.shape[1] != edges:
-        found = f"{edges} sources, {len(history.targets)} targets, changes {list(changes.shape)}"
-        raise QueryError("a history whose parts do not fit", found=found, mend="changes are [rounds, directed edges]")
-    if np.shape(history.residuals) != (len(changes),):
-        shape, mend = list(np.shape(history.residuals)), "residuals are [rounds]"
-        raise QueryError("a history whose parts do not fit", found=shape, expected=[len(changes)], mend=mend)
-    if not (np.isfinite(changes).all() and (changes >= 0).all() and np.isfinite(history.residuals).all()):
-        where = f"round {int(np.argmax(~(np.isfinite(changes) & (changes >= 0)).all(axis=1))) + 1}"
-        mend = "messages lose their meaning where evidence is impossible; look at `possible` first"
-        raise QueryError("changes that are no sizes", node=where, expected="finite, not negative", mend=mend)
-    for source, target in zip(history.sources, history.targets, strict=True):
-        if source not in net.index and target not in net.index:
-            mend = "draw it on the net that was queried"
-            raise QueryError("messages of another net", found=f"{source} → {target}", mend=mend)
-    return changes
-
-
-def checked_beliefs(net: WorldNet | FactorNet, history: History, rounds: int) -> dict[str, NDArray[np.float64]]:
-    """Beliefs by variable, [rounds + 1, states].
-
-    Raises:
-        QueryError: of an unknown variable, of another shape, or no distributions.
-    """
-    net.check_variables(history.beliefs, error=QueryError)
-    found = {v: np.asarray(table, dtype=float) for v, table in history.beliefs.items()}
-    for v, table in found.items():
-        expected = (rounds + 1, len(net.states[v]))
-        if table.shape != expected:
-            mend = "beliefs are [rounds + 1, states], those before the first round included"
-            raise QueryError("beliefs of the wrong shape", node=v, found=table.shape, expected=expected, mend=mend)
-        check_distributions(net, v, table)
-    return found
-
-
-@dataclass(frozen=True)
-class ShownGraph:
-    """The part of a factor graph that is drawn.
-
-    Attributes:
-        variables: in the net's order.
-        factors: their labels.
-        messages: positions in the history of the messages between them.
-    """
-
-    variables: tuple[str, ...]
-    factors: tuple[str, ...]
-    messages: tuple[int, ...]
-
-
-def shown_graph(
-    net: WorldNet | FactorNet, history: History, changes: NDArray[np.float64], variables: Iterable[str] | None
-) -> ShownGraph:
-    """The variables asked for, or those around which messages changed most, and the factors around them.
-
-    Raises:
-        QueryError: an unknown variable, or none.
-    """
-    ends = list(zip(history.sources, history.targets, strict=True))
-    dangling: set[str] = set()
-    if variables is not None:
-        if isinstance(variables, str):
-            raise QueryError("variables is one text", found=repr(variables), mend=f"give a list: [{variables!r}]")
-        kept = set(variables)
-        net.check_variables(sorted(kept), error=QueryError)
-        if not kept:
-            raise QueryError("no variables to draw", mend="name some, or leave `variables` out")
-    elif len(net.variables) <= ALL_SHOWN:
-        kept = set(net.variables)
-    else:
-        kept = _where_most_moved(net, history, changes)
-        dangling = {factor for factor, scope in _scopes(net, history).items() if not scope <= kept}
-
-    def drawn(source: str, target: str) -> bool:
-        return all(end in kept or (end not in net.index and end not in dangling) for end in (source, target))
-
-    messages = tuple(e for e, (source, target) in enumerate(ends) if drawn(source, target))
-    factors = dict.fromkeys(end for e in messages for end in ends[e] if end not in net.index)
-    return ShownGraph(tuple(v for v in net.variables if v in kept), tuple(factors), messages)
-
-
-def _where_most_moved(net: WorldNet | FactorNet, history: History, changes: NDArray[np.float64]) -> set[str]:
-    """A connected part of the net: from the factor around which messages changed most, always on to the next such."""
-    scopes = _scopes(net, history)
-    moved = dict.fromkeys(scopes, 0.0)
-    for source, target, most in zip(history.sources, history.targets, changes.max(axis=0, initial=0.0), strict=True):
-        factor = target if source in net.index else source
-        if factor in moved:
-            moved[factor] = max(moved[factor], float(most))
-    ranked = sorted(scopes, key=lambda f: -moved[f])  # stable: ties in the history's order
-    rank = {factor: i for i, factor in enumerate(ranked)}
-    around: dict[str, list[str]] = {}
-    for factor, scope in scopes.items():
-        for v in scope:
-            around.setdefault(v, []).append(factor)
-    kept: set[str] = set()
-    waiting: list[int] = []
-    met: set[str] = set()
-    for seed in ranked:  # the next one only where a whole part of the net has been taken
-        if seed not in met:
-            waiting.append(rank[seed])
-            met.add(seed)
-        while waiting:
-            scope = scopes[ranked[heapq.heappop(waiting)]]
-            if len(kept | scope) > SOME_SHOWN:
-                continue
-            for v in sorted(scope - kept, key=net.index.__getitem__):
-                kept.add(v)
-                for factor in around[v]:
-                    if factor not in met:
-                        met.add(factor)
-                        heapq.heappush(waiting, rank[factor])
-    return kept or set(net.variables[:SOME_SHOWN])
 
 
 @dataclass(frozen=True)
@@ -228,17 +103,16 @@ class _Box:
 def _scene(
     net: WorldNet | FactorNet,
     graph: ShownGraph,
-    history: History,
+    rounds: Rounds,
     boxes: Mapping[str, _Box],
-    changes: NDArray[np.float64],
-    beliefs: Mapping[str, NDArray[np.float64]],
 ) -> tuple[list[str], Size, list[NDArray[np.float64]]]:
     """Markup of the last frame, its size, and what each bar shows, [rounds + 1]."""
-    sizes = {_node(net, v): box.size for v, box in boxes.items()}
-    sizes |= {_node(net, f): (_FACTOR, _FACTOR) for f in graph.factors}
-    edges = _downwards(net, graph, history)
+    sizes = {_node(v): box.size for v, box in boxes.items()}
+    sizes |= {_node(f): (_FACTOR, _FACTOR) for f in graph.factors}
+    edges = _downwards(net, graph, rounds)
     layout = layered(list(edges), sizes, gap=(16.0, 26.0))
     ends = ports(list(edges), sizes, layout, 15.0)
+    changes = rounds.changes
     largest = float(changes.max(initial=0.0)) or 1.0
     last = changes[-1] if len(changes) else np.zeros(changes.shape[1])
     places = {e: place for place, e in enumerate(graph.messages)}
@@ -247,23 +121,24 @@ def _scene(
         points = [ends[edge][0], *layout.routes.get(edge, ()), ends[edge][1]]
         points = [(x + _MARGIN, y + _MARGIN) for x, y in points]
         for e, down in messages:
-            parts.append(_message(history, e, places[e], down, len(messages), points, float(last[e]), largest))
+            parts.append(_message(rounds.name(e), places[e], down, len(messages), points, float(last[e]), largest))
     cells: list[NDArray[np.float64]] = []
     for f in graph.factors:
-        x, y = _corner(layout, sizes, _node(net, f))
+        x, y = _corner(layout, sizes, _node(f))
+        title = f"<title>{escape(rounds.labels[f])}</title>"
         parts.append(
-            f'<g data-factor=""><title>{escape(f)}</title><rect class="quiet" x="{number(x)}" y="{number(y)}" '
+            f'<g data-factor="">{title}<rect class="quiet" x="{number(x)}" y="{number(y)}" '
             f'width="{number(_FACTOR)}" height="{number(_FACTOR)}" rx="2" fill="#59636e"/></g>'
         )
     for v, box in boxes.items():
-        left, top = _corner(layout, sizes, _node(net, v))
-        parts.append(_variable(v, box, (left, top), beliefs.get(v), cells))
+        left, top = _corner(layout, sizes, _node(v))
+        parts.append(_variable(v, box, (left, top), rounds.beliefs.get(v), cells))
     return parts, (layout.size[0] + 2 * _MARGIN, layout.size[1] + 2 * _MARGIN), cells
 
 
-def _node(net: WorldNet | FactorNet, label: str) -> str:
-    """A name in the layout: a factor may be labelled as a variable of some net is called."""
-    return ("variable " if label in net.index else "factor ") + label
+def _node(what: str | int) -> str:
+    """A name in the layout: of a variable, or of a factor by its position."""
+    return f"variable {what}" if isinstance(what, str) else f"factor {what}"
 
 
 def _corner(layout: Layout, sizes: Mapping[str, Size], node: str) -> Size:
@@ -271,41 +146,24 @@ def _corner(layout: Layout, sizes: Mapping[str, Size], node: str) -> Size:
     return x - width / 2 + _MARGIN, y - height / 2 + _MARGIN
 
 
-def _downwards(net: WorldNet | FactorNet, graph: ShownGraph, history: History) -> dict[Edge, list[tuple[int, bool]]]:
+def _downwards(net: WorldNet | FactorNet, graph: ShownGraph, rounds: Rounds) -> dict[Edge, list[tuple[int, bool]]]:
     """The lines of the picture, each with its messages and whether they go down.
 
     A factor stands above the last of its variables (of a Bayes net's table: the child) and below the others.
     """
     order = net.order if isinstance(net, WorldNet) else net.variables
     rank = {v: i for i, v in enumerate(order)}
-    scopes = _scopes(net, history)
     lines: dict[Edge, list[tuple[int, bool]]] = {}
     for e in graph.messages:
-        source, target = history.sources[e], history.targets[e]
-        if source in net.index and target in net.index:
-            down = rank[source] < rank[target]
-        elif target in net.index:
-            down = target == max(scopes[source], key=rank.__getitem__)
-        else:
-            down = source != max(scopes[target], key=rank.__getitem__)
-        a, b = _node(net, source), _node(net, target)
-        lines.setdefault((a, b) if down else (b, a), []).append((e, down))
+        v, f = rounds.variables[e], rounds.factors[e]
+        below = v == max(rounds.scopes[f], key=rank.__getitem__)
+        line = (_node(f), _node(v)) if below else (_node(v), _node(f))
+        lines.setdefault(line, []).append((e, below != rounds.to_factor[e]))
     return lines
 
 
-def _scopes(net: WorldNet | FactorNet, history: History) -> dict[str, set[str]]:
-    """The variables around each factor, by label."""
-    scopes: dict[str, set[str]] = {}
-    for source, target in zip(history.sources, history.targets, strict=True):
-        factor, v = (target, source) if source in net.index else (source, target)
-        if factor not in net.index:
-            scopes.setdefault(factor, set()).add(v)
-    return scopes
-
-
 def _message(
-    history: History,
-    e: int,
+    name: str,
     place: int,
     down: bool,
     beside: int,
@@ -322,7 +180,7 @@ def _message(
     inner = list(points)
     inner[-1 if down else 0] = (inner[-1 if down else 0][0], tip_y + back * 0.8)
     colour = _warm(share)
-    label = f"{history.sources[e]} → {history.targets[e]}: changed by {change:.3g} in the last round"
+    label = f"{name}: changed by {change:.3g} in the last round"
     return (
         f'<g class="message" data-message="{place}" style="--share:{share:.3f};--size:{size:.3f}">'
         f"<title>{escape(label)}</title>"
@@ -371,17 +229,13 @@ def _variable(
     return "".join([*parts, "</g>"])
 
 
-def _told(history: History, changes: NDArray[np.float64]) -> list[str]:
+def _told(rounds: Rounds) -> list[str]:
     """One sentence per frame."""
-    sentences = ["Before the first round: no message has been sent."]
-    for i, of_round in enumerate(changes):
+    sentences = ["The start, before the first round."]
+    for i, (of_round, residual) in enumerate(zip(rounds.changes, rounds.residuals.tolist(), strict=True)):
         order = np.argsort(-of_round, kind="stable")[:_TOLD]
-        moved = [
-            f"{history.sources[e]} → {history.targets[e]} by {_short(float(of_round[e]))}"
-            for e in order
-            if of_round[e] > 0
-        ]
-        largest = f"Largest change in round {i + 1}: {_short(float(history.residuals[i]))}."
+        moved = [f"{rounds.name(int(e))} by {_short(float(of_round[e]))}" for e in order if of_round[e] > 0]
+        largest = f"Largest change in round {i + 1}: {_short(residual)}."
         sentences.append(f"{largest} Moved most: {'; '.join(moved)}." if moved else f"{largest} No message moved.")
     return sentences
 
@@ -390,9 +244,8 @@ def _short(value: float) -> str:
     return f"{value:.2g}"
 
 
-def _residuals(history: History) -> tuple[str, list[float]]:
+def _residuals(residuals: NDArray[np.float64]) -> tuple[str, list[float]]:
     """A small chart of residuals by round, with a line at the frame shown, and where that line goes by frame."""
-    residuals = np.asarray(history.residuals, dtype=float)
     rounds = len(residuals)
     width, height, left, top = 320.0, 96.0, 52.0, 8.0
     step = width / max(rounds, 1)

@@ -17,7 +17,6 @@ from tests.strategies import world_nets
 from worldnets.draw.drawing import Drawing, escape
 from worldnets.draw.plan import NAMED, draw_plan, plan_html, shown_tree
 from worldnets.draw.tree import tidy
-from worldnets.public_nets import public_net, public_nets
 
 SVG = "{http://www.w3.org/2000/svg}"
 NASTY = "".join(["a<b>&'\"", "</script>", "\x00\n]]>"])
@@ -139,13 +138,15 @@ def test_more_cliques_than_can_be_named_are_dots_and_the_note_says_so():
     assert "v0, v1" in drawing.svg  # where one points
 
 
-@pytest.mark.skipif("munin" not in public_nets(), reason="the public nets are not on this machine")
-def test_munin_is_drawn_within_two_seconds():
-    plan = wn.Inference(wn.read_net(public_net("munin")), memory_limit=2**40).plan
+def test_a_plan_of_a_thousand_cliques_is_drawn_within_two_seconds():
+    names = [f"v{i}" for i in range(1100)]
+    parents = {v: (names[(i - 1) // 3],) for i, v in enumerate(names) if i}
+    tables = {v: np.full((2, 2), 0.5) if v in parents else np.array([0.5, 0.5]) for v in names}
+    plan = wn.Inference(wn.WorldNet(dict.fromkeys(names, (0, 1)), parents, tables)).plan
     start = time.perf_counter()
     shown = plan_html(plan)
     assert time.perf_counter() - start < 2
-    assert shown.count("data-clique=") == len(plan.cliques)
+    assert shown.count("data-clique=") == len(plan.cliques) > 1000
 
 
 def test_a_plan_with_nothing_left_says_so():
