@@ -291,6 +291,18 @@ class WorldNet(_Variables):
             parents[variable], cpts[variable] = (), forced
         return WorldNet(self.states, parents, cpts, self.name)
 
+    def without_causes(self, variables: Iterable[str]) -> WorldNet:
+        """The net in which the named variables have lost their parents and are uniform.
+
+        Conditioned on values of them it is the net after `do` of those values, which may then differ by row.
+        """
+        parents, cpts = dict(self.parent_sets), dict(self.cpts)
+        for variable in variables:
+            self.check_variables([variable], error=QueryError)
+            states = len(self.states[variable])
+            parents[variable], cpts[variable] = (), np.full(states, 1.0 / states)
+        return WorldNet(self.states, parents, cpts, self.name)
+
     def ancestors(self, variables: Iterable[str]) -> set[str]:
         """The variables themselves and everything upstream of them."""
         waiting, found = list(variables), set[str]()

@@ -105,7 +105,7 @@ class ShownTree:
 def shown_tree(plan: Plan, most: int) -> ShownTree:
     """The `most` largest cliques and the root; each hangs below its nearest ancestor that is kept."""
     cells = np.diff(plan.wiring.clique_start).tolist()
-    count = len(plan.cliques)
+    count, above_of = len(plan.cliques), plan.parents
     kept = set(range(count))
     if count > most:
         kept = {*sorted(kept, key=lambda c: (-cells[c], c))[:most], count - 1}
@@ -113,9 +113,9 @@ def shown_tree(plan: Plan, most: int) -> ShownTree:
     place = {c: i for i, c in enumerate(numbers)}
     parents, skipped = [], []
     for c in numbers:
-        above, passed = plan.parents[c], 0
+        above, passed = above_of[c], 0
         while above >= 0 and above not in kept:
-            above, passed = plan.parents[above], passed + 1
+            above, passed = above_of[above], passed + 1
         parents.append(place.get(above, -1))
         skipped.append(passed)
     return ShownTree(

