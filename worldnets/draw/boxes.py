@@ -129,7 +129,7 @@ def apart(bits_or_share: float, kind: str) -> str:
         return f"{name} –"
     if math.isinf(bits_or_share):
         return f"{name} ∞{unit}"
-    if 0 < bits_or_share < 0.0005:
+    if 0 < bits_or_share < 0.001:
         return f"{name} <.001{unit}"
     shown = f"{bits_or_share:.1f}" if bits_or_share >= 1 else f"{bits_or_share:.2g}"
     return f"{name} {shown}{unit}"

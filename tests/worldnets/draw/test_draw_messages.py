@@ -232,6 +232,10 @@ def test_the_player_can_be_used_without_a_mouse_and_respects_those_who_want_no_m
     (slider,) = (attrs for tag, attrs in elements if tag == "input")
     assert (slider["type"], slider["min"], slider["max"], slider["value"]) == ("range", "0", "4", "4")
     assert sum(tag == "button" for tag, _ in elements) == 3
+    # Where scripts are off, controls that would do nothing are not shown.
+    (controls,) = (attrs for _, attrs in elements if attrs.get("class") == "controls")
+    assert "hidden" in controls
+    assert ".controls[hidden] { display: none; }" in animation.html
     # Motion is asked for only where it is welcome: no transition outside that rule.
     style = re.search(r"<style>(.*?)</style>", animation.html, re.DOTALL)[1]
     calm = style[: style.index("@media (prefers-reduced-motion: no-preference)")]
