@@ -77,10 +77,11 @@ def resource(name: str) -> str:
 
 
 def figure_element(width: float, height: float, title: str, parts: list[str]) -> str:
-    """An `<svg>` element at its natural size; a narrow page shrinks it."""
+    """An `<svg>` element at its natural size; a narrow page shrinks it while letters can be read, then scrolls."""
     size = f'width="{number(width)}" height="{number(height)}" viewBox="0 0 {number(width)} {number(height)}"'
     font = "font-family=\"system-ui, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', Arial, sans-serif\""
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(title)}" {size} {font}>'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(title)}" {size} {font} '
+    head += f'style="min-width:min({number(width)}px,46rem)">'
     paper = f'<rect class="paper" width="{number(width)}" height="{number(height)}" fill="#ffffff"/>'
     return "".join((head, f"<title>{escape(title)}</title>", paper, *parts, "</svg>"))
 
