@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from worldnets.net import Factor, FactorNet, WorldNet
 
-SHAPES = ("tree", "polytree", "dense", "sparse", "disconnected", "chain")
+SHAPES = ("tree", "polytree", "dense", "sparse", "disconnected", "chain", "grid")
 JOINT_LIMIT = 200_000
 
 
@@ -58,6 +58,8 @@ def _parents(draw: st.DrawFn, shape: str, i: int) -> list[int]:
         return []
     if shape == "chain":
         return [i - 1]
+    if shape == "grid":  # three wide: parents to the left and above
+        return [p for p, there in ((i - 1, i % 3 > 0), (i - 3, i >= 3)) if there]
     if shape == "tree":
         return [draw(st.integers(0, i - 1))]
     most = {"polytree": 2, "dense": 4, "sparse": 2, "disconnected": 2}[shape]

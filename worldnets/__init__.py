@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from worldnets.draw import draw_messages, draw_net, draw_plan
     from worldnets.errors import WorldnetsError
     from worldnets.formats import read_evidence, read_net, write_net
-    from worldnets.inference import Beliefs, Inference, simulate
+    from worldnets.inference import Beliefs, Inference, beliefs_function, expected_counts, simulate
     from worldnets.net import Factor, FactorNet, WorldNet
     from worldnets.roles import Target, Task
     from worldnets.temporal import TwoSliceNet, frame_name
@@ -38,12 +38,14 @@ __all__ = [
     "TwoSliceNet",
     "WorldNet",
     "WorldnetsError",
+    "beliefs_function",
     "check_dataset",
     "dataset_names",
     "draw_messages",
     "draw_net",
     "draw_plan",
     "errors",
+    "expected_counts",
     "frame_name",
     "load_dataset",
     "read_evidence",
@@ -66,11 +68,13 @@ _HOME = {
     "TwoSliceNet": "worldnets.temporal",
     "WorldNet": "worldnets.net",
     "WorldnetsError": "worldnets.errors",
+    "beliefs_function": "worldnets.inference",
     "check_dataset": "worldnets.dataset",
     "dataset_names": "worldnets.dataset",
     "draw_messages": "worldnets.draw",
     "draw_net": "worldnets.draw",
     "draw_plan": "worldnets.draw",
+    "expected_counts": "worldnets.inference",
     "frame_name": "worldnets.temporal",
     "load_dataset": "worldnets.dataset",
     "read_evidence": "worldnets.formats",

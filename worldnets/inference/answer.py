@@ -30,6 +30,7 @@ from worldnets.inference.workers import Workers
 from worldnets.net import FactorNet, WorldNet
 
 Outputs = tuple[tuple[str, ...], ...]
+_Kind = tuple[frozenset[str], frozenset[str], Outputs]  # observed in every row, with evidence in some, asked for
 
 WIDEST_CHUNK = 64  # rows side by side: eight vector registers of doubles
 CACHE_BYTES = 5_000_000  # working tables of a chunk; wider chunks pay until well beyond the second-level cache
@@ -63,8 +64,8 @@ class Answerer:
     def __init__(self, net: WorldNet | FactorNet, dtype: str, threads: int, memory_limit: float) -> None:
         self.net, self.dtype, self.memory_limit = net, dtype, memory_limit
         self.workers = Workers(threads)
-        self._plans: OrderedDict[tuple[frozenset[str], frozenset[str], Outputs], Plan] = OrderedDict()
-        self._latest = (frozenset[str](), frozenset(net.variables), tuple((v,) for v in net.variables))
+        self._plans: OrderedDict[_Kind, Plan] = OrderedDict()
+        self._latest: _Kind = (frozenset[str](), frozenset(net.variables), tuple((v,) for v in net.variables))
 
     @property
     def plan(self) -> Plan:
@@ -135,9 +136,7 @@ class Answerer:
             def work(  # type: ignore[no-untyped-def]
                 first: int, last: int, arrays=arrays, width=width, numbers=numbers, drawn=drawn, logs=logs
             ) -> None:
-                kernels.conditional_samples(
-                    *arrays, first, last, width, limits, np.uint64(seed), numbers, drawn, logs
-                )
+                kernels.conditional_samples(*arrays, first, last, width, limits, np.uint64(seed), numbers, drawn, logs)
 
             self._over_chunks(work, len(part), plan.multiply_adds + 20 * draws * plan.cells, width)
             samples[rows], log_evidence[rows] = drawn, logs
@@ -175,18 +174,17 @@ class Answerer:
         if not alike and (whole or not self._patterns_repeat(observed)):
             always, sometimes = ((), self.net.variables) if whole else self._kinds(seen, observed)
             try:
-                yield _Group(slice(None), self._plan(frozenset(always), frozenset(sometimes), outputs))
+                yield _Group(slice(None), self._plan(always, sometimes, outputs))
                 return
             except CapacityError:
                 pass  # what some rows observe may leave small cliques; if it does not, the error comes again
         if alike:
-            yield _Group(slice(None), self._plan(*map(frozenset, self._kinds(seen, observed)), outputs))
+            yield _Group(slice(None), self._plan(*self._kinds(seen, observed), outputs))
             return
         _, pattern = _distinct(observed)
         for one in range(pattern.max() + 1):
             rows = np.flatnonzero(pattern == one)
-            kinds = self._kinds(seen, observed[rows[:1]])
-            yield _Group(rows, self._plan(*map(frozenset, kinds), outputs))
+            yield _Group(rows, self._plan(*self._kinds(seen, observed[rows[:1]]), outputs))
 
     def _kinds(self, seen: Observed, observed: NDArray[np.bool_]) -> tuple[Iterable[str], Iterable[str]]:
         """Variables observed in every row, and those with evidence in some rows, or soft evidence."""
@@ -197,8 +195,8 @@ class Answerer:
             always = ever
         return names[always].tolist(), names[ever & ~always].tolist()
 
-    def _plan(self, always: frozenset[str], sometimes: frozenset[str], outputs: Outputs) -> Plan:
-        key = (always, sometimes, outputs)
+    def _plan(self, always: Iterable[str], sometimes: Iterable[str], outputs: Outputs) -> Plan:
+        key = (frozenset(always), frozenset(sometimes), outputs)
         self._latest = key
         plan = self._plans.get(key)
         if plan is None:
@@ -213,9 +211,7 @@ class Answerer:
 
     # Running.
 
-    def _shared(
-        self, seen: Observed, plan: Plan, maximise: bool
-    ) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+    def _shared(self, seen: Observed, plan: Plan, maximise: bool) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
         from worldnets.inference import kernels
 
         beliefs = np.empty((plan.wiring.output_start[-1], len(seen)), dtype=self.dtype)

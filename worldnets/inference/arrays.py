@@ -18,9 +18,9 @@ class Wiring(NamedTuple):
     """The index arrays of a plan. Cliques are in collect order; "row" means a row of the arena named.
 
     The message arena holds one row per entry of every sliced table, one per state of every variable that may have
-    evidence (its indicator or likelihood), and one per state of every sepset. The readout arena holds one row per number
-    asked for (`outputs` of them come first and are what a query returns) and one row per state of every sepset (its
-    belief).
+    evidence (its indicator or likelihood), and one per state of every sepset. The readout arena holds one row per
+    number asked for (`outputs` of them come first and are what a query returns) and one row per state of every sepset
+    (its belief).
     """
 
     base: NDArray[np.floating]  # [cells] product of the tables at each cell, largest cell of a clique = 1

@@ -6,12 +6,15 @@ forbid forking, differ between machines, and their reductions change bits with t
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib.util
 import os
 import sys
 import threading
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -30,7 +33,10 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     # No fast-math flag: sums run over cells, never over the vectorised rows, so reordering would gain nothing, and
     # exactly these operations in exactly this order is what lets the plain NumPy walk return the same bits.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    config: Any = numba.config
+    usual = config.CACHE_DIR
     try:
+        config.CACHE_DIR = _cache_folder(usual) or usual
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:
         warnings.warn(
@@ -39,6 +45,25 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
             stacklevel=2,
         )
         return numba.njit(**options)(function)
+    finally:
+        config.CACHE_DIR = usual
+
+
+@functools.cache
+def _cache_folder(usual: str) -> str | None:
+    """Where compiled kernels are kept: by the content of all sources, because kernels are compiled into each other.
+
+    Numba itself looks at one file's date, and would go on using code from a file that another version has replaced.
+    """
+    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    kernels = b"".join(source for source in sources if b"@compiled" in source)
+    digest = hashlib.sha256(kernels).hexdigest()[:16]
+    folder = Path(usual or Path(__file__).parent / "__pycache__") / f"kernels-{digest}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return str(folder) if os.access(folder, os.W_OK) else None
 
 
 def available_threads() -> int:

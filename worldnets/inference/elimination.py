@@ -52,7 +52,7 @@ def eliminate(adjacent, neighbours, degree, bits, rule, noise, order, position):
     fill = np.zeros(count)
     size = np.empty(count)
     cost = np.ones(count)
-    stack = np.empty(count, np.int32)
+    queue = np.empty(count, np.int32)
     waiting = np.zeros(count, np.bool_)
     if rule == WEIGHTED_FILL:
         for v in range(count):
@@ -68,14 +68,14 @@ def eliminate(adjacent, neighbours, degree, bits, rule, noise, order, position):
                 if not adjacent[a, neighbours[v, j]]:
                     fill[v] += cost[a] * cost[neighbours[v, j]]
         if fill[v] < 1e-9:
-            stack[top], waiting[v] = v, True
+            queue[top], waiting[v] = v, True
             top += 1
-    cells = 0.0
+    cells, bottom = 0.0, 0
     for step in range(count):
         v = -1
-        while top > 0 and v < 0:
-            top -= 1
-            u = stack[top]
+        while top > bottom and v < 0:
+            u = queue[bottom % count]
+            bottom += 1
             waiting[u] = False
             if position[u] < 0 and fill[u] < 1e-9:
                 v = u
@@ -93,7 +93,7 @@ def eliminate(adjacent, neighbours, degree, bits, rule, noise, order, position):
                 for j in range(i):
                     b = neighbours[v, j]
                     if not adjacent[a, b]:
-                        top = _fill_in(adjacent, neighbours, degree, bits, cost, fill, size, a, b, stack, waiting, top)
+                        top = _fill_in(adjacent, neighbours, degree, bits, cost, fill, size, a, b, queue, waiting, top)
         order[step] = v
         position[v] = step
         cells += 2.0 ** size[v]
@@ -113,21 +113,21 @@ def eliminate(adjacent, neighbours, degree, bits, rule, noise, order, position):
         for i in range(degree[v]):
             u = neighbours[v, i]
             if fill[u] < 1e-9 and not waiting[u]:
-                stack[top], waiting[u] = u, True
+                queue[top % count], waiting[u] = u, True
                 top += 1
     return cells
 
 
 @compiled
-def _fill_in(adjacent, neighbours, degree, bits, cost, fill, size, a, b, stack, waiting, top):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Add a fill edge and keep every fill and size right; who is left without fill goes on the stack."""
+def _fill_in(adjacent, neighbours, degree, bits, cost, fill, size, a, b, queue, waiting, top):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Add a fill edge and keep every fill and size right; who is left without fill goes into the queue."""
     lost_a, lost_b = 0.0, 0.0
     for k in range(degree[a]):
         x = neighbours[a, k]
         if adjacent[x, b]:
             fill[x] -= cost[a] * cost[b]
             if fill[x] < 1e-9 and not waiting[x]:
-                stack[top], waiting[x] = x, True
+                queue[top % queue.size], waiting[x] = x, True
                 top += 1
         else:
             lost_a += cost[x]
@@ -213,9 +213,9 @@ def clique_tree(order, separator_start, separator, cards):  # type: ignore[no-un
     Args:
         cards: [free variables] numbers of states.
     Returns:
-        (clique starts, members, parents, sepset starts, sepset members), members as free variables in elimination order,
-        cliques in collect order: every one before its parent (`NONE` for the root, the last one). Trees of disconnected
-        parts are joined to the root by empty sepsets.
+        (clique starts, members, parents, sepset starts, sepset members), members as free variables in elimination
+        order, cliques in collect order: every one before its parent (`NONE` for the root, the last one). Trees of
+        disconnected parts are joined to the root by empty sepsets.
     """
     count = order.size
     cells = np.empty(count)

@@ -27,7 +27,8 @@ class Observed:
         likelihood: float64 [soft states, rows]: for each variable with soft evidence one line per state, λ(v) = P(what
             was seen | v) up to a factor, largest entry of a row and variable = 1.
         soft_start: int32 [variables], the line of `likelihood` where a variable's begin; -1 without soft evidence.
-        log_scale: [rows], nats: the logarithm of what the likelihoods were divided by; -inf where one is zero throughout.
+        log_scale: [rows], nats: the logarithm of what the likelihoods were divided by; -inf where one is zero
+            throughout.
         index: row labels; None for code arrays.
     """
 

@@ -29,11 +29,11 @@ Do = Mapping[str, Any]
 class Inference:
     """Exact posteriors, log evidence, most probable states and conditional samples, batched over rows.
 
-    Every question takes three kinds of evidence. *Hard*: one row per query, a table of state labels (None, NaN, pd.NA or
-    no column: unobserved) or a code array; None observes nothing. *Soft*: `likelihood`, for each variable λ(v) ∝
-    P(what was seen | v), shape [rows, states], or [states] for all rows alike. *Interventional*: `do`, for each variable a
-    state, or one per row, that it is set to whatever its parents are; probabilities are then those of the net without its
-    table (a `FactorNet` has no interventions).
+    Every question takes three kinds of evidence. *Hard*: one row per query, a table of state labels (None, NaN, pd.NA
+    or no column: unobserved) or a code array; None observes nothing. *Soft*: `likelihood`, for each variable λ(v) ∝
+    P(what was seen | v), shape [rows, states], or [states] for all rows alike. *Interventional*: `do`, for each
+    variable a state, or one per row, that it is set to whatever its parents are; probabilities are then those of the
+    net without its table (a `FactorNet` has no interventions).
 
     How rows are answered (`docs/decisions/exact-engine.md`): few rows, and rows whose masks differ in nets with large
     cliques, get an elimination order each; rows that observe the same variables share a plan from which those are cut
@@ -166,7 +166,8 @@ class Inference:
         """How good the best joint state with v = s is: max over x with x_v = s of W(x, evidence), relative to the best.
 
         Returns:
-            MaxMarginals: `m[v]` of shape [rows, states], 1 at states of a most probable joint state; 0 where no joint state
+            MaxMarginals: `m[v]` of shape [rows, states], 1 at states of a most probable joint state; 0 where no joint
+                state
             agrees with the evidence.
         Raises:
             EvidenceError, QueryError, CapacityError: as in `query`.

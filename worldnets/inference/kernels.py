@@ -19,10 +19,11 @@ FUSED = 3  # operands multiplied in one pass; more would need more alias checks 
 
 
 @compiled
-def collect(w, codes, likelihood, soft_start, first, n, pot, arena, active, scale, log_evidence, limits, maximise):  # type: ignore[no-untyped-def]  # fmt: skip
+def collect(w, codes, likelihood, soft_start, first, n, pot, arena, active, scale, log_evidence, limits, maximise):  # type: ignore[no-untyped-def]
     """Messages from the leaves to the root for rows first … first + n of `codes` [variables, rows].
 
-    Soft evidence stands in `likelihood` [soft states, rows], a variable's from line `soft_start` [variables] on (-1: none).
+    Soft evidence stands in `likelihood` [soft states, rows], a variable's from line `soft_start` [variables] on (-1:
+    none).
 
     Leaves the products in `pot` [cells, ≥ n], the messages (scaled to sum 1) and indicators in `arena`, the inverse
     of what each clique's message was divided by in `scale` [cliques, ≥ n], and log Z in `log_evidence` [≥ n] (nats).
@@ -296,7 +297,7 @@ def _read_maxima(w, c, n, readout, pot, arena, read):  # type: ignore[no-untyped
 
 
 @compiled
-def posteriors(w, codes, likelihood, soft_start, first, last, width, limits, maximise, beliefs, log_evidence):  # type: ignore[no-untyped-def]  # fmt: skip
+def posteriors(w, codes, likelihood, soft_start, first, last, width, limits, maximise, beliefs, log_evidence):  # type: ignore[no-untyped-def]
     """Rows first … last of a query: `beliefs` [outputs' states, rows] and `log_evidence` [rows] (nats) are filled.
 
     With `maximise` they are max-marginals, each divided by its largest, and the logarithm of the largest product.
@@ -337,7 +338,9 @@ def posteriors(w, codes, likelihood, soft_start, first, last, width, limits, max
 
 
 @compiled
-def conditional_samples(w, t, codes, likelihood, soft_start, first, last, width, limits, seed, numbers, samples, log_evidence):  # type: ignore[no-untyped-def]  # fmt: skip
+def conditional_samples(  # type: ignore[no-untyped-def]
+    w, t, codes, likelihood, soft_start, first, last, width, limits, seed, numbers, samples, log_evidence
+):
     """Fill `samples` [rows, draws, variables] from the posterior of each row; rows of probability zero get -1.
 
     `numbers` [rows] are the rows' own: a draw depends on (seed, number, draw) alone.
@@ -399,7 +402,7 @@ def _take(w, t, c, cell, samples, r, draw):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def most_probable(w, t, codes, likelihood, soft_start, first, last, width, limits, states, log_probability):  # type: ignore[no-untyped-def]  # fmt: skip
+def most_probable(w, t, codes, likelihood, soft_start, first, last, width, limits, states, log_probability):  # type: ignore[no-untyped-def]
     """Fill `states` [rows, 1, variables] with the most probable joint state given each row; -1 where impossible.
 
     `log_probability` [rows] is the logarithm of its probability together with the evidence (nats). Of equally probable

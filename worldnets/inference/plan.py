@@ -6,6 +6,7 @@ A `Plan` is a junction tree compiled to flat index arrays (`arrays.Wiring`) that
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from numpy.typing import NDArray
 from worldnets.errors import CapacityError
 from worldnets.inference.arrays import Index, SamplingTables, Tree, Wiring
 from worldnets.inference.network import Network, network
-
 from worldnets.net import FactorNet, WorldNet
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 MEMORY_LIMIT = 8 * 2**30  # bytes
 BYTES_PER_CELL = 128  # its value, about six row numbers, and eight rows in flight
 MOST_CELLS = 2**27  # row numbers are 32 bits wide, and a cell stands in several lists
-CHEAP_CELLS = 3_000.0  # below, no second elimination order is tried
-RESTARTS = 4
+RESTARTS = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,7 +73,7 @@ class Plan:
 
     def _named(self, start: Index, members: Index) -> tuple[tuple[str, ...], ...]:
         names = [self.free[v] for v in members]
-        return tuple(tuple(names[a:b]) for a, b in zip(start[:-1], start[1:], strict=True))
+        return tuple(tuple(names[a:b]) for a, b in itertools.pairwise(start))
 
     @property
     def cells(self) -> int:
@@ -241,24 +240,25 @@ class _Builder:
             np.append(self.used, np.ones(len(joint), dtype=np.bool_)),
             self.local,
             np.log2(cards.astype(np.float64)),
-            CHEAP_CELLS,
-            CHEAP_CELLS,
+            0.0,  # an order costs microseconds, and wiring it a thousand times as much: try them all
+            0.0,
             RESTARTS,
             np.empty((count, count), dtype=np.bool_),
             np.empty((count, count), dtype=np.int32),
             np.empty(count, dtype=np.int32),
         )
-        self.tree = Tree(*self.elimination.clique_tree(order, start, separator, cards), cards)
+        arrays: tuple[Index, Index, Index, Index, Index] = self.elimination.clique_tree(order, start, separator, cards)
+        self.tree = Tree(*arrays, cards)
         return float(sum(self._cells(self.tree.member_start, self.tree.members)))
 
     def _cells(self, start: Index, members: Index) -> list[float]:
         cards = self.tree.cards[members].tolist()
-        return [math.prod(cards[a:b]) for a, b in zip(start[:-1].tolist(), start[1:].tolist(), strict=True)]
+        return [math.prod(cards[a:b]) for a, b in itertools.pairwise(start.tolist())]
 
     def cliques(self) -> list[list[str]]:
         """The variables of each clique."""
         start, members = self.tree.member_start, self.tree.members
-        return [[self.free[v] for v in members[a:b]] for a, b in zip(start[:-1], start[1:], strict=True)]
+        return [[self.free[v] for v in members[a:b]] for a, b in itertools.pairwise(start)]
 
     def wire(self, indicated: Sequence[str]) -> tuple[Wiring, float]:
         """The index arrays, with indicators for evidence on the variables `indicated`; and the log scale."""
@@ -277,7 +277,7 @@ class _Builder:
         places = iter(home[len(whole) :].tolist())
         clique_start, cells, base, log_scale = self.wiring.fill(w, tree, factor_home, self.column)
         sizes = np.diff(clique_start).tolist()
-        sepset_scopes = [tree.sepset[a:b].tolist() for a, b in zip(tree.sepset_start, tree.sepset_start[1:], strict=False)]
+        sepset_scopes = [tree.sepset[a:b].tolist() for a, b in itertools.pairwise(tree.sepset_start)]
         sepset_cells = [int(size) for size in self._cells(tree.sepset_start, tree.sepset)]
 
         # A list says for each kept cell of a clique which row of an arena belongs to it: (first row, scope).
@@ -302,7 +302,7 @@ class _Builder:
             sepset_row.append(row)
 
         # A marginal is read from the smallest table that holds it: a clique or the belief of a sepset.
-        smallest = {}
+        smallest: dict[int, int] = {}
         for c in range(cliques):
             for v in sepset_scopes[c]:
                 if v not in smallest or sepset_cells[c] < sepset_cells[smallest[v]]:
@@ -386,7 +386,9 @@ class _Builder:
     def _kinds_of_tables(self) -> tuple[list[_Slice], list[_Slice], list[int]]:
         """Used tables that are partly observed, wholly observed (numbers), and the others (by position)."""
         w = self.w
-        slices, scalars, whole = [], [], []
+        slices: list[_Slice] = []
+        scalars: list[_Slice] = []
+        whole: list[int] = []
         starts, scope, stride = w.scope_start.tolist(), w.scope.tolist(), w.stride.tolist()
         local, cards = self.local.tolist(), w.cards.tolist()
         for f in np.flatnonzero(self.used).tolist():

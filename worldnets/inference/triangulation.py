@@ -30,7 +30,7 @@ class JunctionTree:
 class Graph(NamedTuple):
     """An undirected graph whose edges are "stands with … in one of these scopes"."""
 
-    count: int
+    variables: int
     scope_start: NDArray[np.int32]
     scope: NDArray[np.int32]
 
@@ -71,7 +71,7 @@ def _triangulated(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], float]:
     from worldnets.inference.elimination import triangulate
 
-    count = graph.count
+    count = graph.variables
     return triangulate(
         graph.scope_start,
         graph.scope,

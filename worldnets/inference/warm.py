@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from worldnets.inference import Inference, encode, simulate
+from worldnets.inference import Inference, encode, expected_counts, simulate, vjp
 from worldnets.inference.answer import FEW_ROWS
 from worldnets.inference.labels import FACTORISED_ROWS
 from worldnets.net import WorldNet
@@ -33,6 +33,10 @@ def warm() -> None:
             engine.sample_codes(rows, draws=1)
             engine.map(rows)
             engine.max_marginals(rows)
+            cotangents = {v: np.ones((len(rows), 2)) for v in net.variables}
+            for per_row in (False, True):
+                vjp(engine, rows, cotangents, per_row=per_row)
+            expected_counts(engine, rows)
 
 
 if __name__ == "__main__":

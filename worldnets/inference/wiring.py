@@ -109,7 +109,7 @@ def fill(w, tree, factor_home, column):  # type: ignore[no-untyped-def]
 
 @compiled
 def _full_size(tree, c):  # type: ignore[no-untyped-def]
-    size = 1
+    size = np.int64(1)
     for k in range(tree.member_start[c], tree.member_start[c + 1]):
         size *= np.int64(tree.cards[tree.members[k]])
     return size
@@ -155,13 +155,24 @@ def state_lists(tree, clique_start, cells, list_clique, list_first, scope_start,
         for k in range(axes):
             sizes[k], strides[k] = tree.cards[tree.members[begin + k]], 0
             size *= sizes[k]
-        stride = 1
+        stride = np.int64(1)
         for m in range(scope_start[one + 1] - 1, scope_start[one] - 1, -1):
             for k in range(axes):
                 if tree.members[begin + k] == scope[m]:
                     strides[k] = stride
             stride *= np.int64(tree.cards[scope[m]])
-        _states(cells, clique_start[c], clique_start[c + 1], size, sizes, strides, axes, list_first[one], rows, list_start[one])
+        _states(
+            cells,
+            clique_start[c],
+            clique_start[c + 1],
+            size,
+            sizes,
+            strides,
+            axes,
+            list_first[one],
+            rows,
+            list_start[one],
+        )
     return rows
 
 
@@ -191,7 +202,7 @@ def sepset_lists(tree, list_clique, list_first, list_variable, list_start):  # t
     rows = np.empty(list_start[list_start.size - 1], np.int32)
     for one in range(list_clique.size):
         c = list_clique[one]
-        stride = 1
+        stride = np.int64(1)
         for k in range(tree.sepset_start[c + 1] - 1, tree.sepset_start[c] - 1, -1):
             if tree.sepset[k] == list_variable[one]:
                 break
