@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from worldnets import errors
     from worldnets.dataset import Dataset, check_dataset, dataset_names, load_dataset
-    from worldnets.draw import draw_net
+    from worldnets.draw import draw_messages, draw_net, draw_plan
     from worldnets.errors import WorldnetsError
     from worldnets.formats import read_evidence, read_net, write_evidence, write_net
     from worldnets.inference import (
@@ -57,7 +57,9 @@ __all__ = [
     "beliefs_function",
     "check_dataset",
     "dataset_names",
+    "draw_messages",
     "draw_net",
+    "draw_plan",
     "errors",
     "expected_counts",
     "frame_name",
@@ -91,7 +93,9 @@ _HOME = {
     "beliefs_function": "worldnets.inference",
     "check_dataset": "worldnets.dataset",
     "dataset_names": "worldnets.dataset",
+    "draw_messages": "worldnets.draw",
     "draw_net": "worldnets.draw",
+    "draw_plan": "worldnets.draw",
     "expected_counts": "worldnets.inference",
     "frame_name": "worldnets.temporal",
     "load_dataset": "worldnets.dataset",

@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from worldnets.errors import CapacityError
 from worldnets.inference.arrays import Index, SamplingTables, Tree, Wiring
 from worldnets.inference.network import Network, network
 from worldnets.net import FactorNet, WorldNet
+
+if TYPE_CHECKING:
+    from worldnets.draw.drawing import Drawing
 
 MEMORY_LIMIT = 8 * 2**30  # bytes
 BYTES_PER_CELL = 128  # its value, about six row numbers, and eight rows in flight
@@ -118,6 +121,17 @@ class Plan:
                 f"  memory         {self.bytes_per_row:>12,}  bytes per row in flight",
             )
         )
+
+    def draw(self, largest: int | None = None) -> Drawing:
+        """The junction tree as a picture; see `worldnets.draw_plan`."""
+        from worldnets.draw.plan import draw_plan
+
+        return draw_plan(self, largest)
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.plan import plan_html
+
+        return plan_html(self)
 
 
 def make_plan(

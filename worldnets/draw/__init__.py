@@ -1,0 +1,48 @@
+"""Pictures of nets, of beliefs in them, of plans, and of messages on their way.
+
+>>> draw_net(net, engine.query(evidence), evidence=evidence)  # belief bars on the net
+>>> draw_plan(engine.plan)  # the junction tree and what its tables cost
+>>> draw_messages(net, loopy.history(evidence, rounds=12))  # which message moved, how much, round by round
+
+Two kinds of picture: matplotlib figures (`draw_net`, `draw_beliefs`), and drawings written as markup (`draw_plan`,
+`draw_messages`) that can be played, hovered over and kept as a page. All show themselves in a notebook. Everything
+here is imported on first use, so that markup costs no import of matplotlib.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worldnets.draw.beliefs import draw_beliefs
+    from worldnets.draw.drawing import Drawing
+    from worldnets.draw.figure import Picture, svg
+    from worldnets.draw.messages import Animation, draw_messages
+    from worldnets.draw.net import draw_net
+    from worldnets.draw.plan import draw_plan
+
+__all__ = ["Animation", "Drawing", "Picture", "draw_beliefs", "draw_messages", "draw_net", "draw_plan", "svg"]
+
+_HOME = {
+    "Animation": "worldnets.draw.messages",
+    "Drawing": "worldnets.draw.drawing",
+    "Picture": "worldnets.draw.figure",
+    "draw_beliefs": "worldnets.draw.beliefs",
+    "draw_messages": "worldnets.draw.messages",
+    "draw_net": "worldnets.draw.net",
+    "draw_plan": "worldnets.draw.plan",
+    "svg": "worldnets.draw.figure",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'worldnets.draw' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value  # asked for once only
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
