@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from worldnets.net import Factor, FactorNet, WorldNet
 
-SHAPES = ("tree", "polytree", "dense", "sparse", "disconnected", "chain")
+SHAPES = ("tree", "polytree", "dense", "sparse", "disconnected", "chain", "grid")
 JOINT_LIMIT = 200_000
 
 
@@ -58,6 +58,8 @@ def _parents(draw: st.DrawFn, shape: str, i: int) -> list[int]:
         return []
     if shape == "chain":
         return [i - 1]
+    if shape == "grid":  # three wide: parents to the left and above
+        return [p for p, there in ((i - 1, i % 3 > 0), (i - 3, i >= 3)) if there]
     if shape == "tree":
         return [draw(st.integers(0, i - 1))]
     most = {"polytree": 2, "dense": 4, "sparse": 2, "disconnected": 2}[shape]
@@ -95,7 +97,7 @@ def factor_nets(draw: st.DrawFn, max_variables: int = 6, max_cardinality: int = 
     scopes = draw(st.lists(st.lists(st.integers(0, n - 1), max_size=3, unique=True), max_size=6))
     factors = []
     for scope in scopes:
-        table = random.random([sizes[v] for v in scope]) * (10.0 ** draw(st.integers(-3, 3)))
+        table = random.random([sizes[v] for v in scope]) * (10.0 ** draw(st.sampled_from((-40, -3, 0, 3, 40))))
         factors.append(Factor(tuple(str(v) for v in scope), np.asarray(table)))
     return FactorNet({str(v): tuple(map(str, range(size))) for v, size in enumerate(sizes)}, tuple(factors), "random")
 

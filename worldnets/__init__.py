@@ -17,8 +17,17 @@ if TYPE_CHECKING:
     from worldnets.dataset import Dataset, check_dataset, dataset_names, load_dataset
     from worldnets.draw import draw_net
     from worldnets.errors import WorldnetsError
-    from worldnets.formats import read_evidence, read_net, write_net
-    from worldnets.inference import Beliefs, Inference, LoopyBeliefs, LoopyInference, MessageHistory, simulate
+    from worldnets.formats import read_evidence, read_net, write_evidence, write_net
+    from worldnets.inference import (
+        Beliefs,
+        Inference,
+        LoopyBeliefs,
+        LoopyInference,
+        MessageHistory,
+        beliefs_function,
+        expected_counts,
+        simulate,
+    )
     from worldnets.net import Factor, FactorNet, WorldNet
     from worldnets.roles import Target, Task
     from worldnets.temporal import TwoSliceNet, frame_name
@@ -41,16 +50,19 @@ __all__ = [
     "TwoSliceNet",
     "WorldNet",
     "WorldnetsError",
+    "beliefs_function",
     "check_dataset",
     "dataset_names",
     "draw_net",
     "errors",
+    "expected_counts",
     "frame_name",
     "load_dataset",
     "read_evidence",
     "read_net",
     "simulate",
     "train",
+    "write_evidence",
     "write_net",
 ]
 
@@ -70,15 +82,18 @@ _HOME = {
     "TwoSliceNet": "worldnets.temporal",
     "WorldNet": "worldnets.net",
     "WorldnetsError": "worldnets.errors",
+    "beliefs_function": "worldnets.inference",
     "check_dataset": "worldnets.dataset",
     "dataset_names": "worldnets.dataset",
     "draw_net": "worldnets.draw",
+    "expected_counts": "worldnets.inference",
     "frame_name": "worldnets.temporal",
     "load_dataset": "worldnets.dataset",
     "read_evidence": "worldnets.formats",
     "read_net": "worldnets.formats",
     "simulate": "worldnets.inference",
     "train": "worldnets.training",
+    "write_evidence": "worldnets.formats",
     "write_net": "worldnets.formats",
 }
 

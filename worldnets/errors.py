@@ -11,6 +11,9 @@ from collections.abc import Hashable, Iterable
 from difflib import get_close_matches
 from typing import Any, Self
 
+_PART_LIMIT = 600  # characters of one part of a message: a file from elsewhere may hold a name of a megabyte
+_NAME_LIMIT = 80  # comparing names takes their lengths multiplied
+
 
 class WorldnetsError(Exception):
     """Base of every error this project raises on purpose.
@@ -50,16 +53,16 @@ class WorldnetsError(Exception):
         places = (
             self.file if self.file is None else str(self.file),
             None if self.line is None else f"line {self.line}",
-            None if self.node is None else f"node {self.node!r}",
-            None if self.row is None else f"row {self.row}",
+            None if self.node is None else f"node {_cut(repr(self.node))}",
+            None if self.row is None else f"row {_cut(str(self.row))}",
         )
         where = ", ".join(place for place in places if place is not None)
-        text = f"{where}: {self.what}" if where else self.what
+        text = f"{where}: {_cut(self.what)}" if where else _cut(self.what)
         if self.found is not None:
             text += f"; found {_shown(self.found)}"
         if self.expected is not None:
             text += f"; expected {_shown(self.expected)}"
-        return f"{text}. Mend: {self.mend}." if self.mend else f"{text}."
+        return f"{text}. Mend: {_cut(self.mend)}." if self.mend else f"{text}."
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Errors cross process boundaries when cells run in parallel; the keyword arguments must travel too.
@@ -73,16 +76,23 @@ def _rebuild(kind: type[WorldnetsError], what: str, parts: dict[str, Any]) -> Wo
 
 
 def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else repr(value)
+    return _cut(value if isinstance(value, str) else repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _PART_LIMIT else f"{text[: _PART_LIMIT - 100]} … {text[-90:]}"
 
 
 def did_you_mean(name: Any, known: Iterable[Any]) -> str:
     """The end of a mend that names the nearest known names: `"did you mean 'mlp'?"`, or the list of them all."""
     names = [repr(item) for item in known]  # repr tells 1 from '1'
-    close = get_close_matches(repr(name), names, n=2, cutoff=0.6)
-    if close:
-        return "did you mean " + " or ".join(close) + "?"
-    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    wanted = repr(name)
+    if len(wanted) <= _NAME_LIMIT:
+        close = get_close_matches(wanted, [name for name in names if len(name) <= _NAME_LIMIT], n=2, cutoff=0.6)
+        if close:
+            return "did you mean " + " or ".join(close) + "?"
+    short = [name if len(name) <= _NAME_LIMIT else name[:_NAME_LIMIT] + "…" for name in names[:12]]
+    shown = ", ".join(short) + (", …" if len(names) > 12 else "")
     return f"known here: {shown or 'nothing'}"
 
 

@@ -21,9 +21,18 @@ if TYPE_CHECKING:
     import networkx as nx
 
 Label = Hashable
-ROW_SUM_TOLERANCE = 1e-6  # published BIF files print seven digits: their rows sum to 1 only within 3e-7
+ROW_SUM_TOLERANCE = 1e-6
 STATES_LIMIT = 2**15  # code arrays are int16
 AXES_LIMIT = 64  # of a NumPy array
+
+
+def row_sum_tolerance(states: int) -> float:
+    """How far from 1 the probabilities of that many states may sum: what printing them with six decimals explains.
+
+    That is half a unit of the sixth decimal for each (three times 0.333333 is 1 − 1e-6), at least `ROW_SUM_TOLERANCE`
+    and at most a hundred times that.
+    """
+    return min(max(ROW_SUM_TOLERANCE, 0.5001e-6 * states), 100 * ROW_SUM_TOLERANCE)
 
 
 class Factor(NamedTuple):
@@ -148,7 +157,7 @@ class WorldNet(_Variables):
         states: the states of every variable, by name; their order is the order of `variables`.
         parents: the parents of each variable; variables without parents may be left out.
         cpts: for each variable an array of shape [*parent states, states], last axis summing to 1. Rows within
-            `ROW_SUM_TOLERANCE` of 1 are renormalised (published files print few digits), others refused.
+            `row_sum_tolerance(states)` of 1 are renormalised (published files print few digits), others refused.
         name: shown in representations.
 
     Raises:
@@ -196,21 +205,23 @@ class WorldNet(_Variables):
         shape = tuple(len(self.states[v]) for v in family)
         table = _checked_table(cpts[variable], shape, variable, functools.partial(self._row_name, variable))
         with np.errstate(over="ignore"):  # a sum of huge entries is wrong, not worth a warning
-            sums = table.sum(axis=-1)
-        wrong = np.argwhere(np.abs(sums - 1.0) > ROW_SUM_TOLERANCE)
-        if len(wrong):
-            row = tuple(int(i) for i in wrong[0])
+            sums = np.asarray(table.sum(axis=-1))
+        errors, tolerance = np.abs(sums - 1.0), row_sum_tolerance(shape[-1])
+        if errors.max() > tolerance:
+            row = tuple(int(i) for i in np.argwhere(errors > tolerance)[0])
             raise NetError(
                 "a row of the table does not sum to 1",
                 node=variable,
                 row=self._row_name(variable, row),
                 found=f"{sums[row]:.9g}",
-                expected=f"1 within {ROW_SUM_TOLERANCE:g}",
+                expected=f"1 within {tolerance:.4g}",
                 mend="make the row a probability distribution over " + repr(list(self.states[variable])),
             )
         # Rows that sum to 1 up to rounding keep their bits: a net that is written, pickled or rebuilt does not drift.
-        near = np.abs(sums - 1.0) <= table.shape[-1] * np.finfo(np.float64).eps
-        return _frozen(np.where(near[..., None], table, table / sums[..., None]))
+        far = errors > shape[-1] * np.finfo(np.float64).eps
+        if far.any():
+            table[far] /= sums[far, None]
+        return _frozen(table)
 
     def _row_name(self, variable: str, row: tuple[int, ...]) -> str:
         labels = (f"{p}={self.states[p][i]}" for p, i in zip(self.parent_sets[variable], row, strict=True))
@@ -289,6 +300,18 @@ class WorldNet(_Variables):
             forced = np.zeros(len(self.states[variable]) if variable in self.states else 0)
             forced[self.code(variable, label)] = 1.0
             parents[variable], cpts[variable] = (), forced
+        return WorldNet(self.states, parents, cpts, self.name)
+
+    def without_causes(self, variables: Iterable[str]) -> WorldNet:
+        """The net in which the named variables have lost their parents and are uniform.
+
+        Conditioned on values of them it is the net after `do` of those values, which may then differ by row.
+        """
+        parents, cpts = dict(self.parent_sets), dict(self.cpts)
+        for variable in variables:
+            self.check_variables([variable], error=QueryError)
+            states = len(self.states[variable])
+            parents[variable], cpts[variable] = (), np.full(states, 1.0 / states)
         return WorldNet(self.states, parents, cpts, self.name)
 
     def ancestors(self, variables: Iterable[str]) -> set[str]:
@@ -424,16 +447,15 @@ def _checked_table(
     table: ArrayLike, shape: tuple[int, ...], node: str, row_name: Callable[[tuple[int, ...]], str] = str
 ) -> NDArray[np.float64]:
     try:
-        array = np.array(table, dtype=np.float64)
+        array = np.array(table, dtype=np.float64, order="C")  # sums over the last axis round by the order in memory
     except (TypeError, ValueError):
         raise NetError("the table is not an array of numbers", node=node, mend="give a rectangular array") from None
     if array.shape != shape:
         mend = "give one axis per parent, in order, then the variable's own states"
         raise NetError("the table has the wrong shape", node=node, found=array.shape, expected=shape, mend=mend)
-    # `~(x >= 0)` is true for NaN as well; infinities fail the second test.
-    bad = np.argwhere(~(array >= 0) | ~np.isfinite(array))
-    if len(bad):
-        cell = tuple(int(i) for i in bad[0])
+    # The smallest of anything with a NaN is a NaN, which is not ≥ 0.
+    if not (array.min() >= 0 and array.max() < np.inf):
+        cell = tuple(int(i) for i in np.argwhere(~(array >= 0) | ~np.isfinite(array))[0])
         raise NetError(
             "a negative or non-finite probability",
             node=node,

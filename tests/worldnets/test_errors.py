@@ -77,3 +77,12 @@ def test_did_you_mean_names_the_nearest_or_lists_what_is_known():
     assert did_you_mean("x", []) == "known here: nothing"
     assert did_you_mean(1, ["1"]) in ("did you mean '1'?", "known here: '1'")
     assert did_you_mean("zzz", map(str, range(100))).endswith("…")
+
+
+def test_a_message_stays_short_whatever_names_it_is_given():
+    long = "x" * 10**6
+    error = NetError(long, found=long, expected=[long], mend=long, node=long, row=long)
+    assert len(str(error)) < 5000
+    assert error.found == long
+    assert len(did_you_mean(long, [long + "y"] * 20)) < 2000
+    assert did_you_mean("lineer", ["linear", long]) == "did you mean 'linear'?"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from tests.strategies import factor_nets, world_nets
 from worldnets.errors import FormatError, NetError, StoreError
@@ -193,6 +194,59 @@ def test_a_markov_file_becomes_a_factor_net_with_scopes_in_its_own_order(tmp_pat
     assert net.factors[2].table == 4
 
 
+@pytest.mark.parametrize(
+    ("text", "factors"),
+    [
+        ("MARKOV\n2\n2 3\n0\n", 0),
+        ("MARKOV 2 2 3 0", 0),
+        ("markov\n2\n2 3 \n1\n0 \n\n1 \n 4.0 \n \n", 1),
+        ("MARKOV \r\n2 \r\n2\t3 \r\n1 \r\n1 0 \r\n\r\n2 \r\n 1 0 \r\n", 1),
+        ("# made by hand\nMARKOV # factors\n2\n2 3\n2\n1 0 # first\n1 0 # again\n2\n1 2\n2\n3 4", 2),
+        ("\ufeffMARKOV 2 2 3 1 2 1 0 6 1 2 3 4 5 6", 1),
+        ("MARKOV 2 2 3 1 1 1 3 1e-300 1E+10 .5e1", 1),
+    ],
+)
+def test_uai_takes_any_white_space_comments_constants_and_no_factors_at_all(tmp_path, text, factors):
+    net = read_net(put(tmp_path, text, "x.uai"))
+    assert isinstance(net, FactorNet)
+    assert net.cardinalities.tolist() == [2, 3]
+    assert len(net.factors) == factors
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("MARKOV\n2\n2 3\n1\n1 0\n2\n1\n-1\n", 8, "negative or non-finite entry; found -1.0"),
+        ("MARKOV\n2\n2 3\n1\n1 0\n2\nnan\n1\n", 7, "negative or non-finite entry; found nan"),
+        ("MARKOV\n2\n2 3\n1\n1 0\n2\n1e400\n1\n", 7, "negative or non-finite entry; found inf"),
+        ("MARKOV\n2\n2 3\n1\n2 0 0\n4\n1 1 1 1\n", 5, "twice in one scope"),
+        ("MARKOV\n2\n2\n0\n0\n", 4, "a variable without states"),
+        ("MARKOV\n2\n2 3\n1\n1 0\n2\n1 x\n", 7, "not a number; found 'x'"),
+    ],
+)
+def test_a_mistake_in_a_markov_file_is_named_with_its_line(tmp_path, text, line, words):
+    with pytest.raises((FormatError, NetError), match=words) as caught:
+        read_net(put(tmp_path, text, "x.uai"))
+    assert caught.value.line == line
+
+
+@pytest.mark.parametrize(
+    "row", [".333 .333 .333", ".3333 .3333 .3333", "0.33333 0.33333 0.33333", "0.16667 0.16667 0.66667"]
+)
+def test_uai_rows_printed_with_few_decimals_are_distributions_if_rounding_alone_explains_it(tmp_path, row):
+    net = read_net(put(tmp_path, f"BAYES 1 3 1 1 0 3 {row}", "x.uai"))
+    assert net.cpt("0").sum() == pytest.approx(1, abs=1e-15)
+    for wrong in (
+        ".3333 .3333 .3330",
+        ".333300 .333300 .333300",
+        ".33 .33 .33",
+        "0.5 0.5 2e-3",
+        "0.5 0.5001 1e-99999",
+    ):
+        with pytest.raises(NetError):
+            read_net(put(tmp_path, f"BAYES 1 3 1 1 0 3 {wrong}", "x.uai"))
+
+
 def test_the_format_is_named_by_the_ending_or_by_the_caller(tmp_path):
     path = put(tmp_path, BIF, "net.txt")
     with pytest.raises(FormatError, match="the ending names no format"):
@@ -313,6 +367,82 @@ def test_public_nets_survive_every_format(tmp_path, name, ending):
     assert dict(again.states) == dict(net.states)
     assert again.parent_sets == net.parent_sets
     assert all(np.array_equal(again.cpt(v), net.cpt(v)) for v in net.variables)
+
+
+@given(data=st.data())
+@settings(max_examples=60)
+def test_numbers_of_any_size_and_length_keep_their_bits_in_every_format(tmp_path_factory, data):
+    positive = st.floats(0, 1e300, allow_subnormal=True)
+    table = data.draw(arrays(np.float64, (2, 1, 3), elements=positive))
+    factors = FactorNet({"0": ("0", "1"), "1": ("0",), "2": ("0", "1", "2")}, ((("0", "1", "2"), table),))
+    weights = data.draw(arrays(np.float64, (2, 1, 3), elements=st.floats(1e-300, 1)))
+    weights[0, 0, 0] = -0.0
+    cpt = weights / weights.sum(-1, keepdims=True)
+    states = {"a": ("x", "y"), "b": ("only",), "c": ("k", "l", "m")}
+    net = WorldNet(states, {"c": ("a", "b")}, {"a": [1 / 3, 2 / 3], "b": [1], "c": cpt}, "digits")
+    folder = tmp_path_factory.getbasetemp()
+    write_net(factors, folder / "digits.uai")
+    assert read_net(folder / "digits.uai").factors[0].table.tobytes() == table.tobytes()
+    for form in FORMATS.values():
+        path = folder / f"digits{form.endings[-1]}"
+        write_net(net, path)
+        for ours, theirs in zip(read_net(path).factors, net.factors, strict=True):
+            assert ours.table.tobytes() == theirs.table.tobytes()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_table_with_many_parents_and_odd_names_survives(tmp_path, form):
+    random = np.random.default_rng(7)
+    odd = form in ("bif", "xmlbif")
+    names = [f"p {i} <&é(;" if odd else f"p{i}" for i in range(14)]
+    labels = ("yes, no", "no; 'é'") if odd else ("yes", "no")
+    sizes = [1 if i % 7 == 3 else 2 for i in range(14)]
+    states = {v: labels[:size] for v, size in zip(names, sizes, strict=True)} | {"child": ("a", "b", "c")}
+    cpts = {v: random.dirichlet(np.ones(size)) for v, size in zip(names, sizes, strict=True)}
+    cpts["child"] = random.dirichlet(np.ones(3), size=sizes)
+    net = WorldNet(
+        states, {"child": tuple(names[::-1])}, {**cpts, "child": np.transpose(cpts["child"], [*range(13, -1, -1), 14])}
+    )
+    path = tmp_path / f"many{FORMATS[form].endings[0]}.gz"
+    write_net(net, path)
+    again = read_net(path)
+    child = "14" if form == "uai" else "child"
+    assert again.parents(child) == (tuple(map(str, range(13, -1, -1))) if form == "uai" else net.parents("child"))
+    assert again.cpt(child).tobytes() == net.cpt("child").tobytes()
+
+
+@pytest.mark.parametrize("form", ["bif", "xmlbif", "net", "xdsl", "uai"])
+def test_a_large_net_is_read_in_two_seconds_in_every_format(tmp_path, form):
+    net = read_net(public_net("munin"))
+    rename = {v: f"v{i}" for i, v in enumerate(net.variables)}  # NET wants identifiers
+    parents = {rename[v]: [rename[p] for p in net.parents(v)] for v in net.variables}
+    states = {rename[v]: labels for v, labels in net.states.items()}
+    net = WorldNet(states, parents, {rename[v]: net.cpt(v) for v in net.variables}, "munin")
+    path = tmp_path / f"munin{FORMATS[form].endings[0]}"
+    write_net(net, path)
+    start = time.process_time()
+    again = read_net(path)
+    assert time.process_time() - start <= 2
+    assert len(again.variables) == len(net.variables)
+    if form != "uai":
+        assert all(again.cpt(v).tobytes() == net.cpt(v).tobytes() for v in net.variables)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [(BIF, "x.BIF"), (XMLBIF, "x.XmlBif"), (NET, "x.NET"), (XDSL, "x.XDSL"), (BAYES, "x.UAI")]
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_paths_may_be_texts_bytes_or_paths_with_endings_in_capitals_and_any_line_ends(tmp_path, text, name, end):
+    text = text.replace("\n", end)
+    path = put(tmp_path, text, name)
+    packed = put(tmp_path, gzip.compress(text.encode()), f"{name}.GZ")
+    net = read_net(path)
+    for same in (str(path), str(path).encode(), packed, str(packed)):
+        again = read_net(same)
+        assert again.variables == net.variables
+        assert all(again.cpt(v).tobytes() == net.cpt(v).tobytes() for v in net.variables)
+    write_net(net, tmp_path / f"y.{path.suffix}.GZ", format=name[2:].lower())
+    assert (tmp_path / f"y.{path.suffix}.GZ").read_bytes()[:2] == b"\x1f\x8b"
 
 
 def test_a_written_bif_is_read_alike_by_pgmpy(tmp_path):

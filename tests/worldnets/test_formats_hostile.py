@@ -418,3 +418,22 @@ def test_a_mutated_file_is_a_valid_net_or_one_clear_error(tmp_path_factory, form
         )
         content[start : start + length] = piece
     answers(tmp_path_factory, form, bytes(content))
+
+
+def test_what_the_system_refuses_is_said_with_its_reason(tmp_path, monkeypatch):
+    path = tmp_path / "x.bif"
+    path.write_text(BIF)
+
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(path), "read_bytes", refuse)
+    with pytest.raises(FormatError, match=r"found Permission denied\. Mend: check path"):
+        read_net(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.bif")
+    with pytest.raises(FormatError, match="no ordinary file"):
+        read_net(tmp_path / "x.bif")

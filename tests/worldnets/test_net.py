@@ -255,3 +255,23 @@ def test_a_bad_factor_is_refused_and_named(factor, what):
     with pytest.raises(NetError, match=what) as caught:
         FactorNet(STATES, (Factor(("b",), np.ones(3)), factor))
     assert "factor 1" in caught.value.node
+
+
+@pytest.mark.parametrize("states", [2, 3, 6, 7, 30])
+def test_rows_printed_with_six_decimals_are_distributions(states):
+    printed = np.full(states, round(1 / states, 6))
+    net = WorldNet({"a": tuple(range(states))}, {}, {"a": printed})
+    assert net.cpt("a").sum() == pytest.approx(1, abs=1e-15)
+    printed[0] += 1e-6 * states
+    with pytest.raises(NetError, match="does not sum to 1"):
+        WorldNet({"a": tuple(range(states))}, {}, {"a": printed + 1e-6})
+
+
+def test_a_table_keeps_its_bits_whatever_its_order_in_memory():
+    table = np.random.default_rng(3).dirichlet(np.ones(9), size=(4, 5))
+    states = {"a": range(4), "b": range(5), "c": range(9)}
+    uniform = {"a": np.full(4, 1 / 4), "b": np.full(5, 1 / 5)}
+    plain = WorldNet(states, {"c": ("a", "b")}, {**uniform, "c": table})
+    turned = WorldNet(states, {"c": ("a", "b")}, {**uniform, "c": np.asfortranarray(table)})
+    assert plain.cpt("c").tobytes() == turned.cpt("c").tobytes() == table.tobytes()
+    assert turned.cpt("c").flags.c_contiguous

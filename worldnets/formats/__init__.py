@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from worldnets.errors import FormatError, WorldnetsError, did_you_mean
-from worldnets.files import write_atomically
+from worldnets.errors import CapacityError, FormatError, WorldnetsError, did_you_mean
 from worldnets.formats import bif, hugin, uai, xdsl, xmlbif
 from worldnets.formats.reading import Source
-from worldnets.formats.uai_evidence import read_evidence
+from worldnets.formats.uai_evidence import read_evidence, write_evidence
+from worldnets.formats.writing import write_text
 from worldnets.net import FactorNet, WorldNet
 from worldnets.public_nets import public_net, public_nets
 
-__all__ = ["FORMATS", "public_net", "public_nets", "read_evidence", "read_net", "write_net"]
+__all__ = ["FORMATS", "public_net", "public_nets", "read_evidence", "read_net", "write_evidence", "write_net"]
 
 
 class Format(NamedTuple):
@@ -50,6 +49,7 @@ def read_net(path: str | os.PathLike[str], format: str | None = None) -> WorldNe
         FormatError: the file cannot be read, or not as this format; names file, line and the mend.
         NetError: what it says is no net (a cycle, a missing parent or row, a row that does not sum to 1, …); names
             file, line, node and row.
+        CapacityError: its tables do not fit into memory.
     """
     form = _format(path, format)
     source = Source.of(path)
@@ -57,6 +57,9 @@ def read_net(path: str | os.PathLike[str], format: str | None = None) -> WorldNe
         return form.read(source)
     except WorldnetsError as error:
         raise error.at(file=source.file) from None
+    except MemoryError:
+        mend = "split the net, or read it where there is more memory"
+        raise CapacityError("the net does not fit into memory", file=source.file, mend=mend) from None
 
 
 def write_net(net: WorldNet | FactorNet, path: str | os.PathLike[str], format: str | None = None) -> None:
@@ -70,18 +73,11 @@ def write_net(net: WorldNet | FactorNet, path: str | os.PathLike[str], format: s
         StoreError: the file cannot be written; nothing is left behind.
     """
     form = _format(path, format)
-    file = os.fspath(path)
+    file = os.fsdecode(path)
     if not isinstance(net, WorldNet) and form is not FORMATS["uai"]:
         mend = "write it as .uai, the format for factors"
         raise FormatError("only a WorldNet can be written here", file=file, found=type(net).__name__, mend=mend)
-    text = form.write(net, file)  # type: ignore[arg-type]  # uai.write takes both
-    try:
-        data = text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        found = repr(text[error.start : error.end])
-        mend = "rename what contains this character"
-        raise FormatError("a name is not valid Unicode", file=file, found=found, mend=mend) from None
-    write_atomically(path, gzip.compress(data, mtime=0) if file.lower().endswith(".gz") else data)
+    write_text(form.write(net, file), path)  # type: ignore[arg-type]  # uai.write takes both
 
 
 def _format(path: str | os.PathLike[str], format: str | None) -> Format:
@@ -89,12 +85,12 @@ def _format(path: str | os.PathLike[str], format: str | None) -> Format:
         key = str(format).lower().removeprefix(".")
         if key not in FORMATS:
             mend = did_you_mean(key, FORMATS)
-            raise FormatError("unknown format", file=os.fspath(path), found=repr(format), mend=mend)
+            raise FormatError("unknown format", file=os.fsdecode(path), found=repr(format), mend=mend)
         return FORMATS[key]
-    name = os.fspath(path).lower().removesuffix(".gz")
+    name = os.fsdecode(path).lower().removesuffix(".gz")
     for form in FORMATS.values():
         if name.endswith(form.endings):
             return form
     endings = ", ".join(ending for form in FORMATS.values() for ending in form.endings)
     mend = "rename the file, or say format=" + " | ".join(map(repr, FORMATS))
-    raise FormatError("the ending names no format", file=os.fspath(path), expected=f"one of {endings}", mend=mend)
+    raise FormatError("the ending names no format", file=os.fsdecode(path), expected=f"one of {endings}", mend=mend)

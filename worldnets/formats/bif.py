@@ -17,9 +17,9 @@ from typing import NoReturn
 import numpy as np
 
 from worldnets.errors import FormatError, NetError, WorldnetsError, did_you_mean
-from worldnets.formats.reading import Draft, Source, Tokens, as_numbers, label_codes, shown
+from worldnets.formats.reading import Draft, Source, Tokens, as_numbers, numbers_in, shown
 from worldnets.formats.writing import Names, number_rows
-from worldnets.net import ROW_SUM_TOLERANCE, WorldNet
+from worldnets.net import WorldNet, row_sum_tolerance
 
 _TOKEN = re.compile(r'"[^"]*"|[^\s{}()\[\];|,"]+|[{}()\[\];|"]')
 _MARKS = "{}()[];|"
@@ -28,6 +28,7 @@ _MARKS = "{}()[];|"
 _COMMENT = re.compile(r'"[^"]*+(?:"|\Z)|(?<!:)//[^\n]*+|/\*(?s:.*?)(?:\*/|\Z)')
 _BARE = re.compile(r'(?!.*/[/*])[^\s{}()\[\];|,"]+')
 _ROWS = re.compile(r"\{((?:\s*+\([^(){};]*+\)[^(){};]*+;)++)\s*+\}")
+_ROW_END = -1
 _KEYWORDS = frozenset({"table", "default", "property", "type", "network", "variable", "probability"})
 
 
@@ -191,7 +192,8 @@ def _table(tokens: Tokens, draft: Draft, node: str, statements: list[tuple[int, 
             if start > end or words[start - 1] != ")":
                 _wrong_row(tokens, draft, node, first)
             try:
-                row = sum([step[word] for step, word in zip(steps, words[first + 1 : start - 1], strict=True)])
+                key = words[first + 1 : start - 1]
+                row = sum([stride * codes[word] for (stride, codes), word in zip(steps, key, strict=True)])
             except KeyError:  # quoted, or wrong
                 row = _quoted_row(tokens, draft, node, steps, first, start)
             if row in at:
@@ -220,7 +222,7 @@ def _table(tokens: Tokens, draft: Draft, node: str, statements: list[tuple[int, 
     if whole is not None:
         if at:
             raise draft.error(NetError, "both 'table' and single rows", node, mend="give one or the other")
-        draft.tables[node] = _child_last(draft, node, whole.reshape(states, *parent_shape))
+        draft.tables[node] = _child_last(draft, node, whole.reshape(states, *parent_shape)) if parent_shape else whole
         return
     values = _row_numbers(tokens, node, statements, numbers).reshape(-1, states)
     if len(at) == rows:
@@ -238,13 +240,13 @@ def _table(tokens: Tokens, draft: Draft, node: str, statements: list[tuple[int, 
     draft.tables[node] = table.reshape(shape)
 
 
-def _steps(draft: Draft, node: str, parent_shape: list[int]) -> list[dict[str, int]]:
-    """For each parent and state, what that state adds to the index of a row."""
+_Steps = list[tuple[int, dict[str, int]]]
+
+
+def _steps(draft: Draft, node: str, parent_shape: list[int]) -> _Steps:
+    """For each parent, by how many rows its next state is away, and the positions of its states."""
     strides = [math.prod(parent_shape[k + 1 :]) for k in range(len(parent_shape))]
-    return [
-        {label: stride * code for label, code in label_codes(draft.states, parent).items()}
-        for parent, stride in zip(draft.parents[node], strides, strict=True)
-    ]
+    return [(stride, draft.codes(parent)) for stride, parent in zip(strides, draft.parents[node], strict=True)]
 
 
 def _regular_table(draft: Draft, node: str, body: str) -> np.ndarray:
@@ -252,28 +254,28 @@ def _regular_table(draft: Draft, node: str, body: str) -> np.ndarray:
     shape = draft.shape(node)
     *parent_shape, states = shape
     rows, given = math.prod(parent_shape), len(parent_shape)
-    words = body.replace("(", "( ").replace(")", " ) ").replace(";", " ; ").replace(",", " ").split()
-    width = given + states + 3  # ( … ) … ;
-    if len(words) != rows * width:
+    parts = body.replace(";", ")").split(")")  # "(states", "numbers", in turns, by the pattern that cut the body out
+    if len(parts) != 2 * rows + 1:
         raise _IrregularError
-    for at, mark in ((0, "("), (given + 1, ")"), (width - 1, ";")):
-        if words[at::width].count(mark) != rows:
-            raise _IrregularError
+    keys = "".join(parts[:-1:2]).replace("(", " ( ").replace(",", " ").split()
+    # Each row ends in a number that no table holds, so that rows of unequal lengths cannot make up for each other.
+    values = numbers_in(f" {_ROW_END} ".join([*parts[1::2], ""]).replace(",", " "))
+    if len(keys) != rows * (given + 1) or values is None or len(values) != rows * (states + 1):
+        raise _IrregularError
+    numbers = values.reshape(rows, states + 1)
+    if keys[:: given + 1].count("(") != rows or not ((numbers[:, -1] == _ROW_END).all() and numbers[:, :-1].min() >= 0):
+        raise _IrregularError
     index = np.zeros(rows, dtype=np.intp)
     try:
-        for k, step in enumerate(_steps(draft, node, parent_shape), start=1):
-            index += np.fromiter(map(step.__getitem__, words[k::width]), np.intp, rows)
+        for k, (stride, codes) in enumerate(_steps(draft, node, parent_shape), start=1):
+            index += stride * np.fromiter(map(codes.__getitem__, keys[k :: given + 1]), np.intp, rows)
     except KeyError:
         raise _IrregularError from None
     if np.bincount(index, minlength=rows).max() > 1:
         raise _IrregularError
-    table = np.empty((states, rows))
-    for k in range(states):
-        column = as_numbers(words[given + 2 + k :: width])
-        if isinstance(column, int):
-            raise _IrregularError
-        table[k, index] = column
-    return np.ascontiguousarray(table.T).reshape(shape)
+    table = np.empty((rows, states))
+    table[index] = numbers[:, :-1]
+    return table.reshape(shape)
 
 
 def _wrong_row(tokens: Tokens, draft: Draft, node: str, first: int) -> NoReturn:
@@ -284,11 +286,11 @@ def _wrong_row(tokens: Tokens, draft: Draft, node: str, first: int) -> NoReturn:
     raise tokens.error(first, what, NetError, node=node, found=found, expected=len(parents), mend=mend)
 
 
-def _quoted_row(tokens: Tokens, draft: Draft, node: str, steps: list[dict[str, int]], first: int, start: int) -> int:
+def _quoted_row(tokens: Tokens, draft: Draft, node: str, steps: _Steps, first: int, start: int) -> int:
     """Index of the row whose '(' stands at `first`; some of its states are quoted or unknown."""
     row, words = 0, tokens.words[first + 1 : start - 1]
-    for k, (word, step, parent) in enumerate(zip(words, steps, draft.parents[node], strict=True)):
-        if _bare(word) not in step:
+    for k, (word, (stride, codes), parent) in enumerate(zip(words, steps, draft.parents[node], strict=True)):
+        if _bare(word) not in codes:
             states = draft.states[parent]
             raise tokens.error(
                 first + 1 + k,
@@ -300,7 +302,7 @@ def _quoted_row(tokens: Tokens, draft: Draft, node: str, steps: list[dict[str, i
                 expected=f"one of {states}" if len(states) <= 12 else None,
                 mend=did_you_mean(_bare(word), states),
             )
-        row += step[_bare(word)]
+        row += stride * codes[_bare(word)]
     return row
 
 
@@ -332,8 +334,9 @@ def _row_name(draft: Draft, node: str, row: int) -> str:
 def _child_last(draft: Draft, node: str, table: np.ndarray) -> np.ndarray:
     right = np.moveaxis(table, 0, -1)
     other = table.reshape(right.shape)
+    tolerance = row_sum_tolerance(right.shape[-1])
     with np.errstate(all="ignore"):
-        wrong, swapped = (np.abs(order.sum(-1) - 1).max() > ROW_SUM_TOLERANCE for order in (right, other))
+        wrong, swapped = (np.abs(order.sum(-1) - 1).max() > tolerance for order in (right, other))
     if wrong and not swapped:
         mend = "list the numbers with the variable's own states slowest, or give one line for each row"
         raise draft.error(NetError, "a 'table' with the variable's own states fastest", node, mend=mend)

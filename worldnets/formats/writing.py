@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import FormatError
+from worldnets.files import write_atomically
 from worldnets.net import FactorNet, WorldNet
 
 
@@ -49,3 +52,20 @@ class Names:
 def number_rows(table: NDArray[np.float64], separator: str = " ") -> list[str]:
     """One text for each row (last axis) of a table; `repr` is the shortest text that reads back to the same bits."""
     return [separator.join(map(repr, row)) for row in table.reshape(-1, table.shape[-1]).tolist()]
+
+
+def write_text(text: str, path: str | os.PathLike[str]) -> None:
+    """Write a file whole or not at all, as UTF-8; packed, with the same bytes each time, if its name ends in .gz.
+
+    Raises:
+        FormatError: text that UTF-8 cannot hold.
+        StoreError: the file cannot be written; nothing is left behind.
+    """
+    file = os.fsdecode(path)
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        found = repr(text[error.start : error.end])
+        mend = "rename what contains this character"
+        raise FormatError("a name is not valid Unicode", file=file, found=found, mend=mend) from None
+    write_atomically(path, gzip.compress(data, mtime=0) if file.lower().endswith(".gz") else data)

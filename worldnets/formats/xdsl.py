@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from worldnets.errors import FormatError, NetError, did_you_mean
-from worldnets.formats.reading import Draft, Source, label_codes, shown
+from worldnets.formats.reading import Draft, Source, shown
 from worldnets.formats.writing import Names, number_rows
 from worldnets.formats.xmltree import Element, escaped, parse, table_of
 from worldnets.net import WorldNet
@@ -65,7 +65,7 @@ def _deterministic(draft: Draft, node: str, element: Element) -> np.ndarray:
     if len(words) != rows:
         what = "the wrong number of resulting states"
         raise draft.error(NetError, what, node, found=len(words), expected=rows, mend="name one state for each row")
-    codes = label_codes(draft.states, node)
+    codes = draft.codes(node)
     for word in words:
         if word not in codes:
             mend = did_you_mean(word, codes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -18,6 +19,10 @@ _ESCAPES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"} | {c: f"&#{ord(c)};" for c in "\t\n\r"}
 )
 DEPTH_LIMIT = 100  # net files need about five
+# Anything else would be looked up among all codecs of Python, some of which are no encodings of text at all.
+_ENCODING = re.compile(
+    r"utf-?(8|16|16[lb]e)|(us-)?ascii|(iso[-_]?8859|latin)[-_]?\d{1,2}|(windows-|cp)125\d|koi8-[ru]", re.IGNORECASE
+)
 
 
 @dataclass(eq=False)
@@ -74,9 +79,15 @@ def parse(source: Source) -> Element:
     def entity(*_: Any) -> NoReturn:
         refuse("the file declares or uses an XML entity", mend="write out what the entity stands for")
 
+    def declaration(version: str, encoding: str | None, standalone: int) -> None:
+        if encoding is not None and not _ENCODING.fullmatch(encoding):
+            what = f"the encoding {shown(encoding)} is not supported"
+            refuse(what, mend='save the file as UTF-8 and declare encoding="UTF-8"')
+
     def refuse(what: str, mend: str) -> NoReturn:
         raise FormatError(what, file=source.file, line=parser.CurrentLineNumber, mend=mend)
 
+    parser.XmlDeclHandler = declaration
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     parser.CharacterDataHandler = characters

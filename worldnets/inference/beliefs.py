@@ -26,12 +26,14 @@ class Beliefs:
         log_evidence: [rows], ln W(evidence) in nats (ln Z for a `FactorNet`); -inf where impossible.
         possible: [rows], False where the evidence has probability zero: all beliefs of that row are 0.
         index: row labels of the evidence.
+        multiply_adds: [rows], multiplications and additions that answering took (of a plan that rows share: at most).
     """
 
     states: Mapping[str, tuple[Hashable, ...]]
     table: NDArray[np.floating]
     log_evidence: NDArray[np.float64]
     index: pd.Index | None = None
+    multiply_adds: NDArray[np.int64] | None = None
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -77,10 +79,23 @@ class Beliefs:
     def __repr__(self) -> str:
         impossible = int((~self.possible).sum())
         note = f", {impossible} impossible" if impossible else ""
-        return f"Beliefs({len(self)} rows, {len(self.states)} variables{note})"
+        return f"{type(self).__name__}({len(self)} rows, {len(self.states)} variables{note})"
 
     def _repr_html_(self) -> str:
         return self.to_pandas().head(10).to_html()
+
+
+class MaxMarginals(Beliefs):
+    """Max-marginals of every row: max over x with x_v = s of W(x, evidence), divided by the largest of all.
+
+    `m[v]` has shape [rows, states]; a state with 1 belongs to a most probable joint state. `log_evidence` holds
+    ln max_x W(x, evidence) in nats, which `log_probability` names properly.
+    """
+
+    @property
+    def log_probability(self) -> NDArray[np.float64]:
+        """The logarithm of the best joint probability, nats, shape [rows]; -inf where impossible."""
+        return self.log_evidence
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-import math
-import sys
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from worldnets.errors import EvidenceError, ImpossibleEvidenceError, QueryError
-from worldnets.inference import walk
-from worldnets.inference.beliefs import Beliefs, MostProbable
-from worldnets.inference.codes import UNOBSERVED, Codes
+from worldnets.inference.answer import Answerer, Outputs
+from worldnets.inference.beliefs import Beliefs, MaxMarginals, MostProbable
+from worldnets.inference.codes import Codes
 from worldnets.inference.compiled import available_threads
-from worldnets.inference.evidence import as_codes, decode
+from worldnets.inference.evidence import Observed, decode, intervene, observe
 from worldnets.inference.limits import LIMITS
-from worldnets.inference.plan import MEMORY_LIMIT, Plan, make_plan
-from worldnets.net import FactorNet, WorldNet
+from worldnets.inference.plan import MEMORY_LIMIT, Plan
+from worldnets.net import FactorNet, Label, WorldNet
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDEST_CHUNK = 64  # rows side by side: eight vector registers of doubles
-CACHE_BYTES = 5_000_000  # working tables of a chunk; wider chunks pay until well beyond the second-level cache
-CALL_MULTIPLY_ADDS = 2e8  # one compiled call stays well under a second, so that Ctrl-C is heard
-WALKED_MULTIPLY_ADDS = 1e6  # up to here plain NumPy answers sooner than a compiler could be loaded; same bits
-PLANS_KEPT = 64
+    from worldnets.inference.gradient import ExpectedCounts, Tables
+
+Evidence = Any  # a pandas DataFrame of state labels, a code array, or None
+Likelihood = Mapping[str, ArrayLike]
+Do = Mapping[str, Any]
 
 
 class Inference:
-    """Exact posteriors, log evidence and conditional samples by sum-product on a junction tree, batched over rows.
+    """Exact posteriors, log evidence, most probable states and conditional samples, batched over rows.
 
-    Plans are made when first needed, for the set of variables that carry evidence in any row and the variables asked
-    for, and kept (the last `PLANS_KEPT`). Under one plan a row's result has the same bits whatever rows, threads or
-    chunks are beside it.
+    Every question takes three kinds of evidence. *Hard*: one row per query, a table of state labels (None, NaN, pd.NA
+    or no column: unobserved) or a code array; None observes nothing. *Soft*: `likelihood`, for each variable λ(v) ∝
+    P(what was seen | v), shape [rows, states], or [states] for all rows alike. *Interventional*: `do`, for each
+    variable a state, or one per row, that it is set to whatever its parents are; probabilities are then those of the
+    net without its table (a `FactorNet` has no interventions).
+
+    How rows are answered (`docs/decisions/exact-engine.md`): few rows, and rows whose masks differ in nets with large
+    cliques, get an elimination order each; rows that observe the same variables share a plan from which those are cut
+    out; the others share a plan in which evidence multiplies indicators. The choice depends on the net, the masks and
+    the number of rows, by predicted cost. Under one way and plan a row's result has the same bits whatever rows or
+    threads are beside it.
 
     Args:
         net: a `WorldNet`, or a `FactorNet` (then log evidence is ln Z).
@@ -45,7 +49,7 @@ class Inference:
         threads: threads over rows; default the processors this process may use.
         memory_limit: bytes; a query whose tables would take more is refused (`CapacityError`) before allocating.
 
-    Sources: Lauritzen & Spiegelhalter 1988; Jensen, Lauritzen & Olesen 1990.
+    Sources: Lauritzen & Spiegelhalter 1988; Jensen, Lauritzen & Olesen 1990; Dechter 1999.
     """
 
     def __init__(
@@ -63,63 +67,80 @@ class Inference:
             raise QueryError("threads must be at least 1", found=threads, mend="leave it out to use all processors")
         self.net, self.dtype, self.threads = net, dtype, threads or available_threads()
         self.memory_limit = memory_limit
-        self._plans: OrderedDict[Any, Plan] = OrderedDict()
-        self._pool: ThreadPoolExecutor | None = None
+        self._answers = Answerer(net, dtype, self.threads, memory_limit)
+        self._mutilated: dict[frozenset[str], Inference] = {}
 
     @property
     def plan(self) -> Plan:
-        """The plan of the latest query; before any, that of all marginals with evidence anywhere."""
-        if not self._plans:
-            return self._plan((), self.net.variables, self._singles(None))
-        return next(reversed(self._plans.values()))
+        """The plan of the latest query; before any, that of all marginals with evidence anywhere.
+
+        Of rows that got an elimination order each, the plan of the first row's mask.
+        """
+        return self._answers.plan
 
     def query(
         self,
-        evidence: pd.DataFrame | Codes,
+        evidence: Evidence = None,
         variables: Iterable[str] | None = None,
         on_impossible: Literal["flag", "raise"] = "flag",
+        *,
+        likelihood: Likelihood | None = None,
+        do: Do | None = None,
     ) -> Beliefs:
         """Posterior marginals W(v | evidence) of every row.
 
         Args:
-            evidence: one row per query: a table of state labels (None, NaN, pd.NA or no column: unobserved), or codes.
+            evidence, likelihood, do: as the class says.
             variables: what to report, default all.
             on_impossible: what evidence of probability zero does: its row is flagged (beliefs 0, log evidence -inf,
                 `possible` False), or an error is raised.
         Returns:
             Beliefs, `b[v]` of shape [rows, states].
         Raises:
-            EvidenceError: unknown variables or states in the evidence.
+            EvidenceError: unknown variables or states in the evidence, a likelihood of the wrong shape or range.
             QueryError: an unknown variable asked for.
             ImpossibleEvidenceError: with `on_impossible="raise"`, naming the first such row.
+            CapacityError: the tables would take more than the memory limit.
         """
-        codes = as_codes(self.net, evidence)
+        engine, seen = self._seen(evidence, likelihood, do)
         outputs = self._singles(variables)
-        table, log_evidence = self._posteriors(codes, outputs)
-        index = None if isinstance(evidence, np.ndarray) else evidence.index
+        table, log_evidence, multiply_adds = engine._answers.posteriors(seen, outputs)
         if on_impossible == "raise":
-            _refuse_impossible(log_evidence, index)
-        return Beliefs({v: self.net.states[v] for (v,) in outputs}, table, log_evidence, index)
+            _refuse_impossible(log_evidence, seen.index)
+        return Beliefs({v: self.net.states[v] for (v,) in outputs}, table, log_evidence, seen.index, multiply_adds)
 
-    def joint(self, evidence: pd.DataFrame | Codes, variables: Sequence[str]) -> NDArray[np.floating]:
+    def joint(
+        self,
+        evidence: Evidence,
+        variables: Sequence[str],
+        *,
+        likelihood: Likelihood | None = None,
+        do: Do | None = None,
+    ) -> NDArray[np.floating]:
         """Posterior W(variables | evidence) of the variables together, shape [rows, *states]; 0 in impossible rows.
 
         Raises:
-            EvidenceError, QueryError: as in `query`.
+            EvidenceError, QueryError, CapacityError: as in `query`.
         """
-        scope = tuple(variables)
+        scope = (variables,) if isinstance(variables, str) else tuple(variables)
         self.net.check_variables(scope, error=QueryError)
         if len(set(scope)) != len(scope) or not scope:
             raise QueryError("a joint posterior is over distinct variables", found=list(scope), mend="name each once")
-        codes = as_codes(self.net, evidence)
-        table, _ = self._posteriors(codes, (scope,))
-        return table.reshape(len(codes), *(len(self.net.states[v]) for v in scope))
+        engine, seen = self._seen(evidence, likelihood, do)
+        table, _, _ = engine._answers.posteriors(seen, (scope,))
+        return table.reshape(len(seen), *(len(self.net.states[v]) for v in scope))
 
-    def log_evidence(self, evidence: pd.DataFrame | Codes) -> NDArray[np.float64]:
-        """The logarithm of W(evidence) (of Z for a `FactorNet`) in nats, shape [rows]; -inf where impossible."""
-        return self._posteriors(as_codes(self.net, evidence), ())[1]
+    def log_evidence(
+        self, evidence: Evidence, *, likelihood: Likelihood | None = None, do: Do | None = None
+    ) -> NDArray[np.float64]:
+        """The logarithm of W(evidence) (of Z for a `FactorNet`) in nats, shape [rows]; -inf where impossible.
 
-    def map(self, evidence: pd.DataFrame | Codes) -> MostProbable:
+        With soft evidence, of Σ_x W(x, evidence) Π λ(x); with interventions, of W(evidence | do(…)).
+        """
+        engine, seen = self._seen(evidence, likelihood, do)
+        return engine._answers.posteriors(seen, ())[1]
+
+    def map(self, evidence: Evidence, *, likelihood: Likelihood | None = None, do: Do | None = None) -> MostProbable:
         """The most probable joint state of all variables given each row: argmax_x W(x, evidence), by max-product.
 
         Of states that are equally probable one is returned, always the same.
@@ -128,45 +149,72 @@ class Inference:
             MostProbable: `.states`, a table of labels, and `.log_probability`, ln max_x W(x, evidence) in nats (for a
             `FactorNet`, of the product of factors).
         Raises:
-            EvidenceError: unknown variables or states in the evidence.
+            EvidenceError, CapacityError: as in `query`.
 
         Source: Dawid 1992, "Applications of a general propagation algorithm", section 4.
         """
-        from worldnets.inference import kernels
+        engine, seen = self._seen(evidence, likelihood, do)
+        states, log_probability = engine._answers.most_probable(seen, self._singles(None))
+        return MostProbable(decode(self.net, states, index=seen.index), states, log_probability)
 
-        codes = as_codes(self.net, evidence)
-        plan = self._plan(*self._observed(codes), self._singles(None))
-        states = np.empty((len(codes), 1, len(self.net.variables)), dtype=np.int16)
-        log_probability = np.empty(len(codes))
-        by_variable = np.ascontiguousarray(codes.T)
-        width, limits = self._width(plan), LIMITS[self.dtype]
+    def max_marginals(
+        self,
+        evidence: Evidence,
+        variables: Iterable[str] | None = None,
+        *,
+        likelihood: Likelihood | None = None,
+        do: Do | None = None,
+    ) -> MaxMarginals:
+        """How good the best joint state with v = s is: max over x with x_v = s of W(x, evidence), relative to the best.
 
-        def work(first: int, last: int) -> None:
-            kernels.most_probable(
-                plan.wiring, plan.sampling, by_variable, first, last, width, limits, states, log_probability
-            )
+        Returns:
+            MaxMarginals: `m[v]` of shape [rows, states], 1 at states of a most probable joint state; 0 where no joint
+                state
+            agrees with the evidence.
+        Raises:
+            EvidenceError, QueryError, CapacityError: as in `query`.
 
-        self._over_rows(work, len(codes), plan.multiply_adds, width)
-        index = None if isinstance(evidence, np.ndarray) else evidence.index
-        return MostProbable(decode(self.net, states[:, 0], index=index), states[:, 0], log_probability + plan.log_scale)
+        Source: Koller & Friedman 2009, section 13.2.
+        """
+        engine, seen = self._seen(evidence, likelihood, do)
+        outputs = self._singles(variables)
+        table, log_probability, multiply_adds = engine._answers.posteriors(seen, outputs, maximise=True)
+        states = {v: self.net.states[v] for (v,) in outputs}
+        return MaxMarginals(states, table, log_probability, seen.index, multiply_adds)
 
-    def sample(self, evidence: pd.DataFrame | Codes, draws: int = 100, seed: int = 0) -> pd.DataFrame:
+    def sample(
+        self,
+        evidence: Evidence,
+        draws: int = 100,
+        seed: int = 0,
+        *,
+        likelihood: Likelihood | None = None,
+        do: Do | None = None,
+    ) -> pd.DataFrame:
         """Exact draws from W(· | evidence), as a table of labels indexed by (row, draw).
 
         Raises:
             ImpossibleEvidenceError: a row of probability zero has no posterior to draw from.
+            EvidenceError, CapacityError: as in `query`.
         """
         import pandas as pd
 
-        codes = as_codes(self.net, evidence)
-        samples, log_evidence = self._samples(codes, draws, seed)
-        index = pd.RangeIndex(len(codes)) if isinstance(evidence, np.ndarray) else evidence.index
-        _refuse_impossible(log_evidence, index)
+        samples, log_evidence, index = self._samples(evidence, draws, seed, likelihood, do)
+        labels = pd.RangeIndex(len(samples)) if index is None else index
+        _refuse_impossible(log_evidence, labels)
         frame = decode(self.net, samples.reshape(-1, samples.shape[-1]))
-        frame.index = pd.MultiIndex.from_product([index, range(draws)], names=["row", "draw"])
+        frame.index = pd.MultiIndex.from_product([labels, range(draws)], names=["row", "draw"])
         return frame
 
-    def sample_codes(self, codes: Codes, draws: int, seed: int = 0) -> Codes:
+    def sample_codes(
+        self,
+        codes: Codes,
+        draws: int,
+        seed: int = 0,
+        *,
+        likelihood: Likelihood | None = None,
+        do: Do | None = None,
+    ) -> Codes:
         """Exact draws of all variables from the posterior of each row.
 
         Draw j of row i depends only on (seed, i, j), the row's evidence, and whether all rows observe the same
@@ -175,9 +223,48 @@ class Inference:
         Returns:
             int16 [rows, draws, variables]; -1 throughout in impossible rows.
         """
-        return self._samples(as_codes(self.net, codes), draws, seed)[0]
+        return self._samples(codes, draws, seed, likelihood, do)[0]
 
-    def _singles(self, variables: Iterable[str] | None) -> tuple[tuple[str, ...], ...]:
+    def expected_counts(self, evidence: Evidence, weights: ArrayLike | None = None, **more: Any) -> ExpectedCounts:
+        """Σ_rows w·W(parents, variable | row) for every variable; `gradient.expected_counts` says more."""
+        from worldnets.inference.gradient import expected_counts
+
+        return expected_counts(self, evidence, weights, **more)
+
+    def vjp(
+        self,
+        evidence: Evidence = None,
+        belief_cotangents: Mapping[str, ArrayLike] | None = None,
+        log_evidence_cotangents: ArrayLike | None = None,
+        **more: Any,
+    ) -> Tables:
+        """Gradient in the log-tables of Σ_rows [Σ_v g_v·b_v + h·log evidence]; `gradient.vjp` says more."""
+        from worldnets.inference.gradient import vjp
+
+        return vjp(self, evidence, belief_cotangents, log_evidence_cotangents, **more)
+
+    def _samples(
+        self, evidence: Evidence, draws: int, seed: int, likelihood: Likelihood | None, do: Do | None
+    ) -> tuple[Codes, NDArray[np.float64], pd.Index | None]:
+        if draws < 0 or seed < 0:
+            raise EvidenceError("draws and seed must not be negative", found=(draws, seed), mend="use numbers ≥ 0")
+        engine, seen = self._seen(evidence, likelihood, do)
+        return *engine._answers.samples(seen, draws, seed, self._singles(None)), seen.index
+
+    def _seen(self, evidence: Evidence, likelihood: Likelihood | None, do: Do | None) -> tuple[Inference, Observed]:
+        """All evidence, checked, and the engine of the net that the interventions leave."""
+        seen = observe(self.net, evidence, likelihood)
+        if not do:
+            return self, seen
+        seen = intervene(self.net, seen, do)
+        key = frozenset(do)
+        if key not in self._mutilated:
+            assert isinstance(self.net, WorldNet)  # `intervene` refuses others
+            net = self.net.without_causes(key)
+            self._mutilated[key] = Inference(net, self.dtype, self.threads, self.memory_limit)
+        return self._mutilated[key], seen
+
+    def _singles(self, variables: Iterable[str] | None) -> Outputs:
         if variables is None:
             return tuple((v,) for v in self.net.variables)
         if isinstance(variables, str):
@@ -185,99 +272,6 @@ class Inference:
         names = tuple(dict.fromkeys(variables))
         self.net.check_variables(names, error=QueryError)
         return tuple((v,) for v in names)
-
-    def _plan(self, always: Iterable[str], sometimes: Iterable[str], outputs: tuple[tuple[str, ...], ...]) -> Plan:
-        key = (frozenset(always), frozenset(sometimes), outputs)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = make_plan(self.net, *key, np.dtype(self.dtype).type, self.memory_limit)
-            self._plans[key] = plan
-            if len(self._plans) > PLANS_KEPT:
-                self._plans.popitem(last=False)
-        self._plans.move_to_end(key)
-        return plan
-
-    def _observed(self, codes: Codes) -> tuple[list[str], list[str]]:
-        """Variables observed in every row, and in some rows only."""
-        if not len(codes):
-            return [], []
-        seen = codes != UNOBSERVED
-        always, ever = seen.all(axis=0), seen.any(axis=0)
-        names = np.array(self.net.variables, dtype=object)
-        return names[always].tolist(), names[ever & ~always].tolist()
-
-    def _posteriors(
-        self, codes: Codes, outputs: tuple[tuple[str, ...], ...]
-    ) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
-        plan = self._plan(*self._observed(codes), outputs)
-        if len(codes) * plan.multiply_adds <= WALKED_MULTIPLY_ADDS and "numba" not in sys.modules:
-            table, log_evidence = walk.posteriors(plan.wiring, codes.T, LIMITS[self.dtype])
-            return table.T, log_evidence + plan.log_scale
-        from worldnets.inference import kernels
-
-        beliefs = np.empty((plan.wiring.output_start[-1], len(codes)), dtype=self.dtype)
-        log_evidence = np.empty(len(codes))
-        by_variable = np.ascontiguousarray(codes.T)
-        width, limits = self._width(plan), LIMITS[self.dtype]
-
-        def work(first: int, last: int) -> None:
-            kernels.posteriors(plan.wiring, by_variable, first, last, width, limits, beliefs, log_evidence)
-
-        self._over_rows(work, len(codes), plan.multiply_adds, width)
-        return beliefs.T, log_evidence + plan.log_scale
-
-    def _samples(self, codes: Codes, draws: int, seed: int) -> tuple[Codes, NDArray[np.float64]]:
-        if draws < 0 or seed < 0:
-            raise EvidenceError("draws and seed must not be negative", found=(draws, seed), mend="use numbers ≥ 0")
-        from worldnets.inference import kernels
-
-        always, sometimes = self._observed(codes)
-        if sometimes:  # one plan for all mixed batches, so that a draw does not depend on the masks beside it
-            always, sometimes = [], list(self.net.variables)
-        plan = self._plan(always, sometimes, self._singles(None))
-        samples = np.empty((len(codes), draws, len(self.net.variables)), dtype=np.int16)
-        log_evidence = np.empty(len(codes))
-        by_variable = np.ascontiguousarray(codes.T)
-        width, limits = self._width(plan), LIMITS[self.dtype]
-
-        def work(first: int, last: int) -> None:
-            kernels.conditional_samples(
-                plan.wiring,
-                plan.sampling,
-                by_variable,
-                first,
-                last,
-                width,
-                limits,
-                np.uint64(seed),
-                samples,
-                log_evidence,
-            )
-
-        self._over_rows(work, len(codes), plan.multiply_adds + 20 * draws * plan.cells, width)
-        return samples, log_evidence
-
-    def _width(self, plan: Plan) -> int:
-        fitting = CACHE_BYTES // max(1, plan.bytes_per_row)
-        return int(min(WIDEST_CHUNK, max(8, fitting - fitting % 8)))
-
-    def _over_rows(self, work: Callable[[int, int], None], rows: int, cost_per_row: int, width: int) -> None:
-        """Call `work(first, last)` on slices of the rows, over the threads, in calls short enough for Ctrl-C."""
-        threads = min(self.threads, math.ceil(rows / width))
-        if threads <= 1 and rows * cost_per_row <= CALL_MULTIPLY_ADDS:
-            work(0, rows)
-            return
-        per_call = max(width, int(CALL_MULTIPLY_ADDS / max(1, cost_per_row)) // width * width)
-        per_call = min(per_call, math.ceil(rows / (threads * width)) * width)
-        slices = [(first, min(first + per_call, rows)) for first in range(0, rows, per_call)]
-        if threads == 1:
-            for one in slices:
-                work(*one)
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="worldnets")
-        for done in [self._pool.submit(work, *one) for one in slices]:
-            done.result()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.net, self.dtype, self.threads, self.memory_limit)
@@ -289,7 +283,7 @@ class Inference:
 def _refuse_impossible(log_evidence: NDArray[np.float64], index: pd.Index | None) -> None:
     impossible = np.flatnonzero(log_evidence == -np.inf)
     if len(impossible):
-        row = int(impossible[0]) if index is None else index[impossible[0]]
+        row: Label = int(impossible[0]) if index is None else index[impossible[0]]
         raise ImpossibleEvidenceError(
             "evidence of probability zero",
             row=row,

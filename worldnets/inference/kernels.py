@@ -19,8 +19,11 @@ FUSED = 3  # operands multiplied in one pass; more would need more alias checks 
 
 
 @compiled
-def collect(w, codes, first, n, pot, arena, active, scale, log_evidence, limits, maximise):  # type: ignore[no-untyped-def]
+def collect(w, codes, likelihood, soft_start, first, n, pot, arena, active, scale, log_evidence, limits, maximise):  # type: ignore[no-untyped-def]
     """Messages from the leaves to the root for rows first … first + n of `codes` [variables, rows].
+
+    Soft evidence stands in `likelihood` [soft states, rows], a variable's from line `soft_start` [variables] on (-1:
+    none).
 
     Leaves the products in `pot` [cells, ≥ n], the messages (scaled to sum 1) and indicators in `arena`, the inverse
     of what each clique's message was divided by in `scale` [cliques, ≥ n], and log Z in `log_evidence` [≥ n] (nats).
@@ -28,7 +31,8 @@ def collect(w, codes, first, n, pot, arena, active, scale, log_evidence, limits,
     """
     for v in range(w.indicator_row.size):
         row = w.indicator_row[v]
-        active[v] = False
+        soft = soft_start[v]
+        active[v] = soft >= 0
         if row < 0:
             continue
         for b in range(n):
@@ -40,6 +44,9 @@ def collect(w, codes, first, n, pot, arena, active, scale, log_evidence, limits,
                 for b in range(n):
                     code = codes[v, first + b]
                     arena[row + s, b] = 1.0 if code < 0 or code == s else 0.0
+                if soft >= 0:
+                    for b in range(n):
+                        arena[row + s, b] *= likelihood[soft + s, first + b]
 
     running = np.ones(n)  # the product of scales not yet turned into logarithms
     used = np.empty(w.operand_evidence.size, np.int32)
@@ -221,13 +228,25 @@ def _take_logarithms(running, log_evidence, n, below):  # type: ignore[no-untype
 
 
 @compiled
-def distribute(w, n, pot, arena, scale, read):  # type: ignore[no-untyped-def]
-    """Beliefs from the root back to the leaves, adding up every readout of the plan in `read` [readout rows, ≥ n]."""
+def distribute(w, n, pot, arena, scale, read, maximise):  # type: ignore[no-untyped-def]
+    """Beliefs from the root back to the leaves, adding up every readout of the plan in `read` [readout rows, ≥ n].
+
+    With `maximise`, max-marginals: readouts are maxima.
+    """
     for row in range(w.readout_rows):
         for b in range(n):
             read[row, b] = 0.0
     last = w.clique_start.size - 2
     for c in range(last, -1, -1):
+        for o in range(w.marginal_start[c], w.marginal_start[c + 1]):
+            first = w.marginal_row_start[o]
+            for s in range(w.sepset_row[c + 1] - w.sepset_row[c]):
+                belief, one = w.sepset_readout[c] + s, w.rows[first + s]
+                for b in range(n):
+                    value = read[belief, b]
+                    read[one, b] = max(read[one, b], value) if maximise else read[one, b] + value
+        if w.readout_start[c] == w.readout_start[c + 1]:
+            continue
         low = w.sepset_row[c]
         # The factor that turns each cell's product into its belief: new sepset belief over old message.
         for s in range(w.sepset_row[c + 1] - low):
@@ -239,8 +258,12 @@ def distribute(w, n, pot, arena, scale, read):  # type: ignore[no-untyped-def]
                     message = arena[low + s, b]
                     # 0/0 = 0: a sepset state that the row's evidence forbids has belief zero.
                     arena[low + s, b] = read[belief, b] / message * scale[c, b] if message > 0.0 else 0.0
-        for o in range(w.readout_start[c], w.readout_start[c + 1], 2):
-            _read_out(w, c, n, o, min(2, w.readout_start[c + 1] - o), pot, arena, read)
+        if maximise:
+            for o in range(w.readout_start[c], w.readout_start[c + 1]):
+                _read_maxima(w, c, n, o, pot, arena, read)
+        else:
+            for o in range(w.readout_start[c], w.readout_start[c + 1], 2):
+                _read_out(w, c, n, o, min(2, w.readout_start[c + 1] - o), pot, arena, read)
 
 
 @compiled
@@ -264,8 +287,21 @@ def _read_out(w, c, n, readout, count, pot, arena, read):  # type: ignore[no-unt
 
 
 @compiled
-def posteriors(w, codes, first, last, width, limits, beliefs, log_evidence):  # type: ignore[no-untyped-def]
-    """Rows first … last of a query: `beliefs` [outputs' states, rows] and `log_evidence` [rows] (nats) are filled."""
+def _read_maxima(w, c, n, readout, pot, arena, read):  # type: ignore[no-untyped-def]
+    """Take the maxima of clique c's max-marginals onto one readout."""
+    begin, first = w.clique_start[c], w.readout_row_start[readout]
+    for i in range(begin, w.clique_start[c + 1]):
+        factor, one = w.sepset_rows[i], w.rows[first + i - begin]
+        for b in range(n):
+            read[one, b] = max(read[one, b], pot[i, b] * arena[factor, b])
+
+
+@compiled
+def posteriors(w, codes, likelihood, soft_start, first, last, width, limits, maximise, beliefs, log_evidence):  # type: ignore[no-untyped-def]
+    """Rows first … last of a query: `beliefs` [outputs' states, rows] and `log_evidence` [rows] (nats) are filled.
+
+    With `maximise` they are max-marginals, each divided by its largest, and the logarithm of the largest product.
+    """
     pot = np.empty((w.base.size, width), w.base.dtype)
     arena = np.empty((w.message_rows, width), w.base.dtype)
     read = np.empty((w.readout_rows, width), w.base.dtype)
@@ -275,12 +311,12 @@ def posteriors(w, codes, first, last, width, limits, beliefs, log_evidence):  # 
     total = np.empty(width, w.base.dtype)
     for start in range(first, last, width):
         n = min(width, last - start)
-        collect(w, codes, start, n, pot, arena, active, scale, log_z, limits, False)
+        collect(w, codes, likelihood, soft_start, start, n, pot, arena, active, scale, log_z, limits, maximise)
         for b in range(n):
             log_evidence[start + b] = log_z[b]
         if w.output_start.size == 1:
             continue
-        distribute(w, n, pot, arena, scale, read)
+        distribute(w, n, pot, arena, scale, read, maximise)
         for o in range(w.output_start.size - 1):
             low, high = w.output_start[o], w.output_start[o + 1]
             # Rounding leaves sums of 1 ± 1e-15; dividing once makes every distribution sum to 1 to the last bits.
@@ -288,7 +324,7 @@ def posteriors(w, codes, first, last, width, limits, beliefs, log_evidence):  # 
                 total[b] = 0.0
             for s in range(low, high):
                 for b in range(n):
-                    total[b] += read[s, b]
+                    total[b] = max(total[b], read[s, b]) if maximise else total[b] + read[s, b]
             for b in range(n):
                 total[b] = 1.0 / total[b] if total[b] > 0.0 else 0.0
             for s in range(low, high):
@@ -302,8 +338,12 @@ def posteriors(w, codes, first, last, width, limits, beliefs, log_evidence):  # 
 
 
 @compiled
-def conditional_samples(w, t, codes, first, last, width, limits, seed, samples, log_evidence):  # type: ignore[no-untyped-def]
+def conditional_samples(  # type: ignore[no-untyped-def]
+    w, t, codes, likelihood, soft_start, first, last, width, limits, seed, numbers, samples, log_evidence
+):
     """Fill `samples` [rows, draws, variables] from the posterior of each row; rows of probability zero get -1.
+
+    `numbers` [rows] are the rows' own: a draw depends on (seed, number, draw) alone.
 
     After `collect`, the root's table is the joint of its variables and the evidence; below it each clique is drawn
     given the sepset already drawn (Dawid 1992, "Applications of a general propagation algorithm", section 5).
@@ -315,14 +355,14 @@ def conditional_samples(w, t, codes, first, last, width, limits, seed, samples, 
     log_z = np.empty(width)
     for start in range(first, last, width):
         n = min(width, last - start)
-        collect(w, codes, start, n, pot, arena, active, scale, log_z, limits, False)
+        collect(w, codes, likelihood, soft_start, start, n, pot, arena, active, scale, log_z, limits, False)
         for b in range(n):
             r = start + b
             log_evidence[r] = log_z[b]
             if log_z[b] == -np.inf:
                 samples[r, :, :] = -1
                 continue
-            row_state = mix(mix(np.uint64(1), seed), np.uint64(r))
+            row_state = mix(mix(np.uint64(1), seed), numbers[r])
             for draw in range(samples.shape[1]):
                 state = mix(row_state, np.uint64(draw))
                 for v in range(samples.shape[2]):
@@ -362,7 +402,7 @@ def _take(w, t, c, cell, samples, r, draw):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def most_probable(w, t, codes, first, last, width, limits, states, log_probability):  # type: ignore[no-untyped-def]
+def most_probable(w, t, codes, likelihood, soft_start, first, last, width, limits, states, log_probability):  # type: ignore[no-untyped-def]
     """Fill `states` [rows, 1, variables] with the most probable joint state given each row; -1 where impossible.
 
     `log_probability` [rows] is the logarithm of its probability together with the evidence (nats). Of equally probable
@@ -375,7 +415,7 @@ def most_probable(w, t, codes, first, last, width, limits, states, log_probabili
     log_z = np.empty(width)
     for start in range(first, last, width):
         n = min(width, last - start)
-        collect(w, codes, start, n, pot, arena, active, scale, log_z, limits, True)
+        collect(w, codes, likelihood, soft_start, start, n, pot, arena, active, scale, log_z, limits, True)
         for b in range(n):
             r = start + b
             # The root's message was the maximum; messages were scaled to sum 1, and log_z carries the scales.

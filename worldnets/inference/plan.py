@@ -1,12 +1,12 @@
 """Planning apart from doing: which cliques, which tables, what it will cost.
 
-A `Plan` is a junction tree compiled to flat index arrays (`Wiring`) that one generic kernel walks. Everything the
-kernel does is "multiply rows of an arena into the cells of a clique, then add cells up into rows of an arena", so the
-arrays say for each cell *which row*; tables with zeros simply have fewer cells.
+A `Plan` is a junction tree compiled to flat index arrays (`arrays.Wiring`) that one generic kernel walks.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,60 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import CapacityError
-from worldnets.inference.triangulation import NO_PARENT, JunctionTree, junction_tree, moral_graph
-from worldnets.net import Factor, FactorNet, WorldNet
+from worldnets.inference.arrays import Index, SamplingTables, Tree, Wiring
+from worldnets.inference.network import Network, network
+from worldnets.net import FactorNet, WorldNet
 
-Index = NDArray[np.int32]
 MEMORY_LIMIT = 8 * 2**30  # bytes
 BYTES_PER_CELL = 128  # its value, about six row numbers, and eight rows in flight
-
-
-class Wiring(NamedTuple):
-    """The index arrays of a plan. Cliques are in collect order; "row" means a row of the arena named.
-
-    The message arena holds one row per state of every variable that may be observed (its indicator) and one row per
-    state of every sepset. The readout arena holds one row per number asked for (`outputs` of them come first and are
-    what a query returns) and one row per state of every sepset (its belief).
-    """
-
-    base: NDArray[np.floating]  # [cells] product of the tables at each cell, largest cell of a clique = 1
-    clique_start: Index  # [cliques + 1] slice of the cells of each clique
-    operand_start: Index  # [cliques + 1] slice of the operands of each clique: messages multiplied into it
-    operand_evidence: Index  # [operands] column of the observed variable, or -1 for a message or a slice of a table
-    operand_row_start: Index  # [operands] where in `rows` its message rows begin, one per cell of the clique
-    sepset_row: Index  # [cliques + 1] message row where the clique's sepset begins; the last entry closes
-    sepset_rows: Index  # [cells] message row of each cell's sepset state
-    readout_start: Index  # [cliques + 1] slice of the readouts of each clique
-    readout_row_start: Index  # [readouts] where in `rows` its readout rows begin, one per cell of the clique
-    rows: Index  # the lists that the two arrays above point into
-    indicator_row: Index  # [variables] message row of the first indicator of each variable, -1 if never observed here
-    cards: Index  # [variables] number of states
-    sepset_readout: Index  # [cliques] readout row where the belief of the clique's sepset begins
-    output_start: Index  # [outputs + 1] slices of the readout rows returned: one slice is one distribution
-    slice_row: Index  # [slices + 1] message rows of each slice of a table; slices come first in the arena
-    slice_cell: Index  # [slice rows] where in `tables` a row's entry stands while every observed state is 0
-    slice_known: Index  # [slices + 1] slices of the next two arrays
-    known_column: Index  # column of an observed variable in the scope of a sliced table
-    known_stride: Index  # entries of that table per step of its state
-    scalar_cell: Index  # [scalars] as `slice_cell`, for tables with nothing unobserved in their scope
-    scalar_known: Index  # [scalars + 1] as `slice_known`
-    tables: NDArray[np.floating]  # the entries of all tables that are sliced
-    sure_output: Index  # outputs that are the distribution of a sliced variable, one state of which is sure
-    sure_column: Index  # the column of that variable
-    message_rows: int
-    readout_rows: int
-
-
-class SamplingTables(NamedTuple):
-    """What drawing from a calibrated tree needs beside the wiring: who is in each clique, and cells by sepset state."""
-
-    member_start: Index  # [cliques + 1] slice of the members (variables) of each clique
-    member_column: Index  # [members] column in the code array
-    sepset_stride: Index  # [members] step of the sepset state per state of this member, 0 if not in the sepset
-    member_states_start: Index  # [members] where in `member_states` its state at each cell of the clique begins
-    member_states: NDArray[np.int16]
-    group_start: Index  # [sepset rows + 1] slice of `group_cell` for each sepset state
-    group_cell: Index  # cells, grouped by the state of the sepset of their clique
+MOST_CELLS = 2**27  # row numbers are 32 bits wide, and a cell stands in several lists
+ATTEMPT_PRICE = 2.0  # cells per variable that cost as much to wire as another elimination order; rows come on top
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,45 +31,78 @@ class Plan:
     """How a kind of query will be answered, and what that costs; printing it gives the report.
 
     Attributes:
+        net: the net planned for.
         variables: the variables kept (the rest is barren: neither asked for, nor observed, nor upstream of either).
         sliced: those of them that are observed in every row: they are cut out of the graph, and tables are read at
             their states.
-        cliques: the variables of each clique, in collect order.
+        free: the others.
         outputs: the variable sets whose joint posteriors are read off.
-        multiply_adds: multiplications and additions of a row with every variable observed.
+        tree: the clique tree over `free`, as arrays.
+        wiring: what the kernels walk.
         log_scale: nats, the logarithm of what `Wiring.base` was divided by.
+        full_cells: clique cells, those that are zero for certain included.
     """
 
+    net: WorldNet | FactorNet
     variables: tuple[str, ...]
     sliced: tuple[str, ...]
-    cliques: tuple[tuple[str, ...], ...]
-    parents: tuple[int, ...]
-    sepsets: tuple[tuple[str, ...], ...]
+    free: tuple[str, ...]
     outputs: tuple[tuple[str, ...], ...]
+    tree: Tree
     wiring: Wiring
-    sampling: SamplingTables
     log_scale: float
     full_cells: int
+
+    @functools.cached_property
+    def cliques(self) -> tuple[tuple[str, ...], ...]:
+        """The variables of each clique, in collect order: every clique before its parent."""
+        return self._named(self.tree.member_start, self.tree.members)
+
+    @functools.cached_property
+    def sepsets(self) -> tuple[tuple[str, ...], ...]:
+        """What each clique shares with its parent."""
+        return self._named(self.tree.sepset_start, self.tree.sepset)
+
+    @property
+    def parents(self) -> tuple[int, ...]:
+        """The parent of each clique, -1 for the root."""
+        return tuple(self.tree.parent.tolist())
+
+    def _named(self, start: Index, members: Index) -> tuple[tuple[str, ...], ...]:
+        names = [self.free[v] for v in members]
+        return tuple(tuple(names[a:b]) for a, b in itertools.pairwise(start))
 
     @property
     def cells(self) -> int:
         """Clique cells that are not zero for certain."""
         return int(self.wiring.base.size)
 
-    @property
+    @functools.cached_property
     def multiply_adds(self) -> int:
         """Multiplications and additions a row costs at most (every kept variable observed)."""
-        sizes = np.diff(self.wiring.clique_start)
-        operands, readouts = np.diff(self.wiring.operand_start), np.diff(self.wiring.readout_start)
+        w = self.wiring
+        sizes, sepsets = np.diff(w.clique_start), np.diff(w.sepset_row)
+        operands, readouts = np.diff(w.operand_start), np.diff(w.readout_start)
         # Per cell: its operands, one addition into the sepset, one multiplication on the way back, its readouts.
-        per_cell = int((sizes * (operands + readouts + 2)).sum())
-        return per_cell + len(self.wiring.slice_cell) + len(self.wiring.scalar_cell)
+        per_cell = int((sizes * (operands + readouts + 1 + (readouts > 0))).sum())
+        per_state = int((sepsets * (1 + np.diff(w.marginal_start))).sum())
+        return per_cell + per_state + len(w.slice_cell) + len(w.scalar_cell)
 
     @property
     def bytes_per_row(self) -> int:
         """Memory of the working tables, per row in flight."""
         rows = self.cells + self.wiring.message_rows + self.wiring.readout_rows
         return rows * self.wiring.base.dtype.itemsize
+
+    @property
+    def index_bytes(self) -> int:
+        """Memory of the plan itself."""
+        return sum(array.nbytes for array in self.wiring if isinstance(array, np.ndarray))
+
+    @functools.cached_property
+    def sampling(self) -> SamplingTables:
+        """What drawing from the calibrated tree needs beside the wiring; made when first drawn from."""
+        return _sampling_tables(self)
 
     def __repr__(self) -> str:
         sizes = np.diff(self.wiring.clique_start)
@@ -124,7 +111,7 @@ class Plan:
             (
                 f"Plan over {len(self.variables)} variables for {len(self.outputs)} distributions",
                 f"  sliced away    {len(self.sliced):>12,}  variables, observed in every row",
-                f"  cliques        {len(self.cliques):>12,}",
+                f"  cliques        {len(sizes):>12,}",
                 f"  cells          {self.cells:>12,}  of {self.full_cells:,}; the rest are zero for certain",
                 f"  largest clique {max(sizes, default=0):>12,}  ({names})",
                 f"  multiply-adds  {self.multiply_adds:>12,}  per row at most",
@@ -154,6 +141,42 @@ def make_plan(
     Raises:
         CapacityError: the tables would take more than `memory_limit` bytes; nothing has been allocated yet.
     """
+    builder, kept, sliced, indicated = _builder(net, always, sometimes, outputs, dtype)
+    full_cells = builder.triangulate()
+    if full_cells * BYTES_PER_CELL > memory_limit or full_cells > MOST_CELLS:
+        clique = max(builder.cliques(), key=lambda clique: math.prod(len(net.states[v]) for v in clique))
+        limit = min(memory_limit, MOST_CELLS * BYTES_PER_CELL)
+        raise CapacityError(
+            "exact inference on this net needs too much memory",
+            node=f"clique ({', '.join(clique)})",
+            found=f"{full_cells:.4g} clique cells, about {full_cells * BYTES_PER_CELL / 2**30:.3g} GiB",
+            expected=f"at most {limit / 2**30:.3g} GiB",
+            mend="ask for fewer variables, observe more of them, raise memory_limit, or use loopy message passing "
+            "(LoopyInference)",
+        )
+    wiring, log_scale = builder.wire([v for v in builder.free if v in indicated])
+    names = tuple(v for v in kept if v in sliced)
+    return Plan(
+        net,
+        tuple(kept),
+        names,
+        tuple(builder.free),
+        tuple(outputs),
+        builder.tree,
+        wiring,
+        log_scale + builder.w.log_scale,
+        int(full_cells),
+    )
+
+
+def _builder(
+    net: WorldNet | FactorNet,
+    always: Iterable[str],
+    sometimes: Iterable[str],
+    outputs: Sequence[tuple[str, ...]],
+    dtype: type[np.floating],
+) -> tuple[_Builder, list[str], set[str], set[str]]:
+    """A builder, the variables kept, those sliced, and those with indicators."""
     # A joint distribution needs its variables in one clique, so those are not cut out.
     together = {v for output in outputs if len(output) > 1 for v in output}
     sliced, indicated = set(always) - together, set(sometimes) | (set(always) & together)
@@ -162,251 +185,267 @@ def make_plan(
     # The net's order makes plans (and so bits) independent of the order of any set.
     kept = [v for v in net.variables if v in known]
     free = [v for v in kept if v not in sliced]
-    position = {v: i for i, v in enumerate(free)}
-    cards = [len(net.states[v]) for v in free]
-    factors = [f for f in net.factors if known.issuperset(f.scope)]
-    scopes = [tuple(position[v] for v in f.scope if v in position) for f in factors]
-    output_scopes = [tuple(position[v] for v in output if v in position) for output in outputs]
-    tree = junction_tree(moral_graph(len(free), [*scopes, *output_scopes]), cards)
-    full_cells = sum(math.prod(cards[v] for v in clique) for clique in tree.cliques)
-    if full_cells * BYTES_PER_CELL > memory_limit:
-        largest = max(tree.cliques, key=lambda clique: math.prod(cards[v] for v in clique))
-        raise CapacityError(
-            "exact inference on this net needs too much memory",
-            node=f"clique ({', '.join(free[v] for v in largest)})",
-            found=f"{full_cells:,} clique cells, about {full_cells * BYTES_PER_CELL / 2**30:.3g} GiB",
-            expected=f"at most {memory_limit / 2**30:.3g} GiB",
-            mend="ask for fewer variables, raise memory_limit, or use loopy message passing",
-        )
-    columns = [net.index[v] for v in free]
-    builder = _Builder(net, tree, cards, columns, dtype)
-    builder.fill_tables([(f, scope) for f, scope in zip(factors, scopes, strict=True) if len(scope) == len(f.scope)])
-    builder.slice_tables([(f, scope) for f, scope in zip(factors, scopes, strict=True) if len(scope) < len(f.scope)])
-    wiring = builder.wire([position[v] for v in free if v in indicated], outputs, output_scopes)
-    return Plan(
-        tuple(kept),
-        tuple(v for v in kept if v in sliced),
-        tuple(tuple(free[v] for v in clique) for clique in tree.cliques),
-        tree.parents,
-        tuple(tuple(free[v] for v in sepset) for sepset in tree.sepsets),
-        tuple(outputs),
-        wiring,
-        builder.sampling_tables(wiring),
-        builder.log_scale,
-        full_cells,
-    )
+    return _Builder(net, network(net, dtype), known, free, outputs), kept, sliced, indicated
 
 
-class _Slice(NamedTuple):
-    """A table read at observed states."""
-
-    scope: tuple[int, ...]  # positions of the variables that stay, in the table's order
-    cells: NDArray[np.int64]  # where its entries stand in `Wiring.tables` while every observed state is 0
-    known: list[tuple[int, int]]  # column and stride of the observed variables
+def predicted_cells(
+    net: WorldNet | FactorNet, always: Iterable[str], sometimes: Iterable[str], outputs: Sequence[tuple[str, ...]]
+) -> float:
+    """Clique cells of the plan that `make_plan` would make, or somewhat more: one quick triangulation, no wiring."""
+    return _builder(net, always, sometimes, outputs, np.float64)[0].triangulate(price=np.inf)
 
 
 class _Builder:
-    """Fills the cliques with tables and turns the tree into index arrays."""
+    """Turns a net into a clique tree, and the tree into index arrays; the loops are in `elimination` and `wiring`."""
 
     def __init__(
         self,
         net: WorldNet | FactorNet,
-        tree: JunctionTree,
-        cards: Sequence[int],
-        columns: Sequence[int],
-        dtype: type[np.floating],
+        w: Network,
+        known: set[str],
+        free: Sequence[str],
+        outputs: Sequence[tuple[str, ...]],
     ) -> None:
-        self.net, self.tree, self.cards, self.columns, self.dtype = net, tree, list(cards), list(columns), dtype
-        self.log_scale = 0.0
-        self.slices: list[_Slice] = []
-        self.scalars: list[_Slice] = []
-        self.slice_entries: list[NDArray[np.float64]] = []
-        self.tables: list[NDArray[np.floating]] = []  # per clique, its non-zero cells
-        self.cells: list[NDArray[np.int64]] = []  # per clique, where they stand in the full table
-        self.sizes = [math.prod(self.cards[v] for v in clique) for clique in tree.cliques]
-        self.sets = [frozenset(clique) for clique in tree.cliques]
-        self.holding: list[list[int]] = [[] for _ in cards]
-        for c, clique in enumerate(tree.cliques):
-            for v in clique:
-                self.holding[v].append(c)
+        self.net, self.w, self.free, self.outputs = net, w, free, outputs
+        self.local = np.full(len(net.variables), -1, dtype=np.int32)
+        self.column = np.array([net.index[v] for v in free], dtype=np.int32)
+        self.local[self.column] = np.arange(len(free))
+        self.used = np.ones(len(w.table_start), dtype=np.bool_)
+        if w.directed:
+            self.used = np.array([v in known for v in net.variables])
+        position = {v: i for i, v in enumerate(free)}
+        self.output_scopes = [tuple(position[v] for v in output if v in position) for output in outputs]
+        # The loops are compiled; loading the compiler takes longer than most imports.
+        from worldnets.inference import elimination, wiring
 
-    def home(self, scope: Sequence[int]) -> int:
-        """The smallest clique that holds a scope."""
-        if not scope:
-            return len(self.sets) - 1
-        fewest = min((self.holding[v] for v in scope), key=len)
-        return min((c for c in fewest if self.sets[c].issuperset(scope)), key=lambda c: self.sizes[c])
+        self.elimination, self.wiring = elimination, wiring
+        self.tree: Tree
 
-    def fill_tables(self, factors: Sequence[tuple[Factor, tuple[int, ...]]]) -> None:
-        """Multiply each table into the smallest clique that holds it, and keep the cells that are not zero."""
-        assigned: list[list[int]] = [[] for _ in self.sets]
-        for i, (factor, scope) in enumerate(factors):
-            if scope:
-                assigned[self.home(scope)].append(i)
-            else:  # a constant
-                self.scalars.append(self._slice(factor, scope))
-        for c, clique in enumerate(self.tree.cliques):
-            full = np.ones([self.cards[v] for v in clique])
-            for i in assigned[c]:
-                full *= _aligned(factors[i][0].table, factors[i][1], clique)
-                largest = full.max()
-                if largest > 0:  # many small entries would underflow; a table of zeros stays what it is
-                    full /= largest
-                    self.log_scale += math.log(largest)
-            cells = np.flatnonzero(full)
-            if cells.size == 0:
-                cells = np.array([0])  # a world of probability zero: keep one zero cell so that it stays impossible
-            self.cells.append(cells)
-            self.tables.append(full.ravel()[cells].astype(self.dtype))
+    def triangulate(self, price: float = ATTEMPT_PRICE) -> float:
+        """Find the clique tree; returns its number of cells."""
+        w, count = self.w, len(self.free)
+        joint = [scope for scope in self.output_scopes if len(scope) > 1]
+        scope_start = np.append(w.scope_start, w.scope_start[-1] + np.cumsum([len(s) for s in joint], dtype=np.int32))
+        scope = np.append(w.scope, self.column[np.array([v for s in joint for v in s], dtype=np.intp)])
+        cards = w.cards[self.column]
+        order, start, separator, _ = self.elimination.triangulate(
+            scope_start.astype(np.int32),
+            scope.astype(np.int32),
+            np.append(self.used, np.ones(len(joint), dtype=np.bool_)),
+            self.local,
+            np.log2(cards.astype(np.float64)),
+            price,
+            np.empty((count, count), dtype=np.bool_),
+            np.empty((count, count), dtype=np.int32),
+            np.empty(count, dtype=np.int32),
+        )
+        arrays: tuple[Index, Index, Index, Index, Index] = self.elimination.clique_tree(order, start, separator, cards)
+        self.tree = Tree(*arrays, cards)
+        return float(sum(self._cells(self.tree.member_start, self.tree.members)))
 
-    def slice_tables(self, factors: Sequence[tuple[Factor, tuple[int, ...]]]) -> None:
-        """Note how each table with an observed variable in its scope is read at that variable's state."""
-        for factor, scope in factors:
-            (self.slices if scope else self.scalars).append(self._slice(factor, scope))
+    def _cells(self, start: Index, members: Index) -> list[float]:
+        cards = self.tree.cards[members].tolist()
+        return [math.prod(cards[a:b]) for a, b in itertools.pairwise(start.tolist())]
 
-    def _slice(self, factor: Factor, scope: tuple[int, ...]) -> _Slice:
-        strides = [math.prod(factor.table.shape[axis + 1 :]) for axis in range(factor.table.ndim)]
-        free_columns = {self.columns[v] for v in scope}
-        cells = np.zeros(1, dtype=np.int64)
-        known = []
-        for v, card, stride in zip(factor.scope, factor.table.shape, strides, strict=True):
-            column = self.net.index[v]
-            if column in free_columns:
-                cells = (cells[:, None] + stride * np.arange(card)).ravel()
-            else:
-                known.append((column, stride))
-        first = sum(map(len, self.slice_entries))
-        self.slice_entries.append(factor.table.ravel())
-        return _Slice(scope, first + cells, known)
+    def cliques(self) -> list[list[str]]:
+        """The variables of each clique."""
+        start, members = self.tree.member_start, self.tree.members
+        return [[self.free[v] for v in members[a:b]] for a, b in itertools.pairwise(start)]
 
-    def states_of(self, c: int, scope: Sequence[int]) -> Index:
-        """For each kept cell of clique c the joint state of `scope`, first variable most significant."""
-        clique = self.tree.cliques[c]
-        states = np.zeros([1] * len(clique), dtype=np.int32)
-        stride = 1
-        for v in reversed(scope):
-            axis = clique.index(v)
-            own = np.arange(self.cards[v], dtype=np.int32) * np.int32(stride)
-            states = states + own.reshape([-1 if a == axis else 1 for a in range(len(clique))])
-            stride *= self.cards[v]
-        everywhere = np.broadcast_to(states, [self.cards[v] for v in clique]).reshape(-1)
-        return everywhere if len(self.cells[c]) == len(everywhere) else everywhere[self.cells[c]]
+    def wire(self, indicated: Sequence[str]) -> tuple[Wiring, float]:
+        """The index arrays, with indicators for evidence on the variables `indicated`; and the log scale."""
+        w, tree, local = self.w, self.tree, self.local
+        cliques, variables = len(tree.parent), len(local)
+        parent = tree.parent.tolist()
+        slices, scalars, whole = self._kinds_of_tables()
+        observed = [int(local[self.net.index[v]]) for v in indicated]
+        asked = [o for o, scope in enumerate(self.output_scopes) if len(scope) == len(self.outputs[o])]
+        scopes = [w.scope[w.scope_start[f] : w.scope_start[f + 1]] for f in whole]
+        scopes = [local[scope] for scope in scopes] + [np.array(one.scope) for one in slices]
+        scopes += [np.array([v]) for v in observed] + [np.array(self.output_scopes[o]) for o in asked]
+        home = self.wiring.homes(tree, _starts(map(len, scopes)), _joined(scopes, np.int32))
+        factor_home = np.full(len(self.used), -1, dtype=np.int32)
+        factor_home[whole] = home[: len(whole)]
+        places = iter(home[len(whole) :].tolist())
+        clique_start, cells, base, log_scale = self.wiring.fill(w, tree, factor_home, self.column)
+        sizes = np.diff(clique_start).tolist()
+        sepset_scopes = [tree.sepset[a:b].tolist() for a, b in itertools.pairwise(tree.sepset_start)]
+        sepset_cells = [int(size) for size in self._cells(tree.sepset_start, tree.sepset)]
 
-    def wire(
-        self, observed: Sequence[int], outputs: Sequence[tuple[str, ...]], scopes: Sequence[tuple[int, ...]]
-    ) -> Wiring:
-        """The index arrays: indicators for evidence on `observed`, readouts of the posteriors over `outputs`.
-
-        `scopes` holds the same outputs as positions of what is left of them after slicing.
-        """
-        tree, cliques, columns = self.tree, range(len(self.sets)), self.columns
-        variables = len(self.net.variables)
-        indicator_row = np.full(variables, -1, dtype=np.int32)
-        cards = np.zeros(variables, dtype=np.int32)
-        operands: list[list[tuple[int, Index]]] = [[] for _ in cliques]
+        # A list says for each kept cell of a clique which row of an arena belongs to it: (first row, scope).
+        operands: list[list[tuple[int, int, Sequence[int]]]] = [[] for _ in range(cliques)]
+        indicators: list[list[tuple[int, int, Sequence[int]]]] = [[] for _ in range(cliques)]
         row, slice_row = 0, [0]
-        for one in self.slices:
-            c = self.home(one.scope)
-            operands[c].append((-1, np.int32(row) + self.states_of(c, one.scope)))
+        for one in slices:
+            operands[next(places)].append((-1, row, one.scope))
             row += len(one.cells)
             slice_row.append(row)
+        indicator_row = np.full(variables, -1, dtype=np.int32)
         for v in observed:
-            c = self.home((v,))
-            operands[c].append((columns[v], np.int32(row) + self.states_of(c, (v,))))
-            indicator_row[columns[v]], cards[columns[v]] = row, self.cards[v]
-            row += self.cards[v]
-        sepset_row, sepset_rows = [], []
-        for c in cliques:
+            column = int(self.column[v])
+            indicators[next(places)].append((column, row, (v,)))
+            indicator_row[column] = row
+            row += int(tree.cards[v])
+        sepset_row = [row]
+        for c in range(cliques):
+            if parent[c] >= 0:
+                operands[parent[c]].append((-1, row, sepset_scopes[c]))
+            row += sepset_cells[c]
             sepset_row.append(row)
-            sepset_rows.append(np.int32(row) + self.states_of(c, tree.sepsets[c]))
-            if tree.parents[c] != NO_PARENT:
-                above = tree.parents[c]
-                operands[above].append((-1, np.int32(row) + self.states_of(above, tree.sepsets[c])))
-            row += math.prod(self.cards[v] for v in tree.sepsets[c])
-        sepset_row.append(row)
 
-        readouts: list[list[Index]] = [[] for _ in cliques]
+        # A marginal is read from the smallest table that holds it: a clique or the belief of a sepset.
+        smallest: dict[int, int] = {}
+        for c in range(cliques):
+            for v in sepset_scopes[c]:
+                if v not in smallest or sepset_cells[c] < sepset_cells[smallest[v]]:
+                    smallest[v] = c
+        readouts: list[list[tuple[int, Sequence[int]]]] = [[] for _ in range(cliques)]
+        marginals: list[list[tuple[int, int]]] = [[] for _ in range(cliques)]
         output_start, read = [0], 0
         sure_output, sure_column = [], []
-        for o, (output, scope) in enumerate(zip(outputs, scopes, strict=True)):
+        for o, (output, scope) in enumerate(zip(self.outputs, self.output_scopes, strict=True)):
             if len(scope) < len(output):
                 sure_output.append(o)
                 sure_column.append(self.net.index[output[0]])
             else:
-                c = self.home(scope)
-                readouts[c].append(np.int32(read) + self.states_of(c, scope))
+                c = next(places)
+                s = smallest.get(scope[0], -1) if len(scope) == 1 else -1
+                if s >= 0 and sepset_cells[s] < sizes[c]:
+                    marginals[s].append((read, scope[0]))
+                else:
+                    readouts[c].append((read, scope))
             read += math.prod(len(self.net.states[v]) for v in output)
             output_start.append(read)
-        sepset_readout = []
-        for c in cliques:
-            sepset_readout.append(read)
-            if tree.parents[c] != NO_PARENT:
-                readouts[tree.parents[c]].append(np.int32(read) + self.states_of(tree.parents[c], tree.sepsets[c]))
-                read += sepset_row[c + 1] - sepset_row[c]
+        sepset_readout = np.zeros(cliques, dtype=np.int32)
+        for c in range(cliques):  # a belief is sent down only where something is read from it
+            if readouts[c] or marginals[c]:
+                sepset_readout[c] = read
+                if parent[c] >= 0:
+                    readouts[parent[c]].append((read, sepset_scopes[c]))
+                    read += sepset_cells[c]
 
         # Indicators first: they are skipped when a chunk has no evidence on them.
-        for mine in operands:
-            mine.sort(key=lambda operand: operand[0] < 0)
-        lists = [rows for mine in operands for _, rows in mine] + [rows for mine in readouts for rows in mine]
-        starts = np.cumsum([0, *(len(rows) for rows in lists)])
-        count = sum(map(len, operands))
-        return Wiring(
-            base=_joined(self.tables, self.dtype),
-            clique_start=_starts(map(len, self.tables)),
-            operand_start=_starts(map(len, operands)),
-            operand_evidence=_index([column for mine in operands for column, _ in mine]),
+        multiplied = [indicators[c] + operands[c] for c in range(cliques)]
+        lists = [(c, first, scope) for c in range(cliques) for _, first, scope in multiplied[c]]
+        lists += [(c, first, scope) for c in range(cliques) for first, scope in readouts[c]]
+        sums = [(c, sepset_row[c], sepset_scopes[c]) for c in range(cliques)]
+        rows = self._state_lists(lists, clique_start, cells)
+        starts = np.cumsum([0, *(sizes[c] for c, _, _ in lists)])
+        count = sum(map(len, multiplied))
+        shared = [(c, first, v) for c in range(cliques) for first, v in marginals[c]]
+        shared_start = _starts(sepset_cells[c] for c, _, _ in shared)
+        shared_rows = self.wiring.sepset_lists(
+            tree,
+            _index([c for c, _, _ in shared]),
+            _index([first for _, first, _ in shared]),
+            _index([v for _, _, v in shared]),
+            shared_start,
+        )
+        known = (*slices, *scalars)
+        wiring = Wiring(
+            base=base,
+            cell=cells,
+            clique_start=clique_start,
+            operand_start=_starts(map(len, multiplied)),
+            operand_evidence=_index([column for mine in multiplied for column, _, _ in mine]),
             operand_row_start=_index(starts[:count]),
             sepset_row=_index(sepset_row),
-            sepset_rows=_joined(sepset_rows, np.int32),
+            sepset_rows=self._state_lists(sums, clique_start, cells),
             readout_start=_starts(map(len, readouts)),
             readout_row_start=_index(starts[count:-1]),
-            rows=_joined(lists, np.int32),
+            marginal_start=_starts(map(len, marginals)),
+            marginal_row_start=_index(len(rows) + shared_start[:-1]),
+            rows=np.append(rows, shared_rows),
             indicator_row=indicator_row,
-            cards=cards,
-            sepset_readout=_index(sepset_readout),
+            cards=w.cards,
+            sepset_readout=sepset_readout,
             output_start=_index(output_start),
             slice_row=_index(slice_row),
-            slice_cell=_joined([one.cells for one in self.slices], np.int32),
-            slice_known=_starts(len(one.known) for one in self.slices),
-            known_column=_index([column for one in (*self.slices, *self.scalars) for column, _ in one.known]),
-            known_stride=_index([stride for one in (*self.slices, *self.scalars) for _, stride in one.known]),
-            scalar_cell=_joined([one.cells for one in self.scalars], np.int32),
-            scalar_known=_starts(len(one.known) for one in self.scalars) + sum(len(one.known) for one in self.slices),
-            tables=_joined(self.slice_entries, self.dtype),
+            slice_cell=_joined([one.cells for one in slices], np.int64).astype(np.int32),
+            slice_known=_starts(len(one.known) for one in slices),
+            known_column=_index([column for one in known for column, _ in one.known]),
+            known_stride=_index([stride for one in known for _, stride in one.known]),
+            scalar_cell=_joined([one.cells for one in scalars], np.int64).astype(np.int32),
+            scalar_known=_starts(len(one.known) for one in scalars) + sum(len(one.known) for one in slices),
+            tables=w.tables,
             sure_output=_index(sure_output),
             sure_column=_index(sure_column),
             message_rows=row,
             readout_rows=read,
         )
+        return wiring, log_scale
 
-    def sampling_tables(self, wiring: Wiring) -> SamplingTables:
-        """The members of each clique, their states at its cells, and the cells grouped by sepset state."""
-        member_column, sepset_stride, states = [], [], []
-        for c, clique in enumerate(self.tree.cliques):
-            sepset = self.tree.sepsets[c]
-            for v in clique:
-                below = sepset[sepset.index(v) + 1 :] if v in sepset else ()
-                sepset_stride.append(math.prod(self.cards[u] for u in below) if v in sepset else 0)
-                member_column.append(self.columns[v])
-                states.append(self.states_of(c, (v,)).astype(np.int16))
-        grouped = np.argsort(wiring.sepset_rows, kind="stable")
-        rows = np.arange(wiring.sepset_row[0], wiring.sepset_row[-1] + 1)
-        return SamplingTables(
-            member_start=_starts(map(len, self.tree.cliques)),
-            member_column=_index(member_column),
-            sepset_stride=_index(sepset_stride),
-            member_states_start=_starts(map(len, states))[:-1],
-            member_states=_joined(states, np.int16),
-            group_start=_index(np.searchsorted(wiring.sepset_rows[grouped], rows)),
-            group_cell=_index(grouped),
+    def _kinds_of_tables(self) -> tuple[list[_Slice], list[_Slice], list[int]]:
+        """Used tables that are partly observed, wholly observed (numbers), and the others (by position)."""
+        w = self.w
+        slices: list[_Slice] = []
+        scalars: list[_Slice] = []
+        whole: list[int] = []
+        starts, scope, stride = w.scope_start.tolist(), w.scope.tolist(), w.stride.tolist()
+        local, cards = self.local.tolist(), w.cards.tolist()
+        for f in np.flatnonzero(self.used).tolist():
+            axes = range(starts[f], starts[f + 1])
+            free = [k for k in axes if local[scope[k]] >= 0]
+            if free and len(free) == len(axes):
+                whole.append(f)
+                continue
+            cells = w.table_start[f : f + 1]
+            for k in free:
+                cells = (cells[:, None] + np.arange(0, cards[scope[k]] * stride[k], stride[k])).ravel()
+            known = [(scope[k], stride[k]) for k in axes if local[scope[k]] < 0]
+            (slices if free else scalars).append(_Slice(tuple(local[scope[k]] for k in free), cells, known))
+        return slices, scalars, whole
+
+    def _state_lists(
+        self, lists: Sequence[tuple[int, int, Sequence[int]]], clique_start: Index, cells: NDArray[np.int64]
+    ) -> Index:
+        places = _index([c for c, _, _ in lists])
+        return self.wiring.state_lists(
+            self.tree,
+            clique_start,
+            cells,
+            places,
+            _index([first for _, first, _ in lists]),
+            _starts(len(scope) for _, _, scope in lists),
+            _index([v for _, _, scope in lists for v in scope]),
+            np.append(0, np.cumsum(np.diff(clique_start)[places], dtype=np.int64)),
         )
 
 
-def _aligned(table: NDArray[np.float64], scope: Sequence[int], clique: Sequence[int]) -> NDArray[np.float64]:
-    """The table with its axes in the clique's order and length-1 axes for the variables it does not have."""
-    ordered = sorted(scope, key=list(clique).index)
-    moved = table.transpose([list(scope).index(v) for v in ordered])
-    return moved.reshape([table.shape[list(scope).index(v)] if v in scope else 1 for v in clique])
+class _Slice(NamedTuple):
+    """A table read at observed states."""
+
+    scope: tuple[int, ...]  # free variables, in the table's order
+    cells: NDArray[np.int64]  # where its entries stand in `Wiring.tables` while every observed state is 0
+    known: list[tuple[int, int]]  # column and stride of the observed variables
+
+
+def _sampling_tables(plan: Plan) -> SamplingTables:
+    """The members of each clique, their states at its cells, and the cells grouped by sepset state."""
+    w, tree = plan.wiring, plan.tree
+    strides, states = [], []
+    for c in range(len(tree.parent)):
+        members = tree.members[tree.member_start[c] : tree.member_start[c + 1]].tolist()
+        sepset = tree.sepset[tree.sepset_start[c] : tree.sepset_start[c + 1]].tolist()
+        sizes = [int(tree.cards[v]) for v in members]
+        cells = w.cell[w.clique_start[c] : w.clique_start[c + 1]]
+        at = np.unravel_index(cells, sizes)
+        for v, state in zip(members, at, strict=True):
+            below = sepset[sepset.index(v) + 1 :] if v in sepset else ()
+            strides.append(math.prod(int(tree.cards[u]) for u in below) if v in sepset else 0)
+            states.append(state.astype(np.int16))
+    grouped = np.argsort(w.sepset_rows, kind="stable")
+    rows = np.arange(w.sepset_row[0], w.sepset_row[-1] + 1)
+    column = np.array([plan.net.index[v] for v in plan.free], dtype=np.int32)
+    return SamplingTables(
+        member_start=tree.member_start,
+        member_column=column[tree.members],
+        sepset_stride=_index(strides),
+        member_states_start=_starts(map(len, states))[:-1],
+        member_states=_joined(states, np.int16),
+        group_start=_index(np.searchsorted(w.sepset_rows[grouped], rows)),
+        group_cell=_index(grouped),
+    )
 
 
 def _joined(parts: Sequence[NDArray[Any]], dtype: Any) -> NDArray[Any]:
@@ -414,7 +453,7 @@ def _joined(parts: Sequence[NDArray[Any]], dtype: Any) -> NDArray[Any]:
 
 
 def _starts(lengths: Iterable[int]) -> Index:
-    return _index(np.cumsum([0, *lengths]))
+    return np.cumsum([0, *lengths], dtype=np.int32)
 
 
 def _index(values: Sequence[int] | NDArray[np.integer]) -> Index:

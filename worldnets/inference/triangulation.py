@@ -1,17 +1,16 @@
-"""Elimination orders and junction trees: pure graph work on bit sets, no tables.
+"""Junction trees of abstract graphs: the loops of `elimination` for whoever has scopes rather than a net.
 
-Sources: min-fill with ties by table size (Kjærulff 1990, "Triangulation of graphs"); the clique tree of an elimination
-order (Koller & Friedman 2009, section 10.4).
+Sources: as in `elimination`; junction trees: Lauritzen & Spiegelhalter 1988.
 """
 
 from __future__ import annotations
 
-import heapq
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 NO_PARENT = -1
 
@@ -28,126 +27,67 @@ class JunctionTree:
     sepsets: tuple[tuple[int, ...], ...]
 
 
-def moral_graph(count: int, scopes: Iterable[Sequence[int]]) -> list[int]:
-    """Adjacency as bit sets: variables that share a scope are neighbours."""
-    neighbours = [0] * count
-    for scope in scopes:
-        members = 0
-        for v in scope:
-            members |= 1 << v
-        for v in scope:
-            neighbours[v] |= members & ~(1 << v)
-    return neighbours
+class Graph(NamedTuple):
+    """An undirected graph whose edges are "stands with … in one of these scopes"."""
+
+    variables: int
+    scope_start: NDArray[np.int32]
+    scope: NDArray[np.int32]
 
 
-def elimination_order(neighbours: Sequence[int], cardinalities: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Greedy min-fill, ties by the size of the clique made, then by position.
+def moral_graph(count: int, scopes: Iterable[Sequence[int]]) -> Graph:
+    """Variables 0 … count − 1; those that share a scope are neighbours."""
+    listed = [list(scope) for scope in scopes]
+    return Graph(
+        count,
+        np.cumsum([0, *map(len, listed)], dtype=np.int32),
+        np.array([v for scope in listed for v in scope], dtype=np.int32),
+    )
+
+
+def elimination_order(graph: Graph, cardinalities: Sequence[int], price: float = 0.0) -> tuple[list[int], float]:
+    """The best order that min-fill, weighted fill, min-size and their restarts find; `price` as in `triangulate`.
 
     Returns:
-        The order, and for each variable (by index) the bit set of its neighbours when it was eliminated.
+        The order, and the cells of all its elimination cliques together.
     """
-    adjacent = list(neighbours)
-    weights = [float(np.log2(card)) for card in cardinalities]
-    version = [0] * len(adjacent)
-
-    def score(v: int) -> tuple[int, float, int]:
-        around = adjacent[v]
-        missing, weight = 0, weights[v]
-        for u in _members(around):
-            missing += (around & ~adjacent[u]).bit_count() - 1
-            weight += weights[u]
-        return missing, weight, v
-
-    queue = [(*score(v), 0) for v in range(len(adjacent))]
-    heapq.heapify(queue)
-    order: list[int] = []
-    eliminated = [False] * len(adjacent)
-    around_when_eliminated = [0] * len(adjacent)
-    while queue:
-        missing, _, v, stamp = heapq.heappop(queue)
-        if eliminated[v] or stamp != version[v]:
-            continue
-        around = adjacent[v]
-        order.append(v)
-        eliminated[v] = True
-        around_when_eliminated[v] = around
-        stale = around
-        for u in _members(around):
-            if missing:
-                # A new edge changes the fill of everything that sees both its ends.
-                for w in _members(around & ~adjacent[u] & ~(1 << u)):
-                    stale |= adjacent[u] & adjacent[w]
-                adjacent[u] |= around & ~(1 << u)
-            adjacent[u] &= ~(1 << v)
-        for u in _members(stale):
-            if not eliminated[u]:
-                version[u] += 1
-                heapq.heappush(queue, (*score(u), version[u]))
-    return order, around_when_eliminated
+    order, _, _, cells = _triangulated(graph, cardinalities, price)
+    return order.tolist(), float(cells)
 
 
-def junction_tree(neighbours: Sequence[int], cardinalities: Sequence[int]) -> JunctionTree:
-    """Triangulate, and join the cliques of the elimination along their sepsets, absorbing what costs more alone."""
-    if not neighbours:
-        return JunctionTree((), (), ())
-    order, around = elimination_order(neighbours, cardinalities)
-    position = {v: i for i, v in enumerate(order)}
-    members = [around[v] | 1 << v for v in order]
-    parent = [min((position[u] for u in _members(around[v])), default=NO_PARENT) for v in order]
+def junction_tree(graph: Graph, cardinalities: Sequence[int], price: float = 0.0) -> JunctionTree:
+    """Triangulate, and join the cliques of the elimination along their sepsets, absorbing what costs more alone.
 
-    # A clique inside one of its children may be absorbed by that child, which takes its place in the tree. That saves
-    # its table, but everything else that would have been multiplied into it lands on the larger table.
-    children: list[list[int]] = [[] for _ in order]
-    for c, p in enumerate(parent):
-        if p != NO_PARENT:
-            children[p].append(c)
-    cells = [math.prod(cardinalities[v] for v in _members(bits)) for bits in members]
-    place = list(range(len(order)))  # the clique that now stands for this one
-    for c in range(len(order)):
-        below = [place[d] for d in children[c]]
-        takers = [d for d in below if members[c] & ~members[d] == 0]
-        if takers:
-            taker = min(takers, key=lambda d: cells[d])
-            others = len(below) - 1
-            if cells[taker] * others <= cells[c] * (others + 2):
-                place[c] = taker
+    `price` is that of `elimination.triangulate`: 0 tries every order it knows.
+    """
+    from worldnets.inference.elimination import clique_tree
 
-    # The cliques that one clique stands for form a path upwards; the top of the path knows the parent.
-    new_parent = {}
-    for c, p in enumerate(parent):
-        if p == NO_PARENT:
-            new_parent[place[c]] = NO_PARENT
-        elif place[p] != place[c]:
-            new_parent[place[c]] = place[p]
-    return _in_collect_order({c: members[c] for c in new_parent}, new_parent)
+    order, start, separator, _ = _triangulated(graph, cardinalities, price)
+    member_start, members, parents, sepset_start, sepset = clique_tree(
+        order, start, separator, np.array(cardinalities, dtype=np.int32)
+    )
+    return JunctionTree(_cut(member_start, members), tuple(parents.tolist()), _cut(sepset_start, sepset))
 
 
-def _in_collect_order(members: dict[int, int], parent: dict[int, int]) -> JunctionTree:
-    children: dict[int, list[int]] = {c: [] for c in members}
-    roots = []
-    for c, p in parent.items():
-        if p == NO_PARENT:
-            roots.append(c)
-        else:
-            children[p].append(c)
-    for extra in roots[1:]:
-        children[roots[0]].append(extra)
-    from_root = [roots[0]]
-    above = {roots[0]: NO_PARENT}
-    for c in from_root:  # grows while it is read
-        for d in children[c]:
-            above[d] = c
-            from_root.append(d)
-    collect = from_root[::-1]
-    index = {c: i for i, c in enumerate(collect)}
-    parents = tuple(NO_PARENT if above[c] == NO_PARENT else index[above[c]] for c in collect)
-    cliques = tuple(tuple(_members(members[c])) for c in collect)
-    sepsets = tuple(() if above[c] == NO_PARENT else tuple(_members(members[c] & members[above[c]])) for c in collect)
-    return JunctionTree(cliques, parents, sepsets)
+def _triangulated(
+    graph: Graph, cardinalities: Sequence[int], price: float
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], float]:
+    from worldnets.inference.elimination import triangulate
+
+    count = graph.variables
+    return triangulate(
+        graph.scope_start,
+        graph.scope,
+        np.ones(len(graph.scope_start) - 1, dtype=np.bool_),
+        np.arange(count, dtype=np.int32),
+        np.log2(np.array(cardinalities, dtype=np.float64)),
+        price,
+        np.empty((count, count), dtype=np.bool_),
+        np.empty((count, count), dtype=np.int32),
+        np.empty(count, dtype=np.int32),
+    )
 
 
-def _members(bits: int) -> Iterable[int]:
-    while bits:
-        low = bits & -bits
-        yield low.bit_length() - 1
-        bits ^= low
+def _cut(start: NDArray[np.int32], values: NDArray[np.int32]) -> tuple[tuple[int, ...], ...]:
+    listed = values.tolist()
+    return tuple(tuple(listed[a:b]) for a, b in zip(start[:-1].tolist(), start[1:].tolist(), strict=True))

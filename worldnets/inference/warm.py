@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from worldnets.inference import Inference, encode, simulate
+from worldnets.inference import Inference, encode, expected_counts, simulate, vjp
+from worldnets.inference.answer import FEW_ROWS
 from worldnets.inference.labels import FACTORISED_ROWS
 from worldnets.net import WorldNet
 
@@ -27,9 +28,15 @@ def warm() -> None:
     for dtype in ("float64", "float32"):
         engine = Inference(net, dtype=dtype, threads=1)
         for rows in (codes, mixed):
-            engine.query(rows)
+            engine.query(rows)  # row by row
+            engine.query(np.tile(rows, (FEW_ROWS, 1)))  # by a shared plan
             engine.sample_codes(rows, draws=1)
             engine.map(rows)
+            engine.max_marginals(rows)
+            cotangents = {v: np.ones((len(rows), 2)) for v in net.variables}
+            for per_row in (False, True):
+                vjp(engine, rows, cotangents, per_row=per_row)
+            expected_counts(engine, rows)
 
 
 if __name__ == "__main__":

@@ -312,8 +312,8 @@ def test_codes_of_the_wrong_shape_or_range_are_refused(codes, match):
 def test_the_plan_reports_its_costs():
     net, codes = alarm_rows(1)
     engine = Inference(net)
-    assert engine.plan.full_cells == 1038  # min-fill on alarm, as published triangulations find
-    assert "1,038" in repr(engine.plan)
+    assert engine.plan.full_cells <= 1038  # what published triangulations of alarm by min-fill find
+    assert f"{engine.plan.full_cells:,}" in repr(engine.plan)
     assert "multiply-adds" in repr(engine.plan)
     whole = engine.plan.multiply_adds
     engine.query(codes)
@@ -327,3 +327,19 @@ def test_decoded_samples_are_labels():
     assert frame.index.names == ["row", "draw"]
     assert frame["a"].tolist() == ["x"] * 3
     assert decode(net, np.array([[0, -1]], np.int16)).isna().to_numpy().tolist() == [[False, True]]
+
+
+def test_factors_whose_product_overflows_are_no_trouble():
+    # A chain of couplings of e^300: Z is far beyond the largest double.
+    n = 12
+    coupling = np.exp([[300.0, 0.0], [0.0, 299.0]])
+    net = FactorNet(
+        {f"x{i}": (0, 1) for i in range(n)}, tuple(((f"x{i}", f"x{i + 1}"), coupling) for i in range(n - 1))
+    )
+    log_z = 300.0 * (n - 1) + math.log1p(math.exp(-(n - 1)))
+    few, many = (np.full((rows, n), UNOBSERVED, np.int16) for rows in (1, 40))
+    for codes in (few, many):
+        beliefs = Inference(net).query(codes)
+        np.testing.assert_allclose(beliefs.log_evidence, log_z, rtol=1e-14)
+        np.testing.assert_allclose(beliefs["x3"][:, 1], 1 / (1 + math.exp(n - 1)), rtol=1e-9)
+    assert Inference(net).expected_counts(few)[0][0, 0] == pytest.approx(1 / (1 + math.exp(1 - n)), rel=1e-9)

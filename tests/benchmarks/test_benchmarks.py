@@ -1,0 +1,163 @@
+"""The benchmarks measure what they say; how fast anything is, is not tested."""
+
+import importlib
+import math
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import worldnets as wn
+from worldnets.inference import UNOBSERVED
+from worldnets.public_nets import public_net
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """Import a module of the benchmarks' folder by name, and leave no trace of it."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(ROOT / "benchmarks")):
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def asia():
+    return wn.read_net(public_net("asia"))
+
+
+def reversed_order(net):
+    names = net.variables[::-1]
+    return wn.WorldNet({v: net.states[v] for v in names}, net.parent_sets, net.cpts, net.name)
+
+
+def test_patterns_do_not_depend_on_the_order_of_a_file(benchmark, asia):
+    rows = benchmark("evidence_rows")
+    for pattern in range(rows.PATTERNS):
+        columns = [set(rows.one_pattern(net, pattern, 4, 1).frame.columns) for net in (asia, reversed_order(asia))]
+        assert columns[0] == columns[1]
+
+
+def test_rows_of_one_pattern_observe_the_same_and_rows_with_masks_do_not(benchmark, asia):
+    rows = benchmark("evidence_rows")
+    pattern = rows.one_pattern(asia, 3, 50, 1).codes != UNOBSERVED
+    masks = rows.random_masks(asia, 50, 1).codes != UNOBSERVED
+    assert (pattern == pattern[0]).all()
+    assert len(np.unique(masks, axis=0)) > 10
+
+
+def test_no_row_is_impossible_and_frame_and_dictionaries_say_the_same(benchmark, asia):
+    rows = benchmark("evidence_rows").random_masks(asia, 50, 2)
+    assert wn.Inference(asia).query(rows.frame).possible.all()
+    for i, observed in enumerate(rows.as_dictionaries(50)):
+        shown = rows.frame.iloc[i].dropna()
+        assert {v: asia.code(v, label) for v, label in shown.items()} == observed
+
+
+def test_repeats_never_see_the_same_rows(benchmark, asia):
+    rows = benchmark("evidence_rows")
+    assert not rows.random_masks(asia, 50, 1).frame.equals(rows.random_masks(asia, 50, 2).frame)
+    assert not rows.one_pattern(asia, 0, 50, 1).frame.equals(rows.one_pattern(asia, 0, 50, 2).frame)
+
+
+def test_what_a_peer_plans_once_is_spread_over_as_many_rows_as_we_answer(benchmark, asia):
+    def answer(evidence):
+        for i, _ in enumerate(evidence):
+            time.sleep(0.05 if i == 0 else 0.001)
+            yield {}
+
+    rows = benchmark("evidence_rows").one_pattern(asia, 0, 1000, 1)
+    peer = benchmark("peers").Peer("sleeper", answer, plans_once=True)
+    assert 0.001 <= peer.seconds_per_row(rows, budget=0.06)() < 0.005  # plain mean of a few rows: more than .01
+
+
+def test_a_peer_that_answers_otherwise_or_not_at_all_is_noticed(benchmark, asia):
+    rows = benchmark("evidence_rows").random_masks(asia, 3, 1)
+    peers, beliefs = benchmark("peers"), wn.Inference(asia).query(rows.codes)
+    number = {v: len(labels) for v, labels in asia.states.items()}
+
+    def uniform(evidence):
+        yield from ({v: np.full(n, 1 / n) for v, n in number.items()} for _ in evidence)
+
+    def underflowing(evidence):
+        yield from ({v: np.zeros(n) for v, n in number.items()} for _ in evidence)
+
+    assert not peers.agreement(peers.Peer("uniform", uniform, False), rows, beliefs).holds
+    assert peers.agreement(peers.Peer("underflowing", underflowing, False), rows, beliefs).broken == 3
+
+
+@pytest.mark.parametrize("same_pattern", [True, False])
+def test_pyagrum_however_used_agrees_with_us(benchmark, asia, same_pattern):
+    pytest.importorskip("pyagrum")
+    make = benchmark("evidence_rows")
+    rows = make.one_pattern(asia, 0, 3, 1) if same_pattern else make.random_masks(asia, 3, 1)
+    beliefs = wn.Inference(asia).query(rows.codes)
+    for peer in benchmark("peers").pyagrum_peers(asia, same_pattern):
+        found = benchmark("peers").agreement(peer, rows, beliefs)
+        assert found.holds
+        assert not found.broken
+
+
+def test_a_ratio_over_patterns_is_the_geometric_mean_of_median_ratios(benchmark):
+    module = benchmark("exact_inference")
+    cases = [
+        module.Timing({"one": [1.0, 1.0, 1.0], "all": [0.5, 0.5, 0.5]}, "Lazy", peer, [], 0.0, ())
+        for peer in ([2.0, 4.0, 100.0], [9.0, 9.0, 9.0])
+    ]
+    found = module.Comparison("alarm", "pattern", 10, tuple(cases))
+    assert found.ratio("one") == pytest.approx(math.sqrt(4.0 * 9.0))
+    assert found.ratio("all") == pytest.approx(math.sqrt(8.0 * 18.0))
+    assert found.reached == "no"  # the aim is 500
+
+
+def test_a_net_that_is_refused_is_a_line_of_the_report(benchmark):
+    module = benchmark("exact_inference")
+    report = module.report([module.Comparison("link", "masks", 50, ())], 5)
+    assert "refused" in report.full
+    assert "link, masks" in report.full.split("not reached")[1]
+    assert "refused" in report.compact
+
+
+def test_every_block_has_its_place_in_the_documents(benchmark):
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    for name in benchmark("run").BLOCKS:
+        assert f"<!-- {name}:begin -->" in page
+        assert f"<!-- {name}:end -->" in page
+    assert "<!-- exact-inference:begin -->" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_benchmark_whose_package_is_missing_says_so_and_stops_nothing(benchmark, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "needy.py").write_text("def measure():\n    import surely_not_installed\n", encoding="utf-8")
+    assert "`surely_not_installed` is not installed" in benchmark("run").measured("needy", None).full
+
+
+def test_a_module_of_ours_that_is_missing_is_an_error(benchmark, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "mistaken.py").write_text("def measure():\n    import worldnets.nowhere\n", encoding="utf-8")
+    with pytest.raises(ModuleNotFoundError, match="nowhere"):
+        benchmark("run").measured("mistaken", None)
+
+
+def test_repeats_are_passed_on_to_benchmarks_that_take_them(benchmark, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "counting.py").write_text("def measure(repeats=5):\n    return f'{repeats} times'\n", encoding="utf-8")
+    (tmp_path / "plain.py").write_text("def measure():\n    return 'once'\n", encoding="utf-8")
+    assert benchmark("run").measured("counting", 2).full == "2 times"
+    assert benchmark("run").measured("counting", None).full == "5 times"
+    assert benchmark("run").measured("plain", 2).full == "once"
+
+
+def test_cells_are_counted_and_timed_on_one_thread_and_on_all(benchmark, monkeypatch):
+    module = benchmark("bandwidth")
+    monkeypatch.setattr(module, "CELLS_PER_CALL", 1e4)
+    cost = module.per_cell("asia", repeats=1)
+    assert cost.cells > 0
+    assert 1 in cost.nanoseconds
+    assert all(value > 0 for value in cost.nanoseconds.values())
