@@ -97,7 +97,7 @@ def factor_nets(draw: st.DrawFn, max_variables: int = 6, max_cardinality: int = 
     scopes = draw(st.lists(st.lists(st.integers(0, n - 1), max_size=3, unique=True), max_size=6))
     factors = []
     for scope in scopes:
-        table = random.random([sizes[v] for v in scope]) * (10.0 ** draw(st.sampled_from((-40, -3, 0, 3, 40))))
+        table = random.random([sizes[v] for v in scope]) * (10.0 ** draw(st.sampled_from((-15, -3, 0, 3, 15))))
         factors.append(Factor(tuple(str(v) for v in scope), np.asarray(table)))
     return FactorNet({str(v): tuple(map(str, range(size))) for v, size in enumerate(sizes)}, tuple(factors), "random")
 

@@ -178,7 +178,7 @@ class LoopyInference:
             converged=(found["pending"] <= tolerance) & ~impossible,
             tolerance=tolerance,
             rounds=rounds,
-            multiply_adds=rounds * self.round_multiply_adds,
+            multiply_adds=np.full(len(codes), rounds * self.round_multiply_adds, np.int64),
             start_residual=found["start_residual"],
             start_converged=found["start_residual"] <= START_TOLERANCE[self.dtype],
         )

@@ -62,7 +62,7 @@ def cases(draw):
         for v in random.permutation(net.variables)[: random.integers(1, 3)]:
             states = len(net.states[v])
             # Brute force multiplies two of them: small, but no underflow.
-            table = random.random((rows, states)) * 10.0 ** random.integers(-100, 5)
+            table = random.random((rows, states)) * 10.0 ** random.integers(-80, 5)
             table[random.random(table.shape) < 0.2] = 0.0
             likelihood[str(v)] = table if random.random() < 0.7 else table[0]
     if kind in ("do", "all") and isinstance(net, WorldNet):
