@@ -10,9 +10,11 @@ Three ways, chosen by predicted cost; `docs/decisions/exact-engine.md` has the r
 
 from __future__ import annotations
 
+import itertools
+import math
 import sys
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from types import ModuleType
 from typing import NamedTuple
 
@@ -20,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import CapacityError
-from worldnets.inference.codes import UNOBSERVED, Codes
+from worldnets.inference.codes import Codes
 from worldnets.inference.compiled import interpreted
 from worldnets.inference.evidence import Observed
 from worldnets.inference.limits import LIMITS
 from worldnets.inference.network import network
-from worldnets.inference.plan import Plan, make_plan, predicted_cells
+from worldnets.inference.plan import Draft, Plan
 from worldnets.inference.workers import over_rows, working_memory
 from worldnets.net import FactorNet, WorldNet
 
@@ -64,13 +66,13 @@ class Answerer:
     def __init__(self, net: WorldNet | FactorNet, dtype: str, threads: int, memory_limit: float) -> None:
         self.net, self.dtype, self.threads, self.memory_limit = net, dtype, threads, memory_limit
         self._plans: OrderedDict[_Kind, Plan] = OrderedDict()
-        self._predicted: OrderedDict[_Kind, float] = OrderedDict()
+        self._drafts: OrderedDict[_Kind, Draft] = OrderedDict()
         self._latest: _Kind = (frozenset[str](), frozenset(net.variables), tuple((v,) for v in net.variables))
 
     @property
     def plan(self) -> Plan:
         """The plan of the latest query (of the first row's mask, where every row had its own)."""
-        return self._plan(*self._latest)
+        return self._plan(self._latest)
 
     def posteriors(
         self, seen: Observed, outputs: Outputs, maximise: bool = False
@@ -79,7 +81,7 @@ class Answerer:
 
         With `maximise`, max-marginals divided by their largest, and the logarithm of the best joint probability.
         """
-        width = sum(int(np.prod([len(self.net.states[v]) for v in output])) for output in outputs)
+        width = sum(math.prod(len(self.net.states[v]) for v in output) for output in outputs)
         if not len(seen):
             return np.empty((0, width), self.dtype), np.empty(0), np.empty(0, np.int64)
         lone = not maximise and all(len(output) == 1 for output in outputs)
@@ -148,26 +150,18 @@ class Answerer:
         """Whether rows get an elimination order each."""
         if len(seen) <= FEW_ROWS:
             return True
-        observed = seen.codes != UNOBSERVED
-        if (observed == observed[0]).all() or self._patterns_repeat(observed):
+        if seen.alike or self._patterns_repeat(seen.masks):
             return False
-        shared = ADDS_PER_CELL * self._cells(*self._kinds(seen, observed), outputs)
+        shared = ADDS_PER_CELL * self._cells(self._kind(seen, outputs))
         overhead = LONE_VARIABLE * len(self.net.variables)
         if shared <= overhead:
             return False
         *_, multiply_adds = self._lone_rows(seen.take(slice(0, FEW_ROWS)), ())
         return bool(shared > overhead + LONE_ADD * multiply_adds.mean())
 
-    def _cells(self, always: Iterable[str], sometimes: Iterable[str], outputs: Outputs) -> float:
-        """Cells of the shared plan of these rows, whether it has been made or not."""
-        key = (frozenset(always), frozenset(sometimes), outputs)
-        if key in self._plans:
-            return self._plans[key].full_cells
-        if key not in self._predicted:
-            self._predicted[key] = predicted_cells(self.net, *key)
-            while len(self._predicted) > PLANS_KEPT:
-                self._predicted.popitem(last=False)
-        return self._predicted[key]
+    def _cells(self, kind: _Kind) -> float:
+        """Cells of a shared plan, whether it has been made or not."""
+        return self._plans[kind].full_cells if kind in self._plans else self._draft(kind).cells
 
     def _patterns_repeat(self, observed: NDArray[np.bool_]) -> bool:
         """Whether masks repeat so often that a plan for each of them pays."""
@@ -180,45 +174,44 @@ class Answerer:
 
     def _groups(self, seen: Observed, outputs: Outputs, whole: bool = False) -> Iterator[_Group]:
         """Rows by plan; with `whole`, one plan for any mixture of masks if it fits."""
-        observed = seen.codes != UNOBSERVED
-        alike = bool((observed == observed[:1]).all())
-        if not alike and (whole or not self._patterns_repeat(observed)):
-            always, sometimes = ((), self.net.variables) if whole else self._kinds(seen, observed)
+        if seen.alike:
+            yield _Group(slice(None), self._plan(self._kind(seen, outputs)))
+            return
+        if whole or not self._patterns_repeat(seen.masks):
+            any_mask = (frozenset[str](), frozenset(self.net.variables), outputs)
             try:
-                yield _Group(slice(None), self._plan(always, sometimes, outputs))
+                yield _Group(slice(None), self._plan(any_mask if whole else self._kind(seen, outputs)))
                 return
             except CapacityError:
                 pass  # what some rows observe may leave small cliques; if it does not, the error comes again
-        if alike:
-            yield _Group(slice(None), self._plan(*self._kinds(seen, observed), outputs))
-            return
-        _, pattern = _distinct(observed)
+        _, pattern = _distinct(seen.masks)
         for one in range(pattern.max() + 1):
             rows = np.flatnonzero(pattern == one)
-            yield _Group(rows, self._plan(*self._kinds(seen, observed[rows[:1]]), outputs))
+            yield _Group(rows, self._plan(self._kind(seen.take(rows[:1]), outputs)))
 
-    def _kinds(self, seen: Observed, observed: NDArray[np.bool_]) -> tuple[Iterable[str], Iterable[str]]:
-        """Variables observed in every row, and those with evidence in some rows, or soft evidence."""
-        names = np.array(self.net.variables, dtype=object)
-        soft = seen.soft_start >= 0
-        always, ever = observed.all(axis=0) & ~soft, observed.any(axis=0) | soft
-        if not len(observed):
-            always = ever
-        return names[always].tolist(), names[ever & ~always].tolist()
+    def _kind(self, seen: Observed, outputs: Outputs) -> _Kind:
+        names = self.net.variables
+        always, sometimes = (frozenset(itertools.compress(names, columns)) for columns in seen.columns)
+        return always, sometimes, outputs
 
-    def _plan(self, always: Iterable[str], sometimes: Iterable[str], outputs: Outputs) -> Plan:
-        key = (frozenset(always), frozenset(sometimes), outputs)
+    def _plan(self, key: _Kind) -> Plan:
         self._latest = key
         plan = self._plans.get(key)
         if plan is None:
-            plan = make_plan(self.net, *key, np.dtype(self.dtype).type, self.memory_limit)
-            self._plans[key] = plan
+            plan = self._plans[key] = self._draft(key).plan(self.memory_limit)
             while len(self._plans) > 1 and (
                 len(self._plans) > PLANS_KEPT or sum(kept.index_bytes for kept in self._plans.values()) > PLAN_BYTES
             ):
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
         return plan
+
+    def _draft(self, key: _Kind) -> Draft:
+        if key not in self._drafts:
+            self._drafts[key] = Draft(self.net, *key, np.dtype(self.dtype).type)
+            while len(self._drafts) > PLANS_KEPT:
+                self._drafts.popitem(last=False)
+        return self._drafts[key]
 
     # Running.
 
@@ -295,14 +288,7 @@ class Answerer:
                     "passing (LoopyInference)",
                 )
 
-        names = self.net.variables
-        first = seen.codes[0] != UNOBSERVED
-        soft = seen.soft_start >= 0
-        self._latest = (
-            frozenset(v for v, hard, gentle in zip(names, first, soft, strict=True) if hard and not gentle),
-            frozenset(v for v, gentle in zip(names, soft, strict=True) if gentle),
-            outputs,
-        )
+        self._latest = self._kind(seen.take(slice(0, 1)), outputs)
         over_rows(self.threads, len(seen), CALL_ROWS, 1, work)
         return table, log_evidence + w.log_scale, multiply_adds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,23 @@ class Observed:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    @functools.cached_property
+    def masks(self) -> NDArray[np.bool_]:
+        """What each row observes, [rows, variables]."""
+        return self.codes != UNOBSERVED
+
+    @functools.cached_property
+    def alike(self) -> bool:
+        """Whether all rows observe the same variables."""
+        return bool((self.masks == self.masks[:1]).all())
+
+    @functools.cached_property
+    def columns(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Variables observed in every row, and the others with evidence in some rows, or soft evidence; [variables]."""
+        soft, ever = self.soft_start >= 0, self.masks.any(axis=0)
+        always = self.masks.all(axis=0) & ever & ~soft
+        return always, (ever | soft) & ~always
 
     def take(self, rows: NDArray[np.intp] | slice) -> Observed:
         """The same for some of the rows; their labels stay behind."""

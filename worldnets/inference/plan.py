@@ -155,58 +155,67 @@ def make_plan(
     Raises:
         CapacityError: the tables would take more than `memory_limit` bytes; nothing has been allocated yet.
     """
-    builder, kept, sliced, indicated = _builder(net, always, sometimes, outputs, dtype)
-    full_cells = builder.triangulate()
-    if full_cells * BYTES_PER_CELL > memory_limit or full_cells > MOST_CELLS:
-        clique = max(builder.cliques(), key=lambda clique: math.prod(len(net.states[v]) for v in clique))
-        limit = min(memory_limit, MOST_CELLS * BYTES_PER_CELL)
-        raise CapacityError(
-            "exact inference on this net needs too much memory",
-            node=f"clique ({', '.join(clique)})",
-            found=f"{full_cells:.4g} clique cells, about {full_cells * BYTES_PER_CELL / 2**30:.3g} GiB",
-            expected=f"at most {limit / 2**30:.3g} GiB",
-            mend="ask for fewer variables, observe more of them, raise memory_limit, or use loopy message passing "
-            "(LoopyInference)",
+    return Draft(net, always, sometimes, outputs, dtype).plan(memory_limit)
+
+
+class Draft:
+    """What there is to plan, before the work of planning: which variables stay, and about how large it gets.
+
+    Args: as of `make_plan`.
+    """
+
+    def __init__(
+        self,
+        net: WorldNet | FactorNet,
+        always: Iterable[str],
+        sometimes: Iterable[str],
+        outputs: Sequence[tuple[str, ...]],
+        dtype: type[np.floating] = np.float64,
+    ) -> None:
+        # A joint distribution needs its variables in one clique, so those are not cut out.
+        together = {v for output in outputs if len(output) > 1 for v in output}
+        sliced, self._indicated = set(always) - together, set(sometimes) | (set(always) & together)
+        wanted = {v for output in outputs for v in output}
+        known = net.ancestors(sliced | self._indicated | wanted) if isinstance(net, WorldNet) else set(net.variables)
+        # The net's order makes plans (and so bits) independent of the order of any set.
+        self._kept = tuple(v for v in net.variables if v in known)
+        self._sliced = tuple(v for v in self._kept if v in sliced)
+        free = [v for v in self._kept if v not in sliced]
+        self._builder = _Builder(net, network(net, dtype), known, free, outputs)
+
+    @functools.cached_property
+    def cells(self) -> float:
+        """Clique cells of the plan, or somewhat more: one quick triangulation, no wiring."""
+        return self._builder.triangulate(price=np.inf)
+
+    def plan(self, memory_limit: float = MEMORY_LIMIT) -> Plan:
+        """The plan.
+
+        Raises:
+            CapacityError: its tables would take more than `memory_limit` bytes; nothing has been allocated yet.
+        """
+        builder = self._builder
+        full_cells = builder.triangulate()
+        builder.refuse_if_too_large(full_cells, memory_limit)
+        wiring, log_scale = builder.wire([v for v in builder.free if v in self._indicated])
+        return Plan(
+            builder.net,
+            self._kept,
+            self._sliced,
+            tuple(builder.free),
+            tuple(builder.outputs),
+            builder.tree,
+            wiring,
+            log_scale + builder.w.log_scale,
+            int(full_cells),
         )
-    wiring, log_scale = builder.wire([v for v in builder.free if v in indicated])
-    names = tuple(v for v in kept if v in sliced)
-    return Plan(
-        net,
-        tuple(kept),
-        names,
-        tuple(builder.free),
-        tuple(outputs),
-        builder.tree,
-        wiring,
-        log_scale + builder.w.log_scale,
-        int(full_cells),
-    )
-
-
-def _builder(
-    net: WorldNet | FactorNet,
-    always: Iterable[str],
-    sometimes: Iterable[str],
-    outputs: Sequence[tuple[str, ...]],
-    dtype: type[np.floating],
-) -> tuple[_Builder, list[str], set[str], set[str]]:
-    """A builder, the variables kept, those sliced, and those with indicators."""
-    # A joint distribution needs its variables in one clique, so those are not cut out.
-    together = {v for output in outputs if len(output) > 1 for v in output}
-    sliced, indicated = set(always) - together, set(sometimes) | (set(always) & together)
-    wanted = {v for output in outputs for v in output}
-    known = net.ancestors(sliced | indicated | wanted) if isinstance(net, WorldNet) else set(net.variables)
-    # The net's order makes plans (and so bits) independent of the order of any set.
-    kept = [v for v in net.variables if v in known]
-    free = [v for v in kept if v not in sliced]
-    return _Builder(net, network(net, dtype), known, free, outputs), kept, sliced, indicated
 
 
 def predicted_cells(
     net: WorldNet | FactorNet, always: Iterable[str], sometimes: Iterable[str], outputs: Sequence[tuple[str, ...]]
 ) -> float:
-    """Clique cells of the plan that `make_plan` would make, or somewhat more: one quick triangulation, no wiring."""
-    return _builder(net, always, sometimes, outputs, np.float64)[0].triangulate(price=np.inf)
+    """Clique cells of the plan that `make_plan` would make, or somewhat more."""
+    return Draft(net, always, sometimes, outputs).cells
 
 
 class _Builder:
@@ -261,8 +270,22 @@ class _Builder:
         cards = self.tree.cards[members].tolist()
         return [math.prod(cards[a:b]) for a, b in itertools.pairwise(start.tolist())]
 
-    def cliques(self) -> list[list[str]]:
-        """The variables of each clique."""
+    def refuse_if_too_large(self, full_cells: float, memory_limit: float) -> None:
+        """Raise the error of a plan that would not fit."""
+        limit = min(memory_limit, MOST_CELLS * BYTES_PER_CELL)
+        if full_cells * BYTES_PER_CELL <= limit:
+            return
+        clique = max(self._cliques(), key=lambda clique: math.prod(len(self.net.states[v]) for v in clique))
+        raise CapacityError(
+            "exact inference on this net needs too much memory",
+            node=f"clique ({', '.join(clique)})",
+            found=f"{full_cells:.4g} clique cells, about {full_cells * BYTES_PER_CELL / 2**30:.3g} GiB",
+            expected=f"at most {limit / 2**30:.3g} GiB",
+            mend="ask for fewer variables, observe more of them, raise memory_limit, or use loopy message passing "
+            "(LoopyInference)",
+        )
+
+    def _cliques(self) -> list[list[str]]:
         start, members = self.tree.member_start, self.tree.members
         return [[self.free[v] for v in members[a:b]] for a, b in itertools.pairwise(start)]
 

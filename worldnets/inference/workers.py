@@ -24,7 +24,9 @@ def over_rows(threads: int, rows: int, per_call: int, step: int, work: Callable[
     if rows == 0:
         return
     threads = min(threads, math.ceil(rows / step))
-    per_call = max(step, min(per_call, math.ceil(rows / threads)) // step * step)
+    per_call = min(per_call, math.ceil(rows / threads))
+    if per_call < rows:
+        per_call = max(step, per_call // step * step)
     starts = iter(range(0, rows, per_call))
     turn = threading.Lock()
 
@@ -58,13 +60,16 @@ def working_memory(size: int, dtype: Any) -> NDArray[Any]:
     kept: NDArray[np.uint8] | None = getattr(_mine, "memory", None)
     needed = size * np.dtype(dtype).itemsize
     if kept is None or len(kept) < needed:
-        kept = np.empty(needed, dtype=np.uint8)
+        kept = np.empty(needed + CACHE_LINE, dtype=np.uint8)
+        # Vectors that lie across two cache lines take twice as long.
+        kept = kept[-kept.ctypes.data % CACHE_LINE :]
         if needed <= KEPT_BYTES:
             _mine.memory = kept
     return kept[:needed].view(dtype)
 
 
 KEPT_BYTES = 2**26  # of working memory that a thread holds on to
+CACHE_LINE = 64
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has the pool but not its threads
