@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.worldnets.inference.loopy_oracle import (
+from tests.worldnets.inference.loopy.oracle import (
     ising,
     moral_distances,
     plain_rounds,
@@ -352,7 +352,7 @@ def test_the_program_does_not_grow_with_the_net():
     import jax
 
     from worldnets import read_net
-    from worldnets.inference.loopy_graph import MOST_GROUPS
+    from worldnets.inference.loopy.graph import MOST_GROUPS
 
     def equations(net):
         engine = LoopyInference(net)

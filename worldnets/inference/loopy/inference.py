@@ -13,17 +13,17 @@ from worldnets.errors import ImpossibleEvidenceError, QueryError
 from worldnets.inference.codes import UNOBSERVED, Codes
 from worldnets.inference.evidence import as_codes
 from worldnets.inference.limits import LIMITS
-from worldnets.inference.loopy_beliefs import LoopyBeliefs, MessageHistory
-from worldnets.inference.loopy_evidence import intervention_codes, log_likelihoods
-from worldnets.inference.loopy_graph import FactorGraph, factor_graph, flat_tables
-from worldnets.inference.reweighting import appearance
+from worldnets.inference.loopy.beliefs import LoopyBeliefs, MessageHistory
+from worldnets.inference.loopy.evidence import intervention_codes, log_likelihoods
+from worldnets.inference.loopy.graph import FactorGraph, factor_graph, flat_tables
+from worldnets.inference.loopy.reweighting import appearance
 from worldnets.net import FactorNet, WorldNet
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from worldnets.inference.loopy_algebra import Algebra
-    from worldnets.inference.loopy_rounds import Rounds
+    from worldnets.inference.loopy.algebra import Algebra
+    from worldnets.inference.loopy.rounds import Rounds
 
 WIDEST_CHUNK = 128  # rows side by side
 LARGE_NET = 20_000  # message places, from which on chunks are half as wide
@@ -203,8 +203,8 @@ class LoopyInference:
         soft = None if not likelihood else log_likelihoods(self.net, likelihood, 1)
         codes, given, conflict = self._with_interventions(codes, do)
         with self._numbers():
-            from worldnets.inference import loopy_rounds
-            from worldnets.inference.loopy_algebra import Logarithm
+            from worldnets.inference.loopy import rounds as loopy_rounds
+            from worldnets.inference.loopy.algebra import Logarithm
 
             (part,) = self._parts(given, start, 16)
             arguments = (Logarithm(), self._wiring, self.graph.splits, part.log_tables)
@@ -282,7 +282,7 @@ class LoopyInference:
 
         The dtype is that of the arguments: pass float64 inside `jax.enable_x64(True)`.
         """
-        from worldnets.inference import loopy_unrolled
+        from worldnets.inference.loopy import unrolled as loopy_unrolled
 
         self._check(rounds, 0.0, "uniform", "last")
         self._check(start_rounds, 0.0, "uniform", "last")
@@ -309,7 +309,7 @@ class LoopyInference:
         """Multiply-adds of one round of this schedule for one row, by formula, padding included."""
         if self.schedule == "synchronous":
             return self.graph.multiply_adds
-        from worldnets.inference import loopy_residual
+        from worldnets.inference.loopy import residual as loopy_residual
 
         return loopy_residual.multiply_adds(self.graph, self._host_neighbours)
 
@@ -366,7 +366,7 @@ class LoopyInference:
             "start_residual": np.zeros(count),
         }
         with self._numbers():
-            from worldnets.inference.loopy_algebra import Logarithm, algebra_of
+            from worldnets.inference.loopy.algebra import Logarithm, algebra_of
 
             fast = Logarithm() if self.reweighting is not None else algebra_of("probability", self.dtype)
             for part in self._parts(given, start, _capacity(rounds)):
@@ -427,13 +427,13 @@ class LoopyInference:
         capacity = max(capacity, _capacity(rounds))
         before = (log_tables, column, log_soft, start, np.int32(rounds))
         if self.schedule == "residual":
-            from worldnets.inference import loopy_residual
+            from worldnets.inference.loopy import residual as loopy_residual
 
             after = (self._damping, self._weights, self._edge_weights)
             return loopy_residual.run(
                 algebra, self._wiring, self.graph.splits, self._neighbours, *before, *after, capacity=capacity
             )
-        from worldnets.inference import loopy_rounds
+        from worldnets.inference.loopy import rounds as loopy_rounds
 
         after = (np.bool_(every), self._damping, self._weights)
         return loopy_rounds.run(algebra, self._wiring, self.graph.splits, *before, *after, capacity=capacity)
@@ -484,7 +484,7 @@ class LoopyInference:
 
         The compiled program is the one the rows will use: blocks of rounds, until none changes anything.
         """
-        from worldnets.inference.loopy_algebra import Logarithm, algebra_of
+        from worldnets.inference.loopy.algebra import Logarithm, algebra_of
 
         algebra = Logarithm() if self.reweighting is not None else algebra_of("probability", self.dtype)
         width = self._width(algebra, rows)
@@ -533,7 +533,7 @@ class LoopyInference:
 
     @functools.cached_property
     def _weights(self) -> Any:
-        from worldnets.inference import loopy_rounds
+        from worldnets.inference.loopy import rounds as loopy_rounds
 
         if self.reweighting is None:
             return None
@@ -547,7 +547,7 @@ class LoopyInference:
 
     @functools.cached_property
     def _host_neighbours(self) -> Any:
-        from worldnets.inference import loopy_residual
+        from worldnets.inference.loopy import residual as loopy_residual
 
         return loopy_residual.neighbours(self.graph, len(self.net.variables))
 

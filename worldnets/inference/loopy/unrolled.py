@@ -9,9 +9,9 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from worldnets.inference import loopy_rounds as rounds_of
-from worldnets.inference.loopy_algebra import Array, algebra_of
-from worldnets.inference.loopy_graph import FactorGraph
+from worldnets.inference.loopy import rounds as rounds_of
+from worldnets.inference.loopy.algebra import Array, algebra_of
+from worldnets.inference.loopy.graph import FactorGraph
 from worldnets.net import FactorNet, WorldNet
 
 

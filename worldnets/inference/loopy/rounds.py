@@ -28,8 +28,8 @@ import numpy as np
 from jax import numpy as jnp
 from numpy.typing import NDArray
 
-from worldnets.inference.loopy_algebra import Algebra, Array
-from worldnets.inference.loopy_graph import FactorGraph, Indices, VariableIndices, Wiring, best_split, size_classes
+from worldnets.inference.loopy.algebra import Algebra, Array
+from worldnets.inference.loopy.graph import FactorGraph, Indices, VariableIndices, Wiring, best_split, size_classes
 
 DIRECT_DEGREE = 8  # up to here all products but one are taken from both ends, in one fused pass
 SAFE_SPREAD = 5_000.0  # messages that are uniform over S states have products of S^-(D - 1): below 1 / this, normalise

@@ -19,10 +19,10 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from worldnets.inference import loopy_rounds as synchronous
-from worldnets.inference.loopy_algebra import Algebra, Array
-from worldnets.inference.loopy_graph import FactorGraph, Indices, Wiring, group_multiply_adds, size_classes
-from worldnets.inference.loopy_rounds import Rounds, Tables, Weights
+from worldnets.inference.loopy import rounds as synchronous
+from worldnets.inference.loopy.algebra import Algebra, Array
+from worldnets.inference.loopy.graph import FactorGraph, Indices, Wiring, group_multiply_adds, size_classes
+from worldnets.inference.loopy.rounds import Rounds, Tables, Weights
 
 
 class Neighbours(NamedTuple):
@@ -163,7 +163,7 @@ def run(
     edge_weights: Array | None,
     capacity: int,
 ) -> Rounds:
-    """`rounds` residual rounds from the messages `start`; results as `loopy_rounds.run` gives them."""
+    """`rounds` residual rounds from the messages `start`; results as `rounds.run` gives them."""
     local, log_phi = synchronous.local_evidence(algebra, wiring, codes, log_likelihood)
     log_local = None if log_likelihood is None else log_phi
     tables = synchronous.prepare(algebra, wiring, log_tables, weights)
