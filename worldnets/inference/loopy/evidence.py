@@ -1,93 +1,90 @@
-"""Soft and interventional evidence as arrays."""
+"""Evidence as rounds of messages read it: states set by interventions apart, soft evidence over all states at once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from worldnets.errors import EvidenceError, QueryError
 from worldnets.inference.codes import UNOBSERVED, Codes
+from worldnets.inference.evidence import Observed, intervene, observe
 from worldnets.net import FactorNet, WorldNet
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def log_likelihoods(net: WorldNet | FactorNet, likelihood: Mapping[str, ArrayLike], rows: int) -> NDArray[np.float64]:
-    """Natural logarithms of the weights of all states side by side, 0 for variables not named; [rows, states].
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What is known in each row.
+
+    Attributes:
+        codes: int16 [rows, variables], observed and set states, −1 where neither.
+        done: int16 [rows, variables], the states variables are set to, −1 where nothing is done.
+        log_likelihood: [rows, states], logarithms of likelihoods over the states of all variables side by side, 0 for
+            variables without, the largest of each variable 0; None where no variable has any.
+        log_scale: [rows], nats: the logarithm of what the likelihoods were divided by.
+        index: row labels; None for code arrays.
+    """
+
+    codes: Codes
+    done: Codes
+    log_likelihood: NDArray[np.float64] | None
+    log_scale: NDArray[np.float64]
+    index: pd.Index | None
+
+
+def what_is_given(
+    net: WorldNet | FactorNet,
+    evidence: pd.DataFrame | Codes | None,
+    likelihood: Mapping[str, ArrayLike] | None = None,
+    do: Mapping[str, Any] | None = None,
+) -> Given:
+    """Hard, soft and interventional evidence, checked as `observe` and `intervene` do.
+
+    An intervention given as one label per row may be missing (None, NaN, pd.NA) in some: nothing is done there.
 
     Raises:
-        EvidenceError: an unknown variable; weights of another shape than [states] or [rows, states], negative or not
-            finite.
+        EvidenceError: as `observe` and `intervene`.
     """
-    net.check_variables(likelihood)
+    seen = observe(net, evidence, likelihood)
+    codes, done = seen.codes, np.full_like(seen.codes, UNOBSERVED)
+    if do:
+        everywhere, left_out = _without_gaps(net, seen, do)
+        forced = intervene(net, seen, everywhere).codes
+        for v in everywhere:
+            done[:, net.index[v]] = np.where(left_out[v], UNOBSERVED, forced[:, net.index[v]])
+        codes = np.where(done != UNOBSERVED, done, codes)
+    return Given(codes, done, _log_likelihood(net, seen), seen.log_scale, seen.index)
+
+
+def _without_gaps(
+    net: WorldNet | FactorNet, seen: Observed, do: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, NDArray[np.bool_]]]:
+    """Interventions with a label in every row, one that agrees with the evidence where none was given; and where."""
+    import pandas as pd
+
+    labels, left_out = dict(do), {v: np.zeros(len(seen), bool) for v in do}
+    for v, asked in do.items():
+        if isinstance(asked, str | bytes) or np.ndim(asked) == 0 or len(asked) != len(seen) or v not in net.index:
+            continue  # the same in every row, or for `intervene` to refuse
+        missing = pd.Series(list(asked), dtype=object).isna().to_numpy()
+        states, column = net.states[v], seen.codes[:, net.index[v]]
+        labels[v] = [states[max(column[row], 0)] if missing[row] else label for row, label in enumerate(asked)]
+        left_out[v] = missing
+    return labels, left_out
+
+
+def _log_likelihood(net: WorldNet | FactorNet, seen: Observed) -> NDArray[np.float64] | None:
+    if not len(seen.likelihood):
+        return None
     bounds = np.cumsum([0, *net.cardinalities])
-    table = np.zeros((rows, int(bounds[-1])))
-    for variable, given in likelihood.items():
-        states = len(net.states[variable])
-        try:
-            weights = np.asarray(given, dtype=np.float64)
-        except (TypeError, ValueError):
-            weights = np.full(1, np.nan).reshape(())
-        if weights.shape not in ((states,), (rows, states)):
-            expected = f"[{states}] or [{rows}, {states}]"
-            mend = "give one weight per state, or one row of weights per row of evidence"
-            raise EvidenceError(
-                "likelihood of the wrong shape", node=variable, found=list(weights.shape), expected=expected, mend=mend
-            )
-        wrong = np.argwhere(~((weights >= 0) & np.isfinite(weights)))
-        if len(wrong):
-            place = tuple(int(i) for i in wrong[0])
-            row = place[0] if len(place) == 2 else None
-            mend = "weights are finite and ≥ 0; they need not sum to 1"
-            raise EvidenceError(
-                "a negative or non-finite likelihood", node=variable, row=row, found=float(weights[place]), mend=mend
-            )
-        at = net.index[variable]
+    table = np.zeros((len(seen), int(bounds[-1])))
+    for v in np.flatnonzero(seen.soft_start >= 0):
+        begin, states = seen.soft_start[v], int(net.cardinalities[v])
         with np.errstate(divide="ignore"):
-            table[:, bounds[at] : bounds[at + 1]] = np.log(weights)
+            table[:, bounds[v] : bounds[v + 1]] = np.log(seen.likelihood[begin : begin + states].T)
     return table
-
-
-def intervention_codes(net: WorldNet | FactorNet, do: Mapping[str, Any], rows: int) -> Codes:
-    """The states variables are set to, int16 [rows, variables], −1 where nothing is done.
-
-    A value that is a state's label is that label in every row; otherwise it is a sequence of labels, one per row, with
-    None, NaN or pd.NA for rows without this intervention.
-
-    Raises:
-        QueryError: a `FactorNet`, which has no tables of its own variables to drop.
-        EvidenceError: an unknown variable or label, or as many labels as there are not rows.
-    """
-    if isinstance(net, FactorNet):
-        mend = "intervene on a WorldNet"
-        raise QueryError("a factor graph has no arrows to cut", found=f"do={dict(do)!r}", mend=mend)
-    net.check_variables(do)
-    codes = np.full((rows, len(net.variables)), UNOBSERVED, dtype=np.int16)
-    for variable, given in do.items():
-        codes[:, net.index[variable]] = _column(net, variable, given, rows)
-    return codes
-
-
-def _column(net: WorldNet, variable: str, given: Any, rows: int) -> Any:
-    known = net.label_codes[variable]
-    try:
-        if given in known:
-            return known[given]
-    except TypeError:  # not hashable: a sequence
-        pass
-    if isinstance(given, str) or not hasattr(given, "__len__"):
-        net.refuse_label(variable, given)
-    if len(given) != rows:
-        mend = "give one label, or one per row of evidence"
-        raise EvidenceError("too few or too many labels", node=variable, found=len(given), expected=rows, mend=mend)
-    return [_code(net, variable, label, row) for row, label in enumerate(given)]
-
-
-def _code(net: WorldNet, variable: str, label: Any, row: int) -> int:
-    if label is None or repr(label) in ("<NA>", "NaT") or label != label:
-        return UNOBSERVED
-    try:
-        return net.label_codes[variable][label]
-    except (KeyError, TypeError):
-        net.refuse_label(variable, label, row=row)

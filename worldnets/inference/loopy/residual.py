@@ -21,7 +21,14 @@ from jax import numpy as jnp
 
 from worldnets.inference.loopy import rounds as synchronous
 from worldnets.inference.loopy.algebra import Algebra, Array
-from worldnets.inference.loopy.graph import FactorGraph, Indices, Wiring, group_multiply_adds, size_classes
+from worldnets.inference.loopy.graph import (
+    FactorGraph,
+    Indices,
+    Wiring,
+    group_multiply_adds,
+    size_classes,
+    variable_multiply_adds,
+)
 from worldnets.inference.loopy.rounds import Rounds, Tables, Weights
 
 
@@ -128,9 +135,11 @@ def _with_row(table: Indices, value: int) -> Indices:
 
 
 def multiply_adds(graph: FactorGraph, around: Neighbours) -> int:
-    """Multiply-adds of one residual round for one row, padding included: all edges, each with its neighbourhood."""
-    degree, width = around.edges.shape[1], around.states.shape[1]
-    each = (3 * (degree - 1) + 1 + degree) * width
+    """Multiplications and additions of one residual round for one row, padding included.
+
+    As many messages are sent as there are edges, each with all that its variable and the factors around it then say.
+    """
+    each = variable_multiply_adds(around.edges.shape[1], around.states.shape[1])
     for group, split, members in zip(graph.wiring.factors, graph.splits, around.factors, strict=True):
         shape = tuple(places.shape[1] for places in group.incoming)
         each += members.shape[1] * group_multiply_adds(shape, split)

@@ -29,10 +29,17 @@ from jax import numpy as jnp
 from numpy.typing import NDArray
 
 from worldnets.inference.loopy.algebra import Algebra, Array
-from worldnets.inference.loopy.graph import FactorGraph, Indices, VariableIndices, Wiring, best_split, size_classes
+from worldnets.inference.loopy.graph import (
+    FactorGraph,
+    Indices,
+    VariableIndices,
+    Wiring,
+    best_split,
+    needs_normalising,
+    size_classes,
+)
 
 DIRECT_DEGREE = 8  # up to here all products but one are taken from both ends, in one fused pass
-SAFE_SPREAD = 5_000.0  # messages that are uniform over S states have products of S^-(D - 1): below 1 / this, normalise
 
 
 class Tables(NamedTuple):
@@ -124,7 +131,7 @@ def to_factors(
 def from_variables(algebra: Algebra, into: Array, local: Array, rho: Array | None) -> tuple[Array, Array]:
     """Messages [D, V, S, R] and beliefs [V, S, R] of one group of variables, both unnormalised.
 
-    The messages are normalised where their number and length could make them small (`SAFE_SPREAD`).
+    The messages are normalised where their number and length could make them small (`needs_normalising`).
 
     Args:
         into: [D, V, S, R], messages from the factors.
@@ -133,7 +140,6 @@ def from_variables(algebra: Algebra, into: Array, local: Array, rho: Array | Non
     """
     seen = into if rho is None else algebra.power(into, rho[:, :, None, None])
     degree, _, states, _ = seen.shape
-    narrow = states ** (degree - 1) <= SAFE_SPREAD
     if degree <= DIRECT_DEGREE:
         before = [local]
         for message in seen[:-1]:
@@ -149,7 +155,7 @@ def from_variables(algebra: Algebra, into: Array, local: Array, rho: Array | Non
         out, belief = _by_halves(algebra, seen, local)
     if rho is not None:
         out = algebra.times(out, _own_part(algebra, into, rho[:, :, None, None]))
-    return (out if narrow else algebra.normalise(out, 2)[0]), belief
+    return (algebra.normalise(out, 2)[0] if needs_normalising(degree, states) else out), belief
 
 
 def _by_halves(algebra: Algebra, into: Array, local: Array) -> tuple[Array, Array]:
