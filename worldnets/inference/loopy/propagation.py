@@ -15,8 +15,9 @@ from worldnets.net import FactorNet, WorldNet
 
 if TYPE_CHECKING:
     from worldnets.inference.loopy.algebra import Algebra
+    from worldnets.inference.loopy.messages import Weights
     from worldnets.inference.loopy.residual import Neighbours
-    from worldnets.inference.loopy.rounds import Rounds, Weights
+    from worldnets.inference.loopy.rounds import Rounds
 
 WIDEST_CHUNK = 128  # rows side by side
 LARGE_NET = 20_000  # message places, from which on chunks are half as wide
@@ -263,7 +264,7 @@ class Propagation:
     @functools.cached_property
     def weights(self) -> Weights | None:
         """Tree-reweighting on the device."""
-        from worldnets.inference.loopy.rounds import weights_of
+        from worldnets.inference.loopy.messages import weights_of
 
         return None if self.reweighting is None else weights_of(self.graph, self.reweighting, self.dtype)
 

@@ -29,7 +29,8 @@ from worldnets.inference.loopy.graph import (
     size_classes,
     variable_multiply_adds,
 )
-from worldnets.inference.loopy.rounds import Rounds, Tables, Weights
+from worldnets.inference.loopy.messages import Tables, Weights, damped, from_group, from_variables, prepare, to_factors
+from worldnets.inference.loopy.rounds import Rounds
 
 
 class Neighbours(NamedTuple):
@@ -175,7 +176,7 @@ def run(
     """`rounds` residual rounds from the messages `start`; results as `rounds.run` gives them."""
     local, log_phi = synchronous.local_evidence(algebra, wiring, codes, log_likelihood)
     log_local = None if log_likelihood is None else log_phi
-    tables = synchronous.prepare(algebra, wiring, log_tables, weights)
+    tables = prepare(algebra, wiring, log_tables, weights)
     rows, dtype = local.shape[1], local.dtype
     messages = synchronous.started(algebra, start, local)
     send = jax.vmap(functools.partial(_send, algebra, splits, around, tables, damping, edge_weights))
@@ -183,11 +184,11 @@ def run(
     count = len(around.variable)
 
     def look(messages: Array) -> tuple[Array, Array, synchronous.Step]:
-        into, _ = synchronous.to_factors(algebra, wiring, local, messages, weights)
+        into, _ = to_factors(algebra, wiring, local, messages, weights)
         done = synchronous.step(algebra, wiring, splits, tables, local, messages, weights)
         new = done.messages
         if damping is not None:
-            new = synchronous.damped(algebra, new, messages, damping, wiring)
+            new = damped(algebra, new, messages, damping, wiring)
         return into, new, done
 
     into, pending, _ = look(messages)
@@ -256,14 +257,14 @@ def _send(
     edges = around.edges[variable]
     heard = messages[around.places[edges]][:, None, :, None]
     rho = None if edge_weights is None else edge_weights[edges][:, None]
-    told, _ = synchronous.from_variables(algebra, heard, local[around.states[variable]][None, :, None], rho)
+    told, _ = from_variables(algebra, heard, local[around.states[variable]][None, :, None], rho)
     into = into.at[around.outgoing[edges]].set(told[:, 0, :, 0], mode="drop")
     for g, table in enumerate(tables.cells):
         members = around.factors[g][variable]
         incoming = [into[index[members]][..., None] for index in around.group_incoming[g]]
         real = members < table.shape[0]
         chosen = table[jnp.minimum(members, table.shape[0] - 1)]
-        outgoing = synchronous.from_group(algebra, chosen, splits[g], incoming)
+        outgoing = from_group(algebra, chosen, splits[g], incoming)
         for axis, out in enumerate(outgoing):
             where = around.group_places[g][axis][members]
             old = messages.at[where].get(mode="fill", fill_value=algebra.zero)
