@@ -26,7 +26,7 @@ from worldnets.inference.evidence import Observed
 from worldnets.inference.limits import LIMITS
 from worldnets.inference.network import network
 from worldnets.inference.plan import Plan, make_plan, predicted_cells
-from worldnets.inference.workers import Workers
+from worldnets.inference.workers import over_rows, working_memory
 from worldnets.net import FactorNet, WorldNet
 
 Outputs = tuple[tuple[str, ...], ...]
@@ -62,8 +62,7 @@ class Answerer:
     """
 
     def __init__(self, net: WorldNet | FactorNet, dtype: str, threads: int, memory_limit: float) -> None:
-        self.net, self.dtype, self.memory_limit = net, dtype, memory_limit
-        self.workers = Workers(threads)
+        self.net, self.dtype, self.threads, self.memory_limit = net, dtype, threads, memory_limit
         self._plans: OrderedDict[_Kind, Plan] = OrderedDict()
         self._predicted: OrderedDict[_Kind, float] = OrderedDict()
         self._latest: _Kind = (frozenset[str](), frozenset(net.variables), tuple((v,) for v in net.variables))
@@ -230,10 +229,12 @@ class Answerer:
         log_evidence = np.empty(len(seen))
         by_variable = np.ascontiguousarray(seen.codes.T)
         width, limits = _width(plan), LIMITS[self.dtype]
+        numbers = width * (plan.bytes_per_row // beliefs.itemsize + len(plan.tree.parent))
 
         def work(first: int, last: int) -> None:
             kernels.posteriors(
                 plan.wiring,
+                working_memory(numbers, beliefs.dtype),
                 by_variable,
                 seen.likelihood,
                 seen.soft_start,
@@ -250,7 +251,7 @@ class Answerer:
         return beliefs.T, log_evidence + plan.log_scale
 
     def _over_chunks(self, work, rows: int, cost_per_row: int, width: int) -> None:  # type: ignore[no-untyped-def]
-        self.workers.over(rows, int(CALL_MULTIPLY_ADDS / max(1, cost_per_row)), width, work)
+        over_rows(self.threads, rows, int(CALL_MULTIPLY_ADDS / max(1, cost_per_row)), width, work)
 
     def _lone_rows(
         self, seen: Observed, outputs: Outputs
@@ -302,7 +303,7 @@ class Answerer:
             frozenset(v for v, gentle in zip(names, soft, strict=True) if gentle),
             outputs,
         )
-        self.workers.over(len(seen), CALL_ROWS, 1, work)
+        over_rows(self.threads, len(seen), CALL_ROWS, 1, work)
         return table, log_evidence + w.log_scale, multiply_adds
 
 

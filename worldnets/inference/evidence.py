@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from worldnets.errors import EvidenceError
 from worldnets.inference.codes import UNKNOWN, UNOBSERVED, Codes
-from worldnets.inference.labels import column_codes
+from worldnets.inference.labels import column_codes, labels_of
 from worldnets.net import FactorNet, WorldNet
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def intervene(net: WorldNet | FactorNet, seen: Observed, do: Mapping[str, Any]) 
                 raise EvidenceError(
                     "interventions of another length", node=v, found=len(labels), expected=len(seen), mend=mend
                 )
-            forced = column_codes(labels, net.label_codes[v])
+            forced = column_codes(labels, labels_of(net)[v])
             if (forced < 0).any():
                 row = int(np.argmax(forced < 0))
                 net.refuse_label(v, labels[row], row=row)
@@ -190,8 +190,9 @@ def encode(net: WorldNet | FactorNet, frame: pd.DataFrame) -> Codes:
         raise EvidenceError("a column stands twice in the evidence", node=twice, mend="keep one of the two")
     # Column-major: one column is filled at a time here and read at a time by the kernels.
     codes = np.full((len(frame), len(net.variables)), UNOBSERVED, dtype=np.int16, order="F")
+    labels = labels_of(net)
     for name, column in frame.items():
-        codes[:, net.index[str(name)]] = column_codes(column, net.label_codes[str(name)])
+        codes[:, net.index[str(name)]] = column_codes(column, labels[str(name)])
     if codes.size and codes.min() == UNKNOWN:
         place = int(np.argmax((codes == UNKNOWN).any(axis=0)))
         variable, row = net.variables[place], int(np.argmax(codes[:, place] == UNKNOWN))

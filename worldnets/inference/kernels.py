@@ -297,15 +297,22 @@ def _read_maxima(w, c, n, readout, pot, arena, read):  # type: ignore[no-untyped
 
 
 @compiled
-def posteriors(w, codes, likelihood, soft_start, first, last, width, limits, maximise, beliefs, log_evidence):  # type: ignore[no-untyped-def]
+def posteriors(  # type: ignore[no-untyped-def]
+    w, memory, codes, likelihood, soft_start, first, last, width, limits, maximise, beliefs, log_evidence
+):
     """Rows first … last of a query: `beliefs` [outputs' states, rows] and `log_evidence` [rows] (nats) are filled.
 
     With `maximise` they are max-marginals, each divided by its largest, and the logarithm of the largest product.
     """
-    pot = np.empty((w.base.size, width), w.base.dtype)
-    arena = np.empty((w.message_rows, width), w.base.dtype)
-    read = np.empty((w.readout_rows, width), w.base.dtype)
-    scale = np.empty((w.clique_start.size - 1, width), w.base.dtype)
+    # Working tables, each [rows of it, width], side by side in `memory`.
+    sizes = (w.base.size * width, w.message_rows * width, w.readout_rows * width, (w.clique_start.size - 1) * width)
+    pot = memory[: sizes[0]].reshape((w.base.size, width))
+    at = sizes[0]
+    arena = memory[at : at + sizes[1]].reshape((w.message_rows, width))
+    at += sizes[1]
+    read = memory[at : at + sizes[2]].reshape((w.readout_rows, width))
+    at += sizes[2]
+    scale = memory[at : at + sizes[3]].reshape((w.clique_start.size - 1, width))
     active = np.zeros(w.indicator_row.size, np.bool_)
     log_z = np.empty(width)
     total = np.empty(width, w.base.dtype)

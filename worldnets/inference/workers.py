@@ -2,39 +2,69 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
-class Workers:
-    """A pool of threads, made when first needed.
+def over_rows(threads: int, rows: int, per_call: int, step: int, work: Callable[[int, int], None]) -> None:
+    """Call `work(first, last)` on slices of `rows` rows, over the calling thread and `threads` − 1 others.
 
     Args:
-        threads: how many.
+        per_call: rows a call may take at most; calls stay well under a second, so that Ctrl-C is heard.
+        step: slices begin at multiples of it.
     """
+    if rows == 0:
+        return
+    threads = min(threads, math.ceil(rows / step))
+    per_call = max(step, min(per_call, math.ceil(rows / threads)) // step * step)
+    starts = iter(range(0, rows, per_call))
+    turn = threading.Lock()
 
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-        self._pool: ThreadPoolExecutor | None = None
+    def take_turns() -> None:
+        while True:
+            with turn:
+                first = next(starts, None)
+            if first is None:
+                return
+            work(first, min(first + per_call, rows))
 
-    def over(self, rows: int, per_call: int, step: int, work: Callable[[int, int], None]) -> None:
-        """Call `work(first, last)` on slices of `rows` rows.
+    others = [_pool(threads).submit(take_turns) for _ in range(threads - 1)] if rows > per_call else []
+    try:
+        take_turns()
+    finally:
+        for other in others:
+            other.result()
 
-        Args:
-            per_call: rows a call may take at most; calls stay well under a second, so that Ctrl-C is heard.
-            step: slices begin at multiples of it.
-        """
-        if rows == 0:
-            return
-        threads = min(self.threads, math.ceil(rows / step))
-        per_call = max(step, min(per_call, math.ceil(rows / threads)) // step * step)
-        slices = [(first, min(first + per_call, rows)) for first in range(0, rows, per_call)]
-        if threads == 1 or len(slices) == 1:
-            for one in slices:
-                work(*one)
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="worldnets")
-        for done in [self._pool.submit(work, *one) for one in slices]:
-            done.result()
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads outlive engines: starting one costs as much as many rows, and so does memory it touches first."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="worldnets")
+
+
+_mine = threading.local()
+
+
+def working_memory(size: int, dtype: Any) -> NDArray[Any]:
+    """At least `size` numbers that this thread may write into until it asks again; contents are what was left there."""
+    kept: NDArray[np.uint8] | None = getattr(_mine, "memory", None)
+    needed = size * np.dtype(dtype).itemsize
+    if kept is None or len(kept) < needed:
+        kept = np.empty(needed, dtype=np.uint8)
+        if needed <= KEPT_BYTES:
+            _mine.memory = kept
+    return kept[:needed].view(dtype)
+
+
+KEPT_BYTES = 2**26  # of working memory that a thread holds on to
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has the pool but not its threads

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from worldnets.errors import CapacityError, EvidenceError, did_you_mean
 from worldnets.inference.codes import UNKNOWN, UNOBSERVED
 from worldnets.inference.evidence import as_codes
-from worldnets.inference.labels import column_codes
+from worldnets.inference.labels import column_codes, labels_of
 from worldnets.inference.plan import MEMORY_LIMIT
 from worldnets.temporal import TwoSliceNet, frame_name
 
@@ -95,7 +95,7 @@ def _from_table(net: TwoSliceNet, table: pd.DataFrame, frames: int | None, memor
         raise EvidenceError("evidence after the last frame", found=f"frame {last}", expected=f"at most {frames}")
     clip = _unobserved(net, last if frames is None else frames, len(table), memory_limit)
     for (name, column), (variable, frame) in zip(table.items(), places, strict=True):
-        found = column_codes(column, net.initial.label_codes[variable])
+        found = column_codes(column, labels_of(net.initial)[variable])
         unknown = np.flatnonzero(found == UNKNOWN)
         if len(unknown):
             _refuse_label(net, name, variable, column, int(unknown[0]))
