@@ -13,13 +13,10 @@ from worldnets.inference.gradient import (
     reestimate,
     vjp,
 )
-from worldnets.inference.loopy import LoopyInference
-from worldnets.inference.loopy_beliefs import LoopyBeliefs, MessageHistory
+from worldnets.inference.loopy import LoopyBeliefs, LoopyInference, MessageHistory
 from worldnets.inference.plan import Plan
 from worldnets.inference.sampling import simulate
-from worldnets.inference.stream import Stream
-from worldnets.inference.temporal import TemporalInference, TemporalPlan
-from worldnets.inference.temporal_beliefs import TemporalBeliefs, TemporalCounts
+from worldnets.inference.temporal import Stream, TemporalBeliefs, TemporalCounts, TemporalInference, TemporalPlan
 
 __all__ = [
     "Beliefs",

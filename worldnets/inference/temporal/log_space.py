@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.inference.codes import UNOBSERVED
-from worldnets.inference.contraction import Scope
-from worldnets.inference.frame_tree import FrameTree
+from worldnets.inference.temporal.contraction import Scope
+from worldnets.inference.temporal.tree import FrameTree
 
 Log = NDArray[np.float64]  # [*states, rows], natural logarithms
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.worldnets.inference.loopy_oracle import piece, random_tree, side_by_side
+from tests.worldnets.inference.loopy.oracle import piece, random_tree, side_by_side
 from worldnets.inference import UNOBSERVED, LoopyInference, simulate
 
 ROUNDS = 6

@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import CapacityError, EvidenceError, QueryError
-from worldnets.inference.clip_evidence import ClipCodes, clip_codes
 from worldnets.inference.compiled import available_threads
-from worldnets.inference.contraction import Array
-from worldnets.inference.frame_tree import interface
 from worldnets.inference.limits import LIMITS
 from worldnets.inference.plan import MEMORY_LIMIT
-from worldnets.inference.temporal_beliefs import TemporalBeliefs, TemporalCounts
-from worldnets.inference.temporal_passes import TemporalPasses
+from worldnets.inference.temporal.beliefs import TemporalBeliefs, TemporalCounts
+from worldnets.inference.temporal.contraction import Array
+from worldnets.inference.temporal.evidence import ClipCodes, clip_codes
+from worldnets.inference.temporal.passes import TemporalPasses
+from worldnets.inference.temporal.tree import interface
 from worldnets.temporal import TwoSliceNet
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from worldnets.inference.stream import Stream
+    from worldnets.inference.temporal.stream import Stream
 
 
 @dataclass(frozen=True, repr=False)
@@ -204,7 +204,7 @@ class TemporalInference(TemporalPasses):
 
         Source: Dempster, Laird & Rubin 1977; Murphy 2002, section 4.2 for tables tied over time.
         """
-        from worldnets.inference.temporal_counts import temporal_counts
+        from worldnets.inference.temporal.counts import temporal_counts
 
         clip = clip_codes(self.net, evidence, frames, self.memory_limit)
         return temporal_counts(self, clip, _checked_lengths(clip, lengths))
@@ -216,7 +216,7 @@ class TemporalInference(TemporalPasses):
             variables: the variables of a frame to report, default all.
             lag: frames of evidence after a frame that its belief waits for.
         """
-        from worldnets.inference.stream import Stream
+        from worldnets.inference.temporal.stream import Stream
 
         _check_count(lag, "lag", "frames to wait")
         return Stream(self, self._names(variables), lag)

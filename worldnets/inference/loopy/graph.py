@@ -24,6 +24,7 @@ Indices = NDArray[np.int32]
 MOST_GROUPS = 6  # of factors, and of variables
 FACTOR_GROUP_COST = 400  # one more group costs as much per round as this many padded cells of tables,
 VARIABLE_GROUP_COST = 50  # or this many padded states of messages
+SAFE_SPREAD = 5_000.0  # messages that are uniform over S states have products of S^-(D - 1): below 1 / this, normalise
 
 
 class FactorIndices(NamedTuple):
@@ -100,11 +101,12 @@ class FactorGraph:
     multiply_adds: int
 
 
-def flat_tables(net: WorldNet | FactorNet) -> NDArray[np.float64]:
-    """All cells of all factors, in the order of `net.factors`, shape [cells]."""
+def log_cells(net: WorldNet | FactorNet) -> NDArray[np.float64]:
+    """The logarithms of all cells of all factors, in the order of `net.factors`, shape [cells]; zeros are −inf."""
     if not net.factors:
         return np.zeros(0)
-    return np.concatenate([np.ravel(table) for _, table in net.factors])
+    with np.errstate(divide="ignore"):
+        return np.log(np.concatenate([np.ravel(table) for _, table in net.factors]))
 
 
 def factor_graph(net: WorldNet | FactorNet) -> FactorGraph:
@@ -230,28 +232,43 @@ def best_split(shape: tuple[int, ...]) -> int:
 
 
 def round_multiply_adds(wiring: Wiring, splits: tuple[int, ...]) -> int:
-    """Multiply-adds of one synchronous round for one row, padding included.
+    """Multiplications and additions of one synchronous round for one row, padding included.
 
-    Factors, per group of F tables seen as [a, b] matrices: 2·F·a·b to contract each table with the product of the
-    messages from either half, plus the products of messages themselves and the sums that single them out
-    (`_leave_one_out_multiply_adds`). Variables, per group: 3·(D − 1)·V·S for all products but one over D messages, and
-    V·S for the belief. Normalising adds one multiply-add per state of every message. The free energy and the message
-    changes are instruments and are not counted.
+    A multiplication is one, an addition is one, and so a fused pair is two: the unit of the exact engine's
+    `Plan.multiply_adds`. Factors, per group of F tables seen as [a, b] matrices: 4·F·a·b to contract each table with
+    the product of the messages from either half (a·b of each kind, twice), plus the products of messages themselves
+    and the sums that single them out (`_leave_one_out_multiply_adds`). Variables, per group: `variable_multiply_adds`.
+    Normalising is one addition and one multiplication per state, of every factor→variable message. Powers (damping,
+    reweighting) and maxima are not counted; nor are the free energy and the message changes, which are instruments.
     """
     total = 0
     for group, split in zip(wiring.factors, splits, strict=True):
         total += len(group.cells) * group_multiply_adds(tuple(places.shape[1] for places in group.incoming), split)
     for indices in wiring.variables:
         degree, count, width = indices.incoming.shape
-        total += (3 * (degree - 1) + 1 + degree) * count * width
+        total += count * variable_multiply_adds(degree, width)
     return total
 
 
+def variable_multiply_adds(degree: int, states: int) -> int:
+    """Multiplications and additions of all messages of one variable with these (padded) numbers of factors and states.
+
+    3·(D − 1)·S multiplications for all products but one over D messages, S for the belief; where messages are
+    normalised (`needs_normalising`), an addition and a multiplication for each of their states.
+    """
+    return (3 * (degree - 1) + 1 + 2 * degree * needs_normalising(degree, states)) * states
+
+
+def needs_normalising(degree: int, states: int) -> bool:
+    """Whether products of messages from this many factors could become small enough to be mistaken for zero."""
+    return states ** (degree - 1) > SAFE_SPREAD
+
+
 def group_multiply_adds(shape: tuple[int, ...], split: int) -> int:
-    """Multiply-adds of all messages of one factor of this (padded) shape."""
-    total = sum(shape)
+    """Multiplications and additions of all messages of one factor of this (padded) shape."""
+    total = 2 * sum(shape)
     if len(shape) > 1:
-        total += 2 * math.prod(shape)
+        total += 4 * math.prod(shape)
         for half in (shape[:split], shape[split:]):
             total += _outer_multiply_adds(half) + _leave_one_out_multiply_adds(half)
     return total
@@ -267,7 +284,7 @@ def _leave_one_out_multiply_adds(shape: tuple[int, ...]) -> int:
     split = best_split(shape)
     halves = shape[:split], shape[split:]
     rest = sum(_outer_multiply_adds(half) + _leave_one_out_multiply_adds(half) for half in halves)
-    return 2 * math.prod(shape) + rest
+    return 4 * math.prod(shape) + rest
 
 
 def _grouped(shaped: list[tuple[int, tuple[int, ...]]], group_cost: float) -> list[tuple[tuple[int, ...], list[int]]]:

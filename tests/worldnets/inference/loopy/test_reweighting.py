@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from worldnets.errors import QueryError
-from worldnets.inference.reweighting import FORESTS, TREES, appearance
+from worldnets.inference.loopy.reweighting import FORESTS, TREES, appearance
 
 
 @pytest.mark.parametrize("n", [3, 4, 7])

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from worldnets.inference.contraction import Array, Contraction, Indicators, Scope, contraction
-from worldnets.inference.frame_tree import FrameTree
 from worldnets.inference.limits import LIMITS
-from worldnets.inference.tally import Tally, tally
+from worldnets.inference.temporal.contraction import Array, Contraction, Indicators, Scope, contraction
+from worldnets.inference.temporal.tally import Tally, tally
+from worldnets.inference.temporal.tree import FrameTree
 
 ONES = 1e-14  # a sum of probabilities this near to 1 is 1
 PAST, FUTURE, FORWARD = range(3)  # slots of what a program is given: α of the frame before, β and α of this frame

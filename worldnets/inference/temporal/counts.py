@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from worldnets.inference.clip_evidence import ClipCodes
-from worldnets.inference.contraction import Array
-from worldnets.inference.log_space import LogFrame
-from worldnets.inference.process import Process
-from worldnets.inference.temporal_beliefs import TemporalCounts
+from worldnets.inference.temporal.beliefs import TemporalCounts
+from worldnets.inference.temporal.contraction import Array
+from worldnets.inference.temporal.evidence import ClipCodes
+from worldnets.inference.temporal.log_space import LogFrame
+from worldnets.inference.temporal.process import Process
 
 if TYPE_CHECKING:
-    from worldnets.inference.temporal import TemporalInference
+    from worldnets.inference.temporal.inference import TemporalInference
 
 
 def temporal_counts(engine: TemporalInference, clip: ClipCodes, lengths: NDArray[np.int64]) -> TemporalCounts:

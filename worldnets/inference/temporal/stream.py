@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from worldnets.errors import EvidenceError
 from worldnets.inference.beliefs import Beliefs
-from worldnets.inference.blas import one_blas_thread
-from worldnets.inference.clip_evidence import frame_codes
 from worldnets.inference.codes import UNOBSERVED
-from worldnets.inference.contraction import Array
-from worldnets.inference.process import Observed
+from worldnets.inference.temporal.blas import one_blas_thread
+from worldnets.inference.temporal.contraction import Array
+from worldnets.inference.temporal.evidence import frame_codes
+from worldnets.inference.temporal.process import Observed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from worldnets.inference.temporal import TemporalInference
+    from worldnets.inference.temporal.inference import TemporalInference
 
 
 class Stream:

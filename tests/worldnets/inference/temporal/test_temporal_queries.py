@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.strategies import TABLES, random_table
 from worldnets.errors import CapacityError, EvidenceError, QueryError
-from worldnets.inference import UNOBSERVED, Inference, TemporalInference, contraction
+from worldnets.inference import UNOBSERVED, Inference, TemporalInference
+from worldnets.inference.temporal import contraction
 from worldnets.net import WorldNet
 from worldnets.temporal import PREVIOUS, TwoSliceNet, frame_name
 

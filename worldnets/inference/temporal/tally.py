@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worldnets.inference.contraction import Array, Contraction, Indicators, Scope, contraction
+from worldnets.inference.temporal.contraction import Array, Contraction, Indicators, Scope, contraction
 
 Operand = tuple[int, Scope]  # position among the messages (−1 − v for evidence on v), scope
 

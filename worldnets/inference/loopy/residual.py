@@ -19,10 +19,18 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from worldnets.inference import loopy_rounds as synchronous
-from worldnets.inference.loopy_algebra import Algebra, Array
-from worldnets.inference.loopy_graph import FactorGraph, Indices, Wiring, group_multiply_adds, size_classes
-from worldnets.inference.loopy_rounds import Rounds, Tables, Weights
+from worldnets.inference.loopy import rounds as synchronous
+from worldnets.inference.loopy.algebra import Algebra, Array
+from worldnets.inference.loopy.graph import (
+    FactorGraph,
+    Indices,
+    Wiring,
+    group_multiply_adds,
+    size_classes,
+    variable_multiply_adds,
+)
+from worldnets.inference.loopy.messages import Tables, Weights, damped, from_group, from_variables, prepare, to_factors
+from worldnets.inference.loopy.rounds import Rounds
 
 
 class Neighbours(NamedTuple):
@@ -128,9 +136,11 @@ def _with_row(table: Indices, value: int) -> Indices:
 
 
 def multiply_adds(graph: FactorGraph, around: Neighbours) -> int:
-    """Multiply-adds of one residual round for one row, padding included: all edges, each with its neighbourhood."""
-    degree, width = around.edges.shape[1], around.states.shape[1]
-    each = (3 * (degree - 1) + 1 + degree) * width
+    """Multiplications and additions of one residual round for one row, padding included.
+
+    As many messages are sent as there are edges, each with all that its variable and the factors around it then say.
+    """
+    each = variable_multiply_adds(around.edges.shape[1], around.states.shape[1])
     for group, split, members in zip(graph.wiring.factors, graph.splits, around.factors, strict=True):
         shape = tuple(places.shape[1] for places in group.incoming)
         each += members.shape[1] * group_multiply_adds(shape, split)
@@ -163,10 +173,10 @@ def run(
     edge_weights: Array | None,
     capacity: int,
 ) -> Rounds:
-    """`rounds` residual rounds from the messages `start`; results as `loopy_rounds.run` gives them."""
+    """`rounds` residual rounds from the messages `start`; results as `rounds.run` gives them."""
     local, log_phi = synchronous.local_evidence(algebra, wiring, codes, log_likelihood)
     log_local = None if log_likelihood is None else log_phi
-    tables = synchronous.prepare(algebra, wiring, log_tables, weights)
+    tables = prepare(algebra, wiring, log_tables, weights)
     rows, dtype = local.shape[1], local.dtype
     messages = synchronous.started(algebra, start, local)
     send = jax.vmap(functools.partial(_send, algebra, splits, around, tables, damping, edge_weights))
@@ -174,11 +184,11 @@ def run(
     count = len(around.variable)
 
     def look(messages: Array) -> tuple[Array, Array, synchronous.Step]:
-        into, _ = synchronous.to_factors(algebra, wiring, local, messages, weights)
+        into, _ = to_factors(algebra, wiring, local, messages, weights)
         done = synchronous.step(algebra, wiring, splits, tables, local, messages, weights)
         new = done.messages
         if damping is not None:
-            new = synchronous.damped(algebra, new, messages, damping, wiring)
+            new = damped(algebra, new, messages, damping, wiring)
         return into, new, done
 
     into, pending, _ = look(messages)
@@ -247,14 +257,14 @@ def _send(
     edges = around.edges[variable]
     heard = messages[around.places[edges]][:, None, :, None]
     rho = None if edge_weights is None else edge_weights[edges][:, None]
-    told, _ = synchronous.from_variables(algebra, heard, local[around.states[variable]][None, :, None], rho)
+    told, _ = from_variables(algebra, heard, local[around.states[variable]][None, :, None], rho)
     into = into.at[around.outgoing[edges]].set(told[:, 0, :, 0], mode="drop")
     for g, table in enumerate(tables.cells):
         members = around.factors[g][variable]
         incoming = [into[index[members]][..., None] for index in around.group_incoming[g]]
         real = members < table.shape[0]
         chosen = table[jnp.minimum(members, table.shape[0] - 1)]
-        outgoing = synchronous.from_group(algebra, chosen, splits[g], incoming)
+        outgoing = from_group(algebra, chosen, splits[g], incoming)
         for axis, out in enumerate(outgoing):
             where = around.group_places[g][axis][members]
             old = messages.at[where].get(mode="fill", fill_value=algebra.zero)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.worldnets.inference.loopy_oracle import (
+from tests.worldnets.inference.loopy.oracle import (
     ising,
     moral_distances,
     plain_rounds,
@@ -230,7 +230,32 @@ def test_interventions_equal_the_cut_net_row_by_row():
     against = codes.copy()
     against[0, net.index[first]] = len(net.states[first]) - 1
     if len(net.states[first]) > 1:
-        assert not LoopyInference(net).query(against, rounds=12, do=do).possible[0]
+        with pytest.raises(EvidenceError, match="contradicts the intervention"):
+            LoopyInference(net).query(against, rounds=12, do=do)
+
+
+def test_a_row_without_a_label_to_set_keeps_its_evidence_and_its_tables():
+    net = naive_bayes(1, 1.0)
+    codes = nothing(net, 3)
+    codes[:, net.index["class"]] = [0, 1, -1]
+    codes[:, net.index["a0"]] = [-1, 1, 1]
+    found = LoopyInference(net).query(codes, rounds=6, do={"class": [0, None, np.nan]})
+    exact = Inference(net).query(codes)
+    np.testing.assert_allclose(found.table[1:], exact.table[1:], atol=1e-12)
+    np.testing.assert_allclose(found.log_evidence, [0.0, *exact.log_evidence[1:]], atol=1e-12)
+
+
+@pytest.mark.parametrize("schedule", ["synchronous", "residual"])
+def test_soft_evidence_of_any_scale_has_the_log_evidence_of_the_exact_engine(schedule):
+    net = naive_bayes(2, 1.0)
+    soft = {"a0": np.array([[1e-250, 3e-250], [0.0, 0.0], [2.0, 0.0]]), "copy": [1e-200, 1e-201]}
+    found = LoopyInference(net, schedule=schedule).query(None, rounds=8, likelihood=soft, do={"b1": 1})
+    exact = Inference(net).query(None, likelihood=soft, do={"b1": 1})
+    assert found.possible.tolist() == exact.possible.tolist() == [True, False, True]
+    np.testing.assert_allclose(found.log_evidence, exact.log_evidence, rtol=1e-12)
+    np.testing.assert_allclose(found.table, exact.table, atol=1e-12)
+    np.testing.assert_allclose(found.bethe[-1], -exact.log_evidence, rtol=1e-12)
+    assert (found.bethe[:, 1] == np.inf).all()
 
 
 def naive_bayes(features, tilt):
@@ -325,7 +350,7 @@ def test_evidence_as_labels_keeps_its_index_and_reports_only_what_was_asked_for(
             EvidenceError,
             "unknown variable",
         ),
-        (lambda net: LoopyInference(net).query(nothing(net), do={"s0_0": 1}), QueryError, "no arrows"),
+        (lambda net: LoopyInference(net).query(nothing(net), do={"s0_0": 1}), EvidenceError, "no arrows"),
         (lambda net: LoopyInference(net).history(nothing(net, 2)), QueryError, "one row"),
         (lambda net: LoopyInference(net).unrolled(3, space="log"), QueryError, "space"),
         (lambda net: LoopyInference(net, schedule="residual").unrolled(3), QueryError, "synchronous"),
@@ -341,7 +366,8 @@ def test_interventions_on_unknown_labels_or_of_the_wrong_length_are_refused():
     engine = LoopyInference(net)
     for given, match in (
         ({"class": 7}, "unknown state"),
-        ({"class": [0, 1, 1]}, "labels"),
+        ({"class": [0, 1, 1]}, "another length"),
+        ({"class": None}, "unknown state"),
         ({"class": [7, 0]}, "unknown"),
     ):
         with pytest.raises(EvidenceError, match=match):
@@ -352,7 +378,7 @@ def test_the_program_does_not_grow_with_the_net():
     import jax
 
     from worldnets import read_net
-    from worldnets.inference.loopy_graph import MOST_GROUPS
+    from worldnets.inference.loopy.graph import MOST_GROUPS
 
     def equations(net):
         engine = LoopyInference(net)
@@ -391,12 +417,15 @@ def test_multiply_adds_are_the_formula_on_a_chain_counted_by_hand():
     states = dict.fromkeys("abc", (0, 1, 2))
     table = np.ones((3, 3))
     net = FactorNet(states, (Factor(("a", "b"), table), Factor(("b", "c"), table)), "chain")
-    # Two tables: 2·9 each, and 3 + 3 to normalise. b hears two messages: 3·1·3 products, 3 for the belief, 2·3 to
-    # normalise. a and c hear one, but are grouped with b and padded: the same again.
-    one_round = 2 * (2 * 9 + 6) + 3 * (3 * 1 + 1 + 2) * 3
+    # Two tables: 9 multiplications and 9 additions for each of two messages, and for both a multiplication and an
+    # addition per state to normalise. b hears two messages: 3·1·3 products, 3 for the belief. a and c hear one, but are
+    # grouped with b and padded: the same again.
+    of_table = 2 * (9 + 9) + 2 * (3 + 3)
+    of_variable = 3 * 1 * 3 + 3
+    one_round = 2 * of_table + 3 * of_variable
     engine = LoopyInference(net)
     assert engine.round_multiply_adds == one_round
     assert engine.query(nothing(net, 2), rounds=7).multiply_adds.tolist() == [7 * one_round] * 2
     # One message at a time: four edges, each with its variable's products and the two tables around it.
     residual = LoopyInference(net, schedule="residual")
-    assert residual.round_multiply_adds == 4 * ((3 * 1 + 1 + 2) * 3 + 2 * (2 * 9 + 6))
+    assert residual.round_multiply_adds == 4 * (of_variable + 2 * of_table)

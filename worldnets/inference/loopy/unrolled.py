@@ -9,9 +9,10 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 
-from worldnets.inference import loopy_rounds as rounds_of
-from worldnets.inference.loopy_algebra import Array, algebra_of
-from worldnets.inference.loopy_graph import FactorGraph
+from worldnets.inference.loopy import rounds as rounds_of
+from worldnets.inference.loopy.algebra import Array, algebra_of
+from worldnets.inference.loopy.graph import FactorGraph
+from worldnets.inference.loopy.messages import damped, prepare, weights_of
 from worldnets.net import FactorNet, WorldNet
 
 
@@ -42,13 +43,13 @@ def unrolled(
         algebra = algebra_of(space, str(dtype))
         place = lambda x: jnp.asarray(x, dtype if x.dtype.kind == "f" else None)
         wiring = jax.tree.map(place, graph.wiring)
-        weights = None if reweighting is None else rounds_of.weights_of(graph, np.asarray(reweighting), str(dtype))
-        tables = rounds_of.prepare(algebra, wiring, log_tables.astype(dtype), weights)
+        weights = None if reweighting is None else weights_of(graph, np.asarray(reweighting), str(dtype))
+        tables = prepare(algebra, wiring, log_tables.astype(dtype), weights)
         fraction = None if damping == 0.0 else jnp.asarray(damping, dtype)
 
         def advance(local: Array, messages: Array) -> Array:
             new = rounds_of.step(algebra, wiring, graph.splits, tables, local, messages, weights).messages
-            return new if fraction is None else rounds_of.damped(algebra, new, messages, fraction, wiring)
+            return new if fraction is None else damped(algebra, new, messages, fraction, wiring)
 
         def body(local: Array) -> Callable[[Array, None], tuple[Array, Array]]:
             def one(messages: Array, _: None) -> tuple[Array, Array]:

@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import CapacityError
-from worldnets.inference.blas import one_blas_thread
-from worldnets.inference.clip_evidence import ClipCodes
 from worldnets.inference.codes import UNOBSERVED
-from worldnets.inference.contraction import Array
-from worldnets.inference.frame_program import Program
-from worldnets.inference.frame_tree import independent_parts
 from worldnets.inference.limits import LIMITS
-from worldnets.inference.log_space import LogFrame, log_passes
-from worldnets.inference.process import Observed, Process
+from worldnets.inference.temporal.blas import one_blas_thread
+from worldnets.inference.temporal.contraction import Array
+from worldnets.inference.temporal.evidence import ClipCodes
+from worldnets.inference.temporal.log_space import LogFrame, log_passes
+from worldnets.inference.temporal.process import Observed, Process
+from worldnets.inference.temporal.program import Program
+from worldnets.inference.temporal.tree import independent_parts
 from worldnets.temporal import TwoSliceNet
 
 WIDEST_CHUNK = 4096  # rows side by side

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from worldnets.errors import CapacityError
-from worldnets.inference.contraction import Array, Scope
+from worldnets.inference.temporal.contraction import Array, Scope
 from worldnets.inference.triangulation import NO_PARENT, junction_tree, moral_graph
 from worldnets.temporal import PREVIOUS, TwoSliceNet
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from worldnets.inference.contraction import Array
-from worldnets.inference.frame_program import Program, filtering_program, smoothing_program
-from worldnets.inference.frame_tree import FrameTree, frame_tree
+from worldnets.inference.temporal.contraction import Array
+from worldnets.inference.temporal.program import Program, filtering_program, smoothing_program
+from worldnets.inference.temporal.tree import FrameTree, frame_tree
 from worldnets.temporal import TwoSliceNet
 
 Codes = NDArray[np.int16]  # [variables of the net, rows], one frame

@@ -28,8 +28,9 @@ class LoopyBeliefs(Beliefs):
         converged: [rows], whether `pending` ≤ `tolerance`; False in impossible rows.
         tolerance: what convergence was measured against.
         rounds: how many rounds were performed.
-        multiply_adds: [rows], of these rounds, by formula (`round_multiply_adds`), padding included. The pass that
-            evaluates the last state, and a repetition in logarithms, are not counted.
+        multiply_adds: [rows], multiplications and additions of these rounds, each counted as one like those of exact
+            beliefs, by formula (`LoopyInference.round_multiply_adds`), padding included. The pass that evaluates the
+            last state, and a repetition in logarithms, are not counted.
         start_residual: [rows], the largest message change in the last round of the search for the no-evidence fixed
             point where the row started; 0 for a uniform start.
         start_converged: [rows], whether that search settled. Where it did not, "after r rounds a belief knows the
