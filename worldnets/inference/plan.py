@@ -330,14 +330,14 @@ class _Builder:
             row += sepset_cells[c]
             sepset_row.append(row)
 
-        # A marginal is read from the smallest table that holds it: a clique or the belief of a sepset.
+        # Whatever is read is read from the smallest table that holds it: a clique or the belief of a sepset.
         smallest: dict[int, int] = {}
         for c in range(cliques):
             for v in sepset_scopes[c]:
                 if v not in smallest or sepset_cells[c] < sepset_cells[smallest[v]]:
                     smallest[v] = c
         readouts: list[list[tuple[int, Sequence[int]]]] = [[] for _ in range(cliques)]
-        marginals: list[list[tuple[int, int]]] = [[] for _ in range(cliques)]
+        marginals: list[list[tuple[int, Sequence[int]]]] = [[] for _ in range(cliques)]
         output_start, read = [0], 0
         sure_output, sure_column = [], []
         for o, (output, scope) in enumerate(zip(self.outputs, self.output_scopes, strict=True)):
@@ -348,17 +348,21 @@ class _Builder:
                 c = next(places)
                 s = smallest.get(scope[0], -1) if len(scope) == 1 else -1
                 if s >= 0 and sepset_cells[s] < sizes[c]:
-                    marginals[s].append((read, scope[0]))
+                    marginals[s].append((read, scope))
                 else:
                     readouts[c].append((read, scope))
             read += math.prod(len(self.net.states[v]) for v in output)
             output_start.append(read)
+        children: list[list[int]] = [[] for _ in range(cliques)]
+        for c in range(cliques - 1):
+            children[parent[c]].append(c)
         sepset_readout = np.zeros(cliques, dtype=np.int32)
         for c in range(cliques):  # a belief is sent down only where something is read from it
             if readouts[c] or marginals[c]:
                 sepset_readout[c] = read
                 if parent[c] >= 0:
-                    readouts[parent[c]].append((read, sepset_scopes[c]))
+                    s = self._smaller_table(c, children[parent[c]], sepset_cells, sizes)
+                    (readouts[parent[c]] if s < 0 else marginals[s]).append((read, sepset_scopes[c]))
                     read += sepset_cells[c]
 
         # Indicators first: they are skipped when a chunk has no evidence on them.
@@ -369,13 +373,14 @@ class _Builder:
         rows = self._state_lists(lists, clique_start, cells)
         starts = np.cumsum([0, *(sizes[c] for c, _, _ in lists)])
         count = sum(map(len, multiplied))
-        shared = [(c, first, v) for c in range(cliques) for first, v in marginals[c]]
+        shared = [(c, first, scope) for c in range(cliques) for first, scope in marginals[c]]
         shared_start = _starts(sepset_cells[c] for c, _, _ in shared)
         shared_rows = self.wiring.sepset_lists(
             tree,
             _index([c for c, _, _ in shared]),
             _index([first for _, first, _ in shared]),
-            _index([v for _, _, v in shared]),
+            _starts(len(scope) for _, _, scope in shared),
+            _index([v for _, _, scope in shared for v in scope]),
             shared_start,
         )
         known = (*slices, *scalars)
@@ -411,6 +416,22 @@ class _Builder:
             readout_rows=read,
         )
         return wiring, log_scale
+
+    def _smaller_table(self, c: int, siblings: Sequence[int], sepset_cells: Sequence[int], sizes: Sequence[int]) -> int:
+        """A sepset whose belief is known before clique c is reached, holds c's and is smaller than the clique above it.
+
+        Beliefs go from the last clique to the first: known are those of the clique above and of later siblings.
+        """
+        tree = self.tree
+        above = int(tree.parent[c])
+        mine = set(tree.sepset[tree.sepset_start[c] : tree.sepset_start[c + 1]].tolist())
+        best, least = -1, sizes[above]
+        for s in (*(d for d in siblings if d > c), *([above] if tree.parent[above] >= 0 else [])):
+            if sepset_cells[s] < least and mine.issubset(
+                tree.sepset[tree.sepset_start[s] : tree.sepset_start[s + 1]].tolist()
+            ):
+                best, least = s, sepset_cells[s]
+        return best
 
     def _kinds_of_tables(self) -> tuple[list[_Slice], list[_Slice], list[int]]:
         """Used tables that are partly observed, wholly observed (numbers), and the others (by position)."""

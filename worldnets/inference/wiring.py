@@ -197,17 +197,26 @@ def _states(cells, low, high, size, sizes, strides, axes, row, rows, out):  # ty
 
 
 @compiled
-def sepset_lists(tree, list_clique, list_first, list_variable, list_start):  # type: ignore[no-untyped-def]
-    """For every list and every state of its clique's sepset: first row + state of one variable of that sepset."""
+def sepset_lists(tree, list_clique, list_first, scope_start, scope, list_start):  # type: ignore[no-untyped-def]
+    """For every list and every state of its clique's sepset: first row + joint state of the list's scope.
+
+    Args: as of `state_lists`; every scope is part of the sepset.
+    """
     rows = np.empty(list_start[list_start.size - 1], np.int32)
     for one in range(list_clique.size):
-        c = list_clique[one]
-        stride = np.int64(1)
+        c, low, high = list_clique[one], list_start[one], list_start[one + 1]
+        for s in range(low, high):
+            rows[s] = list_first[one]
+        step = np.int64(1)  # of a member in the sepset, whose last one is fastest
         for k in range(tree.sepset_start[c + 1] - 1, tree.sepset_start[c] - 1, -1):
-            if tree.sepset[k] == list_variable[one]:
-                break
-            stride *= np.int64(tree.cards[tree.sepset[k]])
-        card = np.int64(tree.cards[list_variable[one]])
-        for s in range(list_start[one + 1] - list_start[one]):
-            rows[list_start[one] + s] = list_first[one] + s // stride % card
+            card = np.int64(tree.cards[tree.sepset[k]])
+            stride = np.int64(1)  # of the same member in the scope, 0 if it is not in it
+            m = scope_start[one + 1] - 1
+            while m >= scope_start[one] and scope[m] != tree.sepset[k]:
+                stride *= np.int64(tree.cards[scope[m]])
+                m -= 1
+            if m >= scope_start[one]:
+                for s in range(high - low):
+                    rows[low + s] += s // step % card * stride
+            step *= card
     return rows
