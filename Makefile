@@ -79,6 +79,7 @@ $(DEV_ENV): $(RUN_ENV)
 
 $(BENCH_ENV): $(DEV_ENV)
 	$(INSTALL) --no-build-isolation -e ".[bench]"
+	$(INSTALL) --no-deps pgmax
 	@touch $@
 
 # An environment without pip was never finished: it is made anew.

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+PGMAX = "0.6.1"  # installed without its dependencies, so no resolution names it
 HEADER = "# Versions this project is developed and tested with. Made by `make constraints`; do not edit by hand.\n"
 
 
@@ -11,6 +12,7 @@ def main(report: str, out: str) -> None:
     """Write `name==version` lines for everything in `report` but the project itself."""
     found = {item["metadata"]["name"].lower().replace("_", "-"): item["metadata"]["version"] for item in _items(report)}
     found.pop("worldnets")
+    found["pgmax"] = PGMAX
     Path(out).write_text(HEADER + "".join(f"{name}=={found[name]}\n" for name in sorted(found)))
 
 

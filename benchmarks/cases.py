@@ -15,9 +15,9 @@ MODES = ("masks", "pattern")
 THREADS: dict[str, int | None] = {"one": 1, "all": None}
 # Rows of a repeat: as many as a user would ask for at once, fewer where that would take more than some seconds.
 ROWS = {
-    "alarm": {"masks": 2000, "pattern": 2000},
-    "hailfinder": {"masks": 2000, "pattern": 2000},
-    "win95pts": {"masks": 2000, "pattern": 2000},
+    "alarm": {"masks": 5000, "pattern": 5000},
+    "hailfinder": {"masks": 5000, "pattern": 5000},
+    "win95pts": {"masks": 5000, "pattern": 5000},
     "andes": {"masks": 2000, "pattern": 2000},
     "pigs": {"masks": 1000, "pattern": 2000},
     "munin": {"masks": 200, "pattern": 500},

@@ -84,8 +84,8 @@ def observe(
     Raises:
         EvidenceError: unknown variables or states; a likelihood of the wrong shape, negative, infinite or NaN.
     """
-    soft = {v: np.asarray(given, dtype=np.float64) for v, given in (likelihood or {}).items()}
-    net.check_variables(soft)
+    net.check_variables(likelihood or {})
+    soft = {v: _numbers(v, given) for v, given in (likelihood or {}).items()}
     index = None
     if evidence is None:
         rows = max((len(given) for given in soft.values() if given.ndim == 2), default=1)
@@ -152,6 +152,14 @@ def intervene(net: WorldNet | FactorNet, seen: Observed, do: Mapping[str, Any]) 
         codes[:, net.index[v]] = forced
         log_scale += np.log(len(net.states[v]))  # without its table a variable is uniform; being set is certain
     return replace(seen, codes=codes, log_scale=log_scale)
+
+
+def _numbers(variable: str, given: ArrayLike) -> NDArray[np.float64]:
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        mend = "give an array [rows, states] of numbers ≥ 0"
+        raise EvidenceError("a likelihood is no array of numbers", node=variable, mend=mend) from None
 
 
 def _checked_likelihood(

@@ -189,7 +189,8 @@ def contraction(
     span = (*shared, *summed)
     cells = size[shared] * size[summed]
     out_cells = math.prod(cards[v] for v in result)
-    work = cells * len(before) + (cells * size[new] if before else 0) + out_cells * (len(after) + 1)
+    # A product of matrices multiplies and adds at every cell.
+    work = cells * len(before) + (2 * cells * size[new] if before else 0) + out_cells * (len(after) + 1)
     return Contraction(
         shape=tuple(cards[v] for v in result),
         lookup=lookup,

@@ -28,7 +28,7 @@ from worldnets.temporal import TwoSliceNet
 
 WIDEST_CHUNK = 4096  # rows side by side
 NARROWEST_CHUNK = 8
-THREAD_CELLS = 2**15  # chunks are no smaller for the sake of threads: shorter operations only wait for each other
+THREAD_CELLS = 2**20  # chunks are no smaller for the sake of threads: shorter operations only wait for each other
 LOG_CELLS = 2**21  # of cliques times rows in one go, in log space
 NOTHING: Observed = frozenset()
 CACHE_BYTES = 2_000_000  # read and written by the largest step of a chunk: about a second-level cache
