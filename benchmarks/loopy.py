@@ -26,6 +26,7 @@ from worldnets.public_nets import public_nets
 
 OBSERVED_SHARE = 0.3
 ROUNDS = 10
+NETS = ("alarm", "hailfinder", "grid")
 AGREEMENT = {"float64": 1e-8, "float32": 2e-3}
 GRID_SIDE = 20
 EXCLUDED = -1e4  # PGMax takes evidence as finite logarithms
@@ -119,10 +120,15 @@ def pgmax_runner(net: wn.WorldNet | wn.FactorNet, dtype: str) -> Callable[[np.nd
     return run
 
 
-def measure(name: str = "alarm", rows: int = 256, repeats: int = 7, dtype: str = "float64") -> str:
-    """The markdown report of one net: "grid" or the name of a public net."""
+def measure(repeats: int = 7) -> str:
+    """The markdown report of all nets."""
     if importlib.util.find_spec("pgmax") is None:
-        return "PGMax is not installed: `pip install pgmax`, then `python benchmarks/loopy.py`."
+        return "PGMax is not installed: `pip install --no-deps pgmax`, then `python benchmarks/loopy.py`."
+    return "\n\n".join(one_net(name, repeats=repeats) for name in NETS)
+
+
+def one_net(name: str, rows: int = 256, repeats: int = 7, dtype: str = "float64") -> str:
+    """The markdown report of one net: "grid" or the name of a public net."""
     net = ising_grid() if name == "grid" else wn.read_net(public_nets()[name])
     engine = wn.LoopyInference(net, dtype=dtype)
     settings = {"start": "uniform", "rounds": ROUNDS}
@@ -175,5 +181,5 @@ if __name__ == "__main__":
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--dtype", default="float64", choices=sorted(AGREEMENT))
     options = parser.parse_args()
-    for one_net in options.nets:
-        print(measure(one_net, options.rows, options.repeats, options.dtype), end="\n\n", flush=True)
+    for name in options.nets:
+        print(one_net(name, options.rows, options.repeats, options.dtype), end="\n\n", flush=True)

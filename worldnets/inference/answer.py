@@ -260,7 +260,7 @@ class Answerer:
         log_evidence, multiply_adds = np.empty(len(seen)), np.empty(len(seen), dtype=np.int64)
         codes = np.ascontiguousarray(seen.codes)
         limits, most = LIMITS[self.dtype], self.memory_limit / (2 * table.itemsize)
-        loops = _bucket_tree(len(seen) * len(w.tables))
+        loops = _bucket_tree(len(seen) * len(w.tables), self.dtype)
 
         def work(first: int, last: int) -> None:
             row, cells = loops.posteriors(
@@ -304,9 +304,12 @@ def _distinct(observed: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[n
     return np.unique(packed, axis=0, return_inverse=True)
 
 
-def _bucket_tree(work: int) -> ModuleType:
-    """The loops for lone rows; as plain Python where that is sooner done than loading a compiler. Same bits."""
-    if "numba" not in sys.modules and work <= INTERPRETED_ENTRIES:
+def _bucket_tree(work: int, dtype: str) -> ModuleType:
+    """The loops for lone rows; as plain Python where that is sooner done than loading a compiler. Same bits.
+
+    Doubles only: of float32 and a Python number NumPy makes float32, and the compiler float64.
+    """
+    if "numba" not in sys.modules and work <= INTERPRETED_ENTRIES and dtype == "float64":
         needs = ("worldnets.inference.bucket_tables", "worldnets.inference.elimination")
         return interpreted("worldnets.inference.bucket_tree", *needs)
     from worldnets.inference import bucket_tree

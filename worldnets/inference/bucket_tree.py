@@ -371,7 +371,7 @@ def _distribute(buckets, wanted, output_start, r, desk, beliefs):  # type: ignor
                 share = total_of(tables, one, one + width) if below[i] else dot(tables, one, messages, start, width)
                 beliefs[r, output_start[v] + s] = share
                 total += share
-        adds += (below[i] + wanted[v]) * width * buckets.cards[i]
+        adds += (int(below[i]) + int(wanted[v])) * width * buckets.cards[i]
         if wanted[v]:
             scale = 1.0 / total if total > 0.0 else 0.0
             for s in range(buckets.cards[i]):

@@ -31,7 +31,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     import numba
 
     # No fast-math flag: sums run over cells, never over the vectorised rows, so reordering would gain nothing, and
-    # exactly these operations in exactly this order is what lets the plain NumPy walk return the same bits.
+    # exactly these operations in exactly this order is what gives the interpreted source the same bits.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     config: Any = numba.config
     usual = config.CACHE_DIR

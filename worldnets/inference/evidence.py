@@ -84,6 +84,9 @@ def observe(
     Raises:
         EvidenceError: unknown variables or states; a likelihood of the wrong shape, negative, infinite or NaN.
     """
+    if likelihood is not None and not isinstance(likelihood, Mapping):
+        mend = "name each variable: {'BP': [0.7, 0.2, 0.1]}"
+        raise EvidenceError("soft evidence is not given by variable", found=type(likelihood).__name__, mend=mend)
     net.check_variables(likelihood or {})
     soft = {v: _numbers(v, given) for v, given in (likelihood or {}).items()}
     index = None
@@ -121,6 +124,9 @@ def intervene(net: WorldNet | FactorNet, seen: Observed, do: Mapping[str, Any]) 
     if not isinstance(net, WorldNet):
         what, mend = "a factor graph has no arrows to cut", "intervene on a WorldNet, or give evidence instead"
         raise EvidenceError(what, found=list(do), mend=mend)
+    if not isinstance(do, Mapping):
+        mend = "name each variable: {'BP': 'LOW'}"
+        raise EvidenceError("interventions are not given by variable", found=type(do).__name__, mend=mend)
     net.check_variables(do)
     codes, log_scale = np.array(seen.codes), seen.log_scale.copy()
     for v, given in do.items():

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from worldnets.errors import EvidenceError, ImpossibleEvidenceError, QueryError
 from worldnets.inference.answer import Answerer, Outputs
+from worldnets.inference.arguments import check_dtype, check_net, check_threads
 from worldnets.inference.beliefs import Beliefs, MaxMarginals, MostProbable
 from worldnets.inference.codes import Codes
 from worldnets.inference.compiled import available_threads
 from worldnets.inference.evidence import Observed, decode, intervene, observe
-from worldnets.inference.limits import LIMITS
 from worldnets.inference.plan import MEMORY_LIMIT, Plan
 from worldnets.net import FactorNet, Label, WorldNet
 
@@ -59,12 +59,9 @@ class Inference:
         threads: int | None = None,
         memory_limit: float = MEMORY_LIMIT,
     ) -> None:
-        if dtype not in LIMITS:
-            raise QueryError(
-                "unknown number type", found=repr(dtype), expected="'float64' or 'float32'", mend="use one"
-            )
-        if threads is not None and threads < 1:
-            raise QueryError("threads must be at least 1", found=threads, mend="leave it out to use all processors")
+        check_net(net)
+        check_dtype(dtype)
+        check_threads(threads)
         self.net, self.dtype, self.threads = net, dtype, threads or available_threads()
         self.memory_limit = memory_limit
         self._answers = Answerer(net, dtype, self.threads, memory_limit)
@@ -246,8 +243,8 @@ class Inference:
     def _samples(
         self, evidence: Evidence, draws: int, seed: int, likelihood: Likelihood | None, do: Do | None
     ) -> tuple[Codes, NDArray[np.float64], pd.Index | None]:
-        if draws < 0 or seed < 0:
-            raise EvidenceError("draws and seed must not be negative", found=(draws, seed), mend="use numbers ≥ 0")
+        if not all(isinstance(number, int | np.integer) and number >= 0 for number in (draws, seed)):
+            raise EvidenceError("draws and seed are not counts", found=(draws, seed), mend="use whole numbers ≥ 0")
         engine, seen = self._seen(evidence, likelihood, do)
         return *engine._answers.samples(seen, draws, seed, self._singles(None)), seen.index
 

@@ -1,4 +1,4 @@
-"""When message passing rescales: shared by the compiled kernels and the NumPy walk, so that their bits agree."""
+"""When message passing rescales, by number type."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from worldnets.errors import ImpossibleEvidenceError, QueryError
+from worldnets.inference.arguments import check_dtype, check_net
 from worldnets.inference.codes import UNOBSERVED, Codes
 from worldnets.inference.evidence import as_codes
-from worldnets.inference.limits import LIMITS
 from worldnets.inference.loopy.beliefs import LoopyBeliefs, MessageHistory
 from worldnets.inference.loopy.evidence import what_is_given
 from worldnets.inference.loopy.graph import FactorGraph, factor_graph, log_cells
@@ -67,10 +67,8 @@ class LoopyInference:
         damping: float = 0.0,
         reweighting: str | ArrayLike | None = None,
     ) -> None:
-        if dtype not in LIMITS:
-            raise QueryError(
-                "unknown number type", found=repr(dtype), expected="'float64' or 'float32'", mend="use one"
-            )
+        check_net(net)
+        check_dtype(dtype)
         if schedule not in SCHEDULES:
             raise QueryError("unknown schedule", found=repr(schedule), expected=f"one of {SCHEDULES}", mend="use one")
         if not 0.0 <= damping < 1.0:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from worldnets.inference.loopy.residual import Neighbours
     from worldnets.inference.loopy.rounds import Rounds
 
-WIDEST_CHUNK = 128  # rows side by side
+WIDEST_CHUNK = 256  # rows side by side
 LARGE_NET = 20_000  # message places, from which on chunks are half as wide
 WORKING_BYTES = 1e9  # of one chunk
 START_TOLERANCE = {"float64": 1e-12, "float32": 2e-6}

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import CapacityError, EvidenceError, QueryError
+from worldnets.inference.arguments import check_dtype, check_threads
 from worldnets.inference.compiled import available_threads
-from worldnets.inference.limits import LIMITS
 from worldnets.inference.plan import MEMORY_LIMIT
 from worldnets.inference.temporal.beliefs import TemporalBeliefs, TemporalCounts
 from worldnets.inference.temporal.contraction import Array
@@ -89,12 +89,8 @@ class TemporalInference(TemporalPasses):
         if not isinstance(net, TwoSliceNet):
             found, mend = type(net).__name__, "give a TwoSliceNet, or use Inference"
             raise QueryError("temporal queries are about two-slice nets", found=found, mend=mend)
-        if dtype not in LIMITS:
-            raise QueryError(
-                "unknown number type", found=repr(dtype), expected="'float64' or 'float32'", mend="use one"
-            )
-        if threads is not None and threads < 1:
-            raise QueryError("threads must be at least 1", found=threads, mend="leave it out to use all processors")
+        check_dtype(dtype)
+        check_threads(threads)
         super().__init__(net, dtype, threads or available_threads(), memory_limit)
 
     @property
