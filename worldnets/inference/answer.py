@@ -27,7 +27,8 @@ from worldnets.inference.compiled import interpreted
 from worldnets.inference.evidence import Observed
 from worldnets.inference.limits import LIMITS
 from worldnets.inference.network import network
-from worldnets.inference.plan import Draft, Plan
+from worldnets.inference.plan import Plan
+from worldnets.inference.planner import Draft
 from worldnets.inference.workers import over_rows, working_memory
 from worldnets.net import FactorNet, WorldNet
 

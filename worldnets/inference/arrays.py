@@ -6,7 +6,8 @@ arena", so the arrays say for each cell *which row*; tables with zeros simply ha
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,3 +76,18 @@ class SamplingTables(NamedTuple):
     member_states: NDArray[np.int16]
     group_start: Index  # [sepset rows + 1] slice of `group_cell` for each sepset state
     group_cell: Index  # cells, grouped by the state of the sepset of their clique
+
+
+def joined(parts: Sequence[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+    """Parts one after the other; none give an empty array."""
+    return np.concatenate([np.empty(0, dtype=dtype), *parts], dtype=dtype, casting="same_kind")
+
+
+def starts_of(lengths: Iterable[int]) -> Index:
+    """Where slices of these lengths begin, and the last one ends."""
+    return np.cumsum([0, *lengths], dtype=np.int32)
+
+
+def as_index(values: Sequence[int] | NDArray[np.integer]) -> Index:
+    """Numbers as an index array."""
+    return np.asarray(values, dtype=np.int32)

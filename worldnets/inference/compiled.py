@@ -10,6 +10,7 @@ import functools
 import hashlib
 import importlib.util
 import os
+import shutil
 import sys
 import threading
 import warnings
@@ -21,6 +22,7 @@ from typing import Any
 _plain = threading.local()
 _plain_lock = threading.Lock()
 _interpreted: dict[str, ModuleType] = {}
+_CACHE = "kernels-"
 THREADS_VARIABLE = "WORLDNETS_THREADS"
 
 
@@ -58,12 +60,24 @@ def _cache_folder(usual: str) -> str | None:
     sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
     kernels = b"".join(source for source in sources if b"@compiled" in source)
     digest = hashlib.sha256(kernels).hexdigest()[:16]
-    folder = Path(usual or Path(__file__).parent / "__pycache__") / f"kernels-{digest}"
+    folder = Path(usual or Path(__file__).parent / "__pycache__") / f"{_CACHE}{digest}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
     return str(folder) if os.access(folder, os.W_OK) else None
+
+
+def forget_other_kernels() -> None:
+    """Remove compiled code of sources that this installation no longer has."""
+    import numba
+
+    config: Any = numba.config
+    mine = _cache_folder(config.CACHE_DIR)
+    if mine is not None:
+        for folder in Path(mine).parent.glob(f"{_CACHE}*"):
+            if folder != Path(mine):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def available_threads() -> int:

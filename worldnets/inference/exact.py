@@ -15,7 +15,8 @@ from worldnets.inference.beliefs import Beliefs, MaxMarginals, MostProbable
 from worldnets.inference.codes import Codes
 from worldnets.inference.compiled import available_threads
 from worldnets.inference.evidence import Observed, decode, intervene, observe
-from worldnets.inference.plan import MEMORY_LIMIT, Plan
+from worldnets.inference.plan import Plan
+from worldnets.inference.planner import MEMORY_LIMIT
 from worldnets.net import FactorNet, Label, WorldNet
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from worldnets.errors import NetError
 from worldnets.inference.arrays import Wiring
-from worldnets.inference.plan import BYTES_PER_CELL, MOST_CELLS, Plan, make_plan, predicted_cells
+from worldnets.inference.plan import Plan
+from worldnets.inference.planner import BYTES_PER_CELL, MOST_CELLS, make_plan, predicted_cells
 from worldnets.net import Factor, FactorNet, WorldNet
 
 Index = NDArray[np.int64]

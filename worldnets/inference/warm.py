@@ -11,6 +11,7 @@ import numpy as np
 
 from worldnets.inference import Inference, encode, expected_counts, simulate, vjp
 from worldnets.inference.answer import FEW_ROWS
+from worldnets.inference.compiled import forget_other_kernels
 from worldnets.inference.labels import FACTORISED_ROWS
 from worldnets.net import WorldNet
 
@@ -41,3 +42,4 @@ def warm() -> None:
 
 if __name__ == "__main__":
     warm()
+    forget_other_kernels()

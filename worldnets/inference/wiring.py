@@ -1,4 +1,4 @@
-"""From a clique tree to the flat index arrays that the kernels walk, compiled: the loops of `plan.py`."""
+"""From a clique tree to the flat index arrays that the kernels walk, compiled: the loops of `planner.py`."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from worldnets.errors import CapacityError, EvidenceError, did_you_mean
 from worldnets.inference.codes import UNKNOWN, UNOBSERVED
 from worldnets.inference.evidence import as_codes
 from worldnets.inference.labels import column_codes, labels_of
-from worldnets.inference.plan import MEMORY_LIMIT
+from worldnets.inference.planner import MEMORY_LIMIT
 from worldnets.temporal import TwoSliceNet, frame_name
 
 if TYPE_CHECKING:

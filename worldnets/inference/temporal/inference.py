@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from worldnets.errors import CapacityError, EvidenceError, QueryError
 from worldnets.inference.arguments import check_dtype, check_threads
 from worldnets.inference.compiled import available_threads
-from worldnets.inference.plan import MEMORY_LIMIT
+from worldnets.inference.planner import MEMORY_LIMIT
 from worldnets.inference.temporal.beliefs import TemporalBeliefs, TemporalCounts
 from worldnets.inference.temporal.contraction import Array
 from worldnets.inference.temporal.evidence import ClipCodes, clip_codes
