@@ -23,10 +23,9 @@ def over_rows(threads: int, rows: int, per_call: int, step: int, work: Callable[
     """
     if rows == 0:
         return
-    threads = min(threads, math.ceil(rows / step))
-    per_call = min(per_call, math.ceil(rows / threads))
-    if per_call < rows:
-        per_call = max(step, per_call // step * step)
+    steps = math.ceil(rows / step)
+    threads = min(threads, steps)
+    per_call = step * max(1, min(per_call // step, math.ceil(steps / threads)))
     starts = iter(range(0, rows, per_call))
     turn = threading.Lock()
 
