@@ -42,6 +42,7 @@ CALL_ROWS = 64  # rows answered one by one in a call
 PLANS_KEPT, PLAN_BYTES = 64, 2**30
 FEW_ROWS = 16  # up to here no plan is made for single marginals
 INTERPRETED_ENTRIES = 8_000  # rows × table entries that plain Python answers sooner than a compiler is loaded
+INTERPRETED_CELLS = 3_000  # of one row: small tables may still make large cliques
 # Costs in multiply-adds of a shared plan, as `make bench` finds them: 0.25 ns each.
 ADDS_PER_CELL = 5  # a shared plan's multiply-adds per clique cell
 LONE_ADD = 6  # a multiply-add of a row with tables of its own
@@ -261,24 +262,39 @@ class Answerer:
         log_evidence, multiply_adds = np.empty(len(seen)), np.empty(len(seen), dtype=np.int64)
         codes = np.ascontiguousarray(seen.codes)
         limits, most = LIMITS[self.dtype], self.memory_limit / (2 * table.itemsize)
-        loops = _bucket_tree(len(seen) * len(w.tables), self.dtype)
 
-        def work(first: int, last: int) -> None:
-            row, cells = loops.posteriors(
-                w,
-                codes,
-                seen.likelihood,
-                seen.soft_start,
-                wanted,
-                start,
-                first,
-                last,
-                limits,
-                most,
-                table,
-                log_evidence,
-                multiply_adds,
-            )
+        def walk(loops: ModuleType, most_cells: float) -> tuple[int, float]:
+            """Answer all rows; the first that needs more cells, and how many, or (-1, 0)."""
+            refused: list[tuple[int, float]] = []
+
+            def work(first: int, last: int) -> None:
+                row, cells = loops.posteriors(
+                    w,
+                    codes,
+                    seen.likelihood,
+                    seen.soft_start,
+                    wanted,
+                    start,
+                    first,
+                    last,
+                    limits,
+                    most_cells,
+                    table,
+                    log_evidence,
+                    multiply_adds,
+                )
+                if row >= 0:
+                    refused.append((row, cells))
+
+            over_rows(self.threads, len(seen), CALL_ROWS, 1, work)
+            return min(refused, default=(-1, 0.0))
+
+        self._latest = self._kind(seen.take(slice(0, 1)), outputs)
+        plain = _plain_bucket_tree(len(seen) * len(w.tables), self.dtype)
+        if plain is None or walk(plain, min(most, INTERPRETED_CELLS))[0] >= 0:
+            from worldnets.inference import bucket_tree
+
+            row, cells = walk(bucket_tree, most)
             if row >= 0:
                 raise CapacityError(
                     "exact inference on this net needs too much memory",
@@ -288,9 +304,6 @@ class Answerer:
                     mend="ask for fewer variables, observe more of them, raise memory_limit, or use loopy message "
                     "passing (LoopyInference)",
                 )
-
-        self._latest = self._kind(seen.take(slice(0, 1)), outputs)
-        over_rows(self.threads, len(seen), CALL_ROWS, 1, work)
         return table, log_evidence + w.log_scale, multiply_adds
 
 
@@ -305,14 +318,12 @@ def _distinct(observed: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[n
     return np.unique(packed, axis=0, return_inverse=True)
 
 
-def _bucket_tree(work: int, dtype: str) -> ModuleType:
-    """The loops for lone rows; as plain Python where that is sooner done than loading a compiler. Same bits.
+def _plain_bucket_tree(work: int, dtype: str) -> ModuleType | None:
+    """The loops for lone rows as plain Python, where that is sooner done than loading a compiler. Same bits.
 
     Doubles only: of float32 and a Python number NumPy makes float32, and the compiler float64.
     """
-    if "numba" not in sys.modules and work <= INTERPRETED_ENTRIES and dtype == "float64":
-        needs = ("worldnets.inference.bucket_tables", "worldnets.inference.elimination")
-        return interpreted("worldnets.inference.bucket_tree", *needs)
-    from worldnets.inference import bucket_tree
-
-    return bucket_tree
+    if "numba" in sys.modules or work > INTERPRETED_ENTRIES or dtype != "float64":
+        return None
+    needs = ("worldnets.inference.bucket_tables", "worldnets.inference.elimination")
+    return interpreted("worldnets.inference.bucket_tree", *needs)

@@ -25,7 +25,7 @@ def test_the_bucket_tree_gives_the_same_bits_as_plain_python(monkeypatch):
         soft = {net.variables[3]: np.random.default_rng(3).random((4, len(net.states[net.variables[3]])))}
         compiled = Inference(net).query(codes, likelihood=soft)
         with monkeypatch.context() as patch:
-            patch.setattr(answer, "_bucket_tree", lambda work, dtype: plain)
+            patch.setattr(answer, "_plain_bucket_tree", lambda work, dtype: plain)
             walked = Inference(net).query(codes, likelihood=soft)
         assert (compiled.table == walked.table).all()
         assert (compiled.log_evidence == walked.log_evidence).all()
@@ -43,3 +43,18 @@ def test_a_first_small_question_loads_no_compiler():
         "assert 'numba' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_small_tables_that_make_large_cliques_are_compiled():
+    program = (
+        "import sys, numpy as np, worldnets as wn\n"
+        "names = [f'{i}_{j}' for i in range(12) for j in range(12)]\n"
+        "pairs = [(f'{i}_{j}', f'{i + a}_{j + b}') for i in range(12) for j in range(12)\n"
+        "         for a, b in ((0, 1), (1, 0)) if i + a < 12 and j + b < 12]\n"
+        "table = np.array([[2.0, 1.0], [1.0, 2.0]])\n"
+        "grid = wn.FactorNet(dict.fromkeys(names, (0, 1)), tuple((pair, table) for pair in pairs))\n"
+        "beliefs = wn.Inference(grid).query(np.full((1, 144), -1, np.int16))\n"
+        "assert np.allclose(beliefs['5_5'], 0.5, atol=1e-12)\n"
+        "assert 'numba' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
