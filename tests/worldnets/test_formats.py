@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tests.mutations import BAYES
 from tests.strategies import factor_nets, world_nets
 from worldnets.errors import FormatError, NetError, StoreError
 from worldnets.formats import FORMATS, bif, read_net, write_net
@@ -89,23 +90,6 @@ XDSL = """\
 </smile>
 """
 
-BAYES = """\
-BAYES
-3
-2 2 3
-3
-1 0
-2 0 1
-3 0 1 2
-
-2
-0.2 0.8
-4
-0.01 0.99
-0.4 0.6
-12
-.9 .1 0 .7 .2 .1 .1 .6 .3 0 0 1
-"""
 MARKOV = "MARKOV 2 2 3 3  2 1 0  1 0  0  6 1 2 3 4 5 6  2 .5 7  1 4"
 
 

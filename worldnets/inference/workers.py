@@ -30,12 +30,18 @@ def over_rows(threads: int, rows: int, per_call: int, step: int, work: Callable[
     turn = threading.Lock()
 
     def take_turns() -> None:
-        while True:
+        nonlocal starts
+        try:
+            while True:
+                with turn:
+                    first = next(starts, None)
+                if first is None:
+                    return
+                work(first, min(first + per_call, rows))
+        except BaseException:  # an error, or Ctrl-C: nobody begins another slice
             with turn:
-                first = next(starts, None)
-            if first is None:
-                return
-            work(first, min(first + per_call, rows))
+                starts = iter(range(0))
+            raise
 
     others = [_pool(threads).submit(take_turns) for _ in range(threads - 1)] if rows > per_call else []
     try:

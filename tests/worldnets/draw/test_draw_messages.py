@@ -43,16 +43,6 @@ def recorded(net, rounds=4, seed=0):
     return Recorded(sources, targets, changes, beliefs)
 
 
-@pytest.fixture
-def sprinkler():
-    return wn.WorldNet(
-        {"rain": ("no", "yes"), "sprinkler": ("off", "on"), "grass": ("dry", "wet")},
-        {"grass": ("rain", "sprinkler")},
-        {"rain": [0.8, 0.2], "sprinkler": [0.6, 0.4], "grass": [[[0.9, 0.1], [0.2, 0.8]], [[0.1, 0.9], [0.01, 0.99]]]},
-        "lawn",
-    )
-
-
 class _Reader(HTMLParser):
     def __init__(self, markup):
         super().__init__()

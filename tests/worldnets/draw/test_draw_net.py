@@ -14,16 +14,6 @@ from worldnets.draw.boxes import apart
 from worldnets.draw.given import distance
 
 
-@pytest.fixture
-def sprinkler():
-    return wn.WorldNet(
-        {"rain": ("no", "yes"), "sprinkler": ("off", "on"), "grass": ("dry", "wet")},
-        {"grass": ("rain", "sprinkler")},
-        {"rain": [0.8, 0.2], "sprinkler": [0.6, 0.4], "grass": [[[0.9, 0.1], [0.2, 0.8]], [[0.1, 0.9], [0.01, 0.99]]]},
-        "lawn",
-    )
-
-
 def _words(figure):
     return [text.get_text() for ax in figure.axes for text in ax.texts]
 

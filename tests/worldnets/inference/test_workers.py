@@ -36,6 +36,23 @@ def test_an_error_in_any_thread_reaches_the_caller(bad):
         over_rows(2, 10, 1, 1, work)
 
 
+def test_after_an_error_no_other_slice_is_begun():
+    begun = []
+
+    def work(first, last):
+        begun.append(first)
+        if first == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        over_rows(1, 100, 1, 1, work)
+    assert begun == [0, 1, 2, 3]
+    begun.clear()
+    with pytest.raises(KeyboardInterrupt):
+        over_rows(2, 10_000, 1, 1, work)
+    assert len(begun) < 10_000
+
+
 def test_working_memory_lies_on_cache_lines_and_is_used_again():
     one = working_memory(1000, np.float64)
     assert one.ctypes.data % CACHE_LINE == 0
