@@ -2,7 +2,6 @@
 
 import jax
 import numpy as np
-import pandas as pd
 import pytest
 
 from worldnets import Inference, load_dataset, train
@@ -138,14 +137,9 @@ def test_a_human_labels_by_what_he_sees_and_believes(vault):
     seen = clips[:, [vault.net.index[v] for v in labeller.evidence]]
     pattern = seen[0]
     same = (seen == pattern).all(axis=1)
-    given = dict(
-        zip(
-            labeller.evidence,
-            (labeller.net.states[v][s] for v, s in zip(labeller.evidence, pattern, strict=True)),
-            strict=True,
-        )
-    )
-    belief = float(Inference(labeller.net).query(pd.DataFrame([given]))[f"diamond_{CONTEXT}"][0, 1])
+    own = np.full((1, len(labeller.net.variables)), -1, dtype=np.int16)
+    own[0, [labeller.net.index[v] for v in labeller.evidence]] = pattern
+    belief = float(Inference(labeller.net).query(own)[f"diamond_{CONTEXT}"][0, 1])
     found = labelled[same, diamond].mean()
     assert abs(found - belief) < 4 * np.sqrt(belief * (1 - belief) / same.sum()) + 1e-9
     tampered = clips[:, vault.net.index[f"tampering_{CONTEXT}"]] == 1
