@@ -88,7 +88,14 @@ class SteppingHead(Protocol):
 
 REGISTRY: Registry[type[Head] | type[SteppingHead]] = Registry(
     "head",
-    {"linear": "worldnets.heads.linear:Linear", "mlp": "worldnets.heads.mlp:MLP"},
+    {
+        "gru": "worldnets.heads.gru:GRU",
+        "inference": "worldnets.heads.inference:InferenceHead",
+        "linear": "worldnets.heads.linear:Linear",
+        "mlp": "worldnets.heads.mlp:MLP",
+        "scikit_learn": "worldnets.heads.scikit_learn:ScikitLearn",
+        "transformer": "worldnets.heads.transformer:Transformer",
+    },
     group="worldnets.heads",
 )
 
