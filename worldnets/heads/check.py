@@ -205,11 +205,12 @@ def _stepping_checks(seed: int) -> dict[str, Check]:
         head = _stepping(plan, seed)
         before = {name: np.asarray(array) for name, array in head.state().items()}
         after = {name: np.asarray(array) for name, array in _run(head, plan, seed).state().items()}
-        numbers = all(np.issubdtype(array.dtype, np.number) for array in after.values())
-        form = lambda state: {name: (array.shape, array.dtype) for name, array in state.items()}
-        passed = numbers and form(before) == form(after)
-        message = f"{len(after)} arrays" if passed else f"{form(before)} becomes {form(after)}"
-        return passed, message, "keep arrays of numbers whose names, shapes and types are those of the first state"
+        form = lambda array: None if array is None else f"{array.dtype} {array.shape}"
+        forms = {name: (form(before.get(name)), form(after.get(name))) for name in {*before, *after}}
+        changed = [f"{name}: {first} becomes {last}" for name, (first, last) in forms.items() if first != last]
+        changed += [f"{name}: {array.dtype}" for name, array in after.items() if array.dtype.kind not in "biuf"]
+        mend = "keep arrays of numbers whose names, shapes and types are those of the first state"
+        return not changed, "; ".join(sorted(changed)) or f"{len(after)} arrays", mend
 
     def distribution_is_one(plan: Plan) -> Outcome:
         codes, _ = plan.examples(plan.clips(seed, ROWS, 0))
