@@ -93,7 +93,11 @@ class Rows:
         own = {name: given[name] if name in given else _found_states(name, frame[name]) for name in frame.columns}
         if not own:
             raise LearningError("no variables", mend="give rows with at least one column")
-        return cls(own, as_codes(FactorNet(own, ()), frame), weights)  # type: ignore[arg-type]
+        try:
+            return cls(own, as_codes(FactorNet(own, ()), frame), weights)  # type: ignore[arg-type]
+        except EvidenceError as error:
+            error.mend = f"{error.mend} or name it when learning, in states={{{error.node!r}: [labels]}}, and smooth"
+            raise
 
     @property
     def variables(self) -> tuple[str, ...]:

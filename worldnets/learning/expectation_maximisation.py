@@ -18,8 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 from worldnets.errors import LearningError
 from worldnets.inference import Inference
 from worldnets.inference.codes import UNOBSERVED
+from worldnets.inference.compiled import available_threads
 from worldnets.inference.evidence import Observed, observe
 from worldnets.inference.family_walk import family_totals
+from worldnets.inference.workers import over_rows
 from worldnets.learning.data import Data, Rows, States, distinct_rows
 from worldnets.learning.learned import Learned, Run, take_back
 from worldnets.learning.tables import Entries, Families, Prior, Structure, log_likelihood, parent_sets
@@ -27,6 +29,7 @@ from worldnets.net import Factor, FactorNet, Label, WorldNet
 
 Latents = Mapping[str, int | Sequence[Label]]
 
+SMALL = 1e6  # rows × entries that one thread has counted before another is awake
 SLACK = 1e-9  # of the log likelihood: how far it may fall by rounding
 
 
@@ -72,10 +75,11 @@ def expectation_maximisation(
             that are zero in it stay zero.
         iterations: most M steps of a run.
         tolerance: bits per row.
-        pseudocount, equivalent_sample_size: the prior, as of `dirichlet`; the result is then its mode plus one count
-            (MAP under Dirichlet(α + 1)). Without one, states that are never counted get probability zero.
+        pseudocount, equivalent_sample_size: counts α beside the expected ones, as of `dirichlet`: the most probable
+            tables under a Dirichlet(α + 1) prior (MAP). Without, states that are never counted get probability zero.
         states, weights, held_out: as of `maximum_likelihood`.
-        threads: over rows; default the processors this process may use. The result does not depend on it.
+        threads: over runs, or over the rows of a single one; default the processors this process may use. The result
+            does not depend on it.
         name: of the net.
 
     Returns:
@@ -103,14 +107,21 @@ def expectation_maximisation(
     rows.require()
     space = _all_states(rows, structure, latents or {})
     parents = parent_sets(structure, tuple(space))
-    problem = Problem.of(rows, space, parents, threads)
+    runs = restarts + (start is not None)
+    problem = Problem.of(rows, space, parents, 1 if runs > 1 else threads)
     none = problem.nothing()
     starts: list[tuple[str, Entries]] = []
     if start is not None:
         starts.append(("the net given", problem.begin_at(start)))
     for restart in range(restarts if len(problem.free) else min(restarts, 1)):
         starts.append((f"restart {restart}", problem.begin(restart, seed)))
-    found = [learner.climb(problem, entries, none, shown) for shown, entries in starts]
+    found: list[Any] = [None] * len(starts)
+
+    def climb(first: int, last: int) -> None:
+        for i in range(first, last):
+            found[i] = learner.climb(problem, starts[i][1], none, starts[i][0])
+
+    over_rows(threads or available_threads(), len(starts), 1, 1, climb)
     best = min(range(len(found)), key=lambda i: found[i].run.bits[-1])
     learned = learner.learned(problem, found[best], none, name)
     return replace(learned, history=tuple(one.run for one in found), kept=best).measured_on(test)
@@ -178,7 +189,7 @@ class Problem:
         parents: Mapping[str, tuple[str, ...]],
         threads: int | None,
     ) -> Problem:
-        """Divide the families."""
+        """Divide the families; `threads` over rows, where there are enough of them."""
         families = Families.of(states, parents)
         shown = (rows.codes != UNOBSERVED).all(axis=0)
         column = {v: i for i, v in enumerate(rows.variables)}
@@ -200,7 +211,8 @@ class Problem:
                 codes[:, i] = rows.codes[:, column[v]]
         first, kind = distinct_rows(codes, net.cardinalities)
         weights = np.bincount(kind, rows.weights, minlength=len(first)).astype(np.float64)
-        return divided(Inference(net, threads=threads), observe(net, codes[first]), weights, kind)
+        engine = Inference(net, threads=threads if len(first) * len(free) > SMALL else 1)
+        return divided(engine, observe(net, codes[first]), weights, kind)
 
     def nothing(self) -> Statistics:
         """The statistics of no rows."""

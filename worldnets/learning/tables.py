@@ -179,11 +179,9 @@ def parent_sets(structure: Structure, variables: Sequence[str]) -> dict[str, tup
         LearningError: a structure that is none of these, or that names a variable there is not.
         NetError: a cycle, or a parent that is named twice.
     """
-    import networkx as nx
-
     if isinstance(structure, WorldNet):
         given: dict[str, tuple[str, ...]] = dict(structure.parent_sets)
-    elif isinstance(structure, nx.DiGraph):
+    elif hasattr(structure, "predecessors"):  # a DiGraph, without loading networkx to know one
         given = {v: tuple(structure.predecessors(v)) for v in structure.nodes}
     elif isinstance(structure, Mapping):
         given = {}
