@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from worldnets.errors import CapacityError, LearningError, did_you_mean
+from worldnets.inference.temporal.blas import one_blas_thread
 from worldnets.learning.counts import Counting, count
 from worldnets.learning.data import Data, Rows, States
 from worldnets.learning.learned import Learned, Run, take_back
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_PAIR_CELLS = 2**27
-GRAM_ROWS = 8192  # one-hot rows at a time
+GRAM_ROWS = 1024  # one-hot rows at a time
 LEAST_GAIN = 1e-4  # nats of BIC that a step must gain
 NO_INFORMATION = 1e-12  # bits: what rounding leaves of zero
 
@@ -104,11 +105,12 @@ def pair_counts(rows: Rows) -> NDArray[np.float64]:
             mend=mend,
         )
     counts = np.zeros((size, size))
-    for first in range(0, len(rows), GRAM_ROWS):
-        codes, weights = rows.codes[first : first + GRAM_ROWS], rows.weights[first : first + GRAM_ROWS]
-        one_hot = np.zeros((len(codes), size))
-        one_hot[np.arange(len(codes))[:, None], codes + start[:-1]] = 1.0
-        counts += one_hot.T @ (one_hot * weights[:, None])
+    with one_blas_thread():  # of several, on a machine that is busy, each waits for the others
+        for first in range(0, len(rows), GRAM_ROWS):
+            codes, weights = rows.codes[first : first + GRAM_ROWS], rows.weights[first : first + GRAM_ROWS]
+            one_hot = np.zeros((len(codes), size))
+            one_hot[np.arange(len(codes))[:, None], codes + start[:-1]] = 1.0
+            counts += one_hot.T @ (one_hot * weights[:, None])
     return counts
 
 
