@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from worldnets.errors import TrainingError
 
+OPTIMIZERS = ("adam", "sgd")
 FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-8  # Optax's defaults
 
 Vector = NDArray[np.float64]
@@ -50,11 +51,11 @@ def descend(
     Source: Kingma & Ba 2015, "Adam", algorithm 1.
     """
     updates = moments.updates + 1
-    if optimizer == "sgd":
-        return parameters - learning_rate * gradient, Moments(moments.first, moments.second, updates)
-    if optimizer != "adam":
+    if optimizer not in OPTIMIZERS:
         raise TrainingError("world-models descend by adam or sgd", found=optimizer, mend='give optimizer="adam"')
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging run's numbers are infinite, then NaN
+        if optimizer == "sgd":
+            return parameters - learning_rate * gradient, Moments(moments.first, moments.second, updates)
         first = FIRST_DECAY * moments.first + (1 - FIRST_DECAY) * gradient
         second = SECOND_DECAY * moments.second + (1 - SECOND_DECAY) * gradient**2
         step = first / (1 - FIRST_DECAY**updates) / (np.sqrt(second / (1 - SECOND_DECAY**updates)) + EPSILON)

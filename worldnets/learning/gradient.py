@@ -15,7 +15,7 @@ Latents have no such guarantee: renaming a latent's states changes no term (see 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -67,7 +67,7 @@ class ConditionalLoss:
         model_class: ModelClass,
         given: Iterable[str],
         asked: Iterable[str],
-        columns: dict[str, int] | None = None,
+        columns: Mapping[str, int] | None = None,
         rows: int = 128,
     ) -> None:
         net = model_class.net
@@ -78,7 +78,7 @@ class ConditionalLoss:
         if not wanted:
             mend = "ask for something that is not given"
             raise LearningError("nothing is asked of the world-model", found=list(shown), mend=mend)
-        place = dict(net.index) if columns is None else columns
+        place = net.index if columns is None else columns
         for v in every:
             if v not in place:
                 raise LearningError("the clips do not have this node", node=v, mend="give its column")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from worldnets.errors import LearningError, did_you_mean
 from worldnets.learning.tables import Entries, Families
 from worldnets.net import WorldNet
-from worldnets.temporal import TwoSliceNet, frame_name
+from worldnets.temporal import PREVIOUS, TwoSliceNet, frame_name
 
 FLOOR = 1e-6  # probabilities below this begin there: a logit must be finite
 
@@ -49,23 +49,24 @@ class ModelClass:
     free: Families
 
     @classmethod
-    def of(cls, net: WorldNet, template: TwoSliceNet | None = None, known: Iterable[str] = ()) -> ModelClass:
+    def of(cls, net: WorldNet, kinds: Iterable[str] = (), known: Iterable[str] = ()) -> ModelClass:
         """The class of a net's structure.
 
         Args:
             net: variables, states, arrows, and the tables that are known.
-            template: the two-slice net that `net` is an unrolling of: nodes of frames 2, 3, … then share tables.
-            known: nodes, or variables of the template, whose tables are as in `net` and stay so.
+            kinds: the variables of one frame, if nodes `frame_name(kind, t)` of frames t = 2, 3, … are to share tables.
+            known: nodes, or kinds, whose tables are as in `net` and stay so.
 
         Raises:
-            LearningError: a net that is no unrolling of the template, an unknown name, known and unknown nodes that
+            LearningError: a net that is not the same from frame 2 on, an unknown name, known and unknown nodes that
                 share a table, nothing left to learn.
         """
-        owners = {v: v for v in net.variables} if template is None else shared_tables(net, template)
-        given = set(_nodes(net, template, known))
+        names = tuple(kinds)
+        owners = shared_tables(net, names) if names else {v: v for v in net.variables}
+        given = set(nodes_called(net, names, known))
         for v, owner in owners.items():
             if (v in given) != (owner in given):
-                mend = "name the variable of the template, or all of the nodes that share the table"
+                mend = "name all of the nodes that share the table"
                 raise LearningError("a table that is known for some of its nodes", node=owner, found=v, mend=mend)
         learned = [v for v in net.variables if owners[v] == v and v not in given]
         if not learned:
@@ -127,10 +128,9 @@ class ModelClass:
         summed = np.bincount(self._place, slopes[self._learned], minlength=len(self.free))
         return summed - probabilities * np.add.reduceat(summed, self.free.row_start)[self._row]
 
-    def world_model(self, probabilities: Entries, name: str = "") -> WorldNet:
-        """The net with these parameters."""
-        tables = self.every.tables(self.entries(probabilities))
-        return WorldNet(self.net.states, self.net.parent_sets, tables, name or self.net.name)
+    def net_of(self, entries: Entries) -> WorldNet:
+        """The net with these entries."""
+        return WorldNet(self.net.states, self.net.parent_sets, self.every.tables(entries), self.net.name)
 
     def tables_of(self, net: WorldNet) -> Entries:
         """The parameters [parameters] of a net of this structure; of a table that is shared, those of its first node.
@@ -166,34 +166,51 @@ class ModelClass:
         return f"ModelClass({len(self.free.variables)} tables, {len(self)} parameters{note})"
 
 
-def shared_tables(net: WorldNet, template: TwoSliceNet) -> dict[str, str]:
+def shared_tables(net: WorldNet, kinds: Iterable[str]) -> dict[str, str]:
     """For each node of an unrolled net, the first node with its table: its own in frames 1 and 2, then that of frame 2.
 
+    Args:
+        net: nodes are named `frame_name(kind, t)`.
+        kinds: the variables of one frame.
+
     Raises:
-        LearningError: the net is no unrolling of the template.
+        LearningError: the net is not the same from frame 2 on.
     """
-    frames = len(net.variables) // max(1, len(template.variables))
-    owners = {
-        frame_name(v, t): frame_name(v, min(t, 2)) for t in range(1, frames + 1) for v in template.variables
-    }
-    other = set(net.variables) ^ set(owners)
+    names = tuple(kinds)
+    frames = len(net.variables) // max(1, len(names))
+    place = {frame_name(v, t): (v, t) for t in range(1, frames + 1) for v in names}
+    mend = "have a table per node (tied=False)"
+    other = set(net.variables) ^ set(place)
     if other:
-        mend = "leave the template out, and every node has a table of its own"
-        raise LearningError("the net is no unrolling of the template", found=sorted(other)[:4], mend=mend)
-    for v, owner in owners.items():
-        if net.cpt(v).shape != net.cpt(owner).shape:
-            mend = "give the template that the net was unrolled from"
-            raise LearningError("tables of different shapes cannot be one", node=v, found=owner, mend=mend)
-    return {v: owners[v] for v in net.variables}
+        raise LearningError("the net is no unrolled two-slice net", found=sorted(other)[:4], mend=mend)
+    family = {
+        node: [(place[u][0], place[u][1] - t, net.states[u]) for u in (*net.parent_sets[node], node)]
+        for node, (_, t) in place.items()
+    }
+    owners = {}
+    for node in net.variables:
+        v, t = place[node]
+        owner = owners[node] = frame_name(v, min(t, 2))
+        if family[node] != family[owner]:
+            found = f"{net.parent_sets[node]}, {net.parent_sets[owner]}"
+            raise LearningError("nodes of different families cannot share a table", node=node, found=found, mend=mend)
+    return owners
 
 
-def template_of(net: WorldNet, template: TwoSliceNet) -> TwoSliceNet:
-    """The two-slice net with the tables of an unrolled one of its structure: those of frames 1 and 2."""
-    first = {v: net.cpt(frame_name(v, 1)) for v in template.variables}
-    states = {v: net.states[frame_name(v, 1)] for v in template.variables}
-    initial = WorldNet(states, template.initial.parent_sets, first, net.name)
-    later = {v: net.cpt(frame_name(v, 2)) for v in template.variables}
-    return TwoSliceNet(initial, template.parents, later, net.name)
+def template_of(net: WorldNet, kinds: Iterable[str]) -> TwoSliceNet:
+    """The two-slice net that an unrolled net of at least two frames has the tables and arrows of: frames 1 and 2."""
+    names = tuple(kinds)
+    before = {frame_name(v, 1): v + PREVIOUS for v in names}
+    now = {frame_name(v, 2): v for v in names}
+    first = {frame_name(v, 1): v for v in names}
+    initial = WorldNet(
+        {v: net.states[node] for node, v in first.items()},
+        {v: [first[p] for p in net.parent_sets[node]] for node, v in first.items()},
+        {v: net.cpts[node] for node, v in first.items()},
+        net.name,
+    )
+    parents = {v: [{**before, **now}[p] for p in net.parent_sets[node]] for node, v in now.items()}
+    return TwoSliceNet(initial, parents, {v: net.cpts[node] for node, v in now.items()}, net.name)
 
 
 def with_states(net: WorldNet, counts: Mapping[str, int]) -> WorldNet:
@@ -217,6 +234,14 @@ def with_states(net: WorldNet, counts: Mapping[str, int]) -> WorldNet:
     return WorldNet(states, net.parent_sets, tables, net.name)
 
 
+def without_arrows(net: WorldNet) -> WorldNet:
+    """The same nodes, each for itself: the product of the net's marginals."""
+    from worldnets.inference import Inference
+
+    marginals = Inference(net).query()
+    return WorldNet(net.states, {}, {v: marginals[v][0] for v in net.variables}, net.name)
+
+
 def certain_states(net: WorldNet) -> dict[str, int]:
     """Nodes without chance: those whose table, and all tables upstream, leave one state. Its position by node.
 
@@ -231,16 +256,18 @@ def certain_states(net: WorldNet) -> dict[str, int]:
     return found
 
 
-def _nodes(net: WorldNet, template: TwoSliceNet | None, names: Iterable[str]) -> list[str]:
-    nodes = []
+def nodes_called(net: WorldNet, kinds: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Nodes by their names, or, for a variable of one frame, in all frames.
+
+    Raises:
+        LearningError: neither a node nor such a variable.
+    """
+    nodes, variables = [], tuple(kinds)
     for name in names:
         if name in net.states:
             nodes.append(name)
-        elif template is not None and name in template.states:
-            frames = len(net.variables) // len(template.variables)
-            nodes += [frame_name(name, t) for t in range(1, frames + 1)]
+        elif name in variables:
+            nodes += [v for t in range(1, len(net.variables) + 1) if (v := frame_name(name, t)) in net.states]
         else:
-            kinds = () if template is None else template.variables
-            mend = did_you_mean(name, (*net.variables, *kinds))
-            raise LearningError("no such table", found=repr(name), mend=mend)
+            raise LearningError("no such node", found=repr(name), mend=did_you_mean(name, (*net.variables, *variables)))
     return nodes
