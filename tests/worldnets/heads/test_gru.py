@@ -65,7 +65,7 @@ def test_frames_are_read_in_time_order_wherever_their_features_stand(name):
     turned.steps = tuple(tuple(int(np.flatnonzero(order == i)[0]) for i in step) for step in given.steps)
     x = np.random.default_rng(2).standard_normal(12).astype(np.float32)
     ours, theirs = (build_head(name, generator(), view, 2, {"width": 8}) for view in (given, turned))
-    np.testing.assert_allclose(jax.jit(ours)(x), jax.jit(theirs)(x[order]), rtol=1e-6)
+    np.testing.assert_allclose(eqx.filter_jit(ours)(x), eqx.filter_jit(theirs)(x[order]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["gru", "transformer"])
