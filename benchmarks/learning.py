@@ -253,7 +253,7 @@ def planted() -> list[str]:
         f"of held-out bits over the planted model's on {TEST_ROWS:,} rows. Found: within {RECOVERED:g} bits per row.",
         "An efficient estimate is expected to be (free parameters) / (2 · rows · ln 2) bits away.",
         "",
-        "| rows | found | median excess | expected | largest | restarts within 0.001 bits of the best | median seconds |",
+        "| rows | found | median excess | expected | largest | restarts within 0.001 bits | median seconds |",
         "|---|---|---|---|---|---|---|",
     ]
     for rows in (2_000, 5_000, 20_000):

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from worldnets.distinct import distinct
 from worldnets.errors import LearningError
 from worldnets.inference import Inference
+from worldnets.inference.arguments import check_threads
 from worldnets.inference.codes import UNOBSERVED
 from worldnets.inference.compiled import available_threads
 from worldnets.inference.evidence import Observed, observe
@@ -283,6 +284,7 @@ class Maximising:
 
     def __post_init__(self) -> None:
         _check_counts(iterations=self.iterations)
+        check_threads(self.threads)
         if not (isinstance(self.tolerance, int | float | np.number) and 0 <= self.tolerance < math.inf):
             raise LearningError("tolerance must be a number ≥ 0", found=self.tolerance, mend="bits per row: 1e-5")
 
