@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from worldnets.errors import LearningError
 from worldnets.inference.codes import UNKNOWN, UNOBSERVED, Codes
-from worldnets.learning.data import Data, Rows, as_rows, distinct_rows
+from worldnets.learning.data import Data, Rows, States, as_rows, distinct_rows
 from worldnets.net import WorldNet
 
 if TYPE_CHECKING:
@@ -203,17 +203,25 @@ def bits_per_row(net: WorldNet, codes: Codes) -> NDArray[np.float64]:
     return -(Inference(net).log_evidence(codes[first]) / math.log(2))[inverse]
 
 
-def take_back(data: Data, held_out: Data | float | None, seed: int, states: Any = None) -> tuple[Rows, Rows | None]:
+def take_back(
+    data: Data,
+    held_out: Data | float | None,
+    seed: int,
+    states: States | None = None,
+    weights: ArrayLike | None = None,
+) -> tuple[Rows, Rows | None]:
     """Rows to learn from and rows to measure on, from what `held_out=` of a way of learning may be.
 
     Args:
         data: what there is.
-        held_out: None; other rows; or a share of `data` to keep back (then not learned from), drawn by `seed`.
+        held_out: None; other rows; or a share of `data` to keep back and not to learn from.
+        seed: of that draw.
         states: of the variables, where they are given.
+        weights: of the rows of `data`.
     """
+    rows = as_rows(data, states, weights)
     if isinstance(held_out, float | int) and not isinstance(held_out, bool):
-        return as_rows(data, states).split(held_out, seed)
-    rows = as_rows(data, states)
+        return rows.split(held_out, seed)
     return rows, None if held_out is None else as_rows(held_out, rows.states)
 
 
