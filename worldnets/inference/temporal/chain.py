@@ -29,6 +29,7 @@ MOST_STATES = 16  # beyond, products of whole matrices take longer than messages
 MOST_AXES = 32
 CHUNK_FRAMES = 2048  # clips are counted in chunks of about so many frames, each with sums of its own …
 MOST_CHUNKS = 16  # … added up in order: the bits do not depend on the threads
+KEPT_CELLS = 2**22  # of forward messages that a thread keeps
 COLUMN_CELLS = 2**15  # matrices of all columns that are worked on together have at most about so many cells
 TOLERANCE = 1e-8  # of Σ_i α_t(i) β_t(i) = 1; rounding leaves about 1e-13 in clips of thousands of frames
 
@@ -120,7 +121,9 @@ class Chain:
         counts = None if weights is None else np.zeros_like(entries)
         log_evidence = np.empty((len(self), entries.shape[1]))
         lost = np.empty(log_evidence.shape, dtype=np.bool_)
-        width = max(1, COLUMN_CELLS // (max(1, self.later.kinds) * self.states**2))
+        longest = 1 + int(np.diff(self.offset).max(initial=0))
+        matrices = max(1, self.later.kinds) * self.states**2
+        width = max(1, min(COLUMN_CELLS // matrices, KEPT_CELLS // (longest * self.states)))
         for begin in range(0, entries.shape[1], width):
             part = slice(begin, begin + width)
             some = np.ascontiguousarray(entries[:, part])
@@ -259,21 +262,17 @@ def _frames(
     past = math.prod(cards[v] for v in before)
     factors, target = [], []
     for kind, codes in enumerate(kinds):
-        ranges: Iterable[NDArray[np.int64]] = (
-            [np.arange(cards[v]) for v in before]
-            + [np.arange(n) if code == UNOBSERVED else np.array([code]) for n, code in zip(cards, codes, strict=True)]
-        )
+        ranges: Iterable[NDArray[np.int64]] = [np.arange(cards[v]) for v in before] + [
+            np.arange(n) if code == UNOBSERVED else np.array([code]) for n, code in zip(cards, codes, strict=True)
+        ]
         grid = np.meshgrid(*ranges, indexing="ij")
         value = dict(enumerate(grid[len(before) :]))
         value |= {len(cards) + v: grid[place] for place, v in enumerate(before)}
         shape = grid[0].shape
         factors.append(
-            np.stack(
-                [
-                    starts[v] + _position([*parents[v], v], value, cards, shape)
-                    for v in range(len(cards))
-                ]
-            ).reshape(len(cards), -1)
+            np.stack([starts[v] + _position([*parents[v], v], value, cards, shape) for v in range(len(cards))]).reshape(
+                len(cards), -1
+            )
         )
         into = _position([len(cards) + v for v in before], value, cards, shape)
         out = _position(carried, value, cards, shape)

@@ -54,7 +54,20 @@ def share_out(factors, target, entries, sums, counts):  # type: ignore[no-untype
 
 @compiled
 def forward_backward(  # type: ignore[no-untyped-def]
-    first_kind, kinds, offset, begin, end, weights, left_out, start, move, wanted, log_evidence, error, at_start, at_move
+    first_kind,
+    kinds,
+    offset,
+    begin,
+    end,
+    weights,
+    left_out,
+    start,
+    move,
+    wanted,
+    log_evidence,
+    error,
+    at_start,
+    at_move,
 ):
     """Both passes over clips begin … end − 1.
 

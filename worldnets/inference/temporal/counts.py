@@ -85,7 +85,8 @@ class ClipCounter:
     def _engine(self, entries: Entries) -> TemporalInference:
         from worldnets.inference.temporal.inference import TemporalInference
 
-        return TemporalInference(with_tables(self.net, *self.layout.tables(entries)), "float64", self.threads, self.memory_limit)
+        net = with_tables(self.net, *self.layout.tables(entries))
+        return TemporalInference(net, "float64", self.threads, self.memory_limit)
 
 
 def clip_counter(
