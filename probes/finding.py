@@ -171,6 +171,11 @@ class Conclusion(Sequence[Finding]):
         """The findings of one name, and of one target if given."""
         return [f for f in self.findings if f.name == name and target in (None, f.target)]
 
+    def last(self, name: str, target: str) -> Finding | None:
+        """The finding of that name at the last checkpoint, or the one without a step."""
+        found = self.named(name, target)
+        return max(found, key=lambda finding: -1 if finding.step is None else finding.step) if found else None
+
     def plot(self, target: str | None = None) -> Any:
         """Captured share of the deep and the shallow rungs over training, with intervals: a matplotlib figure."""
         from matplotlib.figure import Figure
