@@ -16,29 +16,9 @@ from tests.tiny_suite import tiny_suite
 from worldnets.errors import StoreError
 
 DEPTH_COLUMNS = [
-    "world",
-    "objective",
-    "head",
-    "inputs",
-    "probe",
-    "target",
-    "verdict",
-    "efficiency",
-    "efficiency_low",
-    "efficiency_high",
-    "gap",
-    "gap_low",
-    "gap_high",
-    "pie",
-    "deep_pie",
-    "p",
-    "survives_holm",
-    "seeds",
-    "diverged",
-    "seeds_needed",
-    "primary",
-    "reasons",
-    "title",
+    *("world", "objective", "head", "inputs", "probe", "target", "verdict"),
+    *("efficiency", "efficiency_low", "efficiency_high", "gap", "gap_low", "gap_high", "pie", "deep_pie"),
+    *("p", "survives_holm", "seeds", "diverged", "seeds_needed", "primary", "reasons", "title"),
 ]
 
 TINY = tiny_suite('primary = ["*/mlp/*"]')
