@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes.finding import Conclusion, Finding, Plotted
-from probes.purity.measured import Measured, joined, measure_models, of_seeds, pack, unpack
+from probes.purity.measured import About, Measured, joined, measure_models, of_seeds, pack, unpack
 from probes.purity.truth import Sampling, Truth, truth
 from probes.purity.verdict import TARGET, TITLES, Demand, Settings, verdict
 from probes.statistics import Interval, binomial_interval, clip_interval, exactly, over_seeds
@@ -136,6 +136,17 @@ def demands(measured: Measured, settings: Settings) -> list[Demand]:
     return asked
 
 
+def _learnable(measured: Measured, kind: str, settings: Settings) -> NDArray[np.intp]:
+    """Interventions on a kind of latent whose effects data can teach."""
+    own = np.array([name == kind for name in measured.about.intervened])
+    return np.flatnonzero(own & (measured.about.unseen <= settings.most_unseen))
+
+
+def _accuracy(measured: Measured, which: NDArray[np.intp]) -> Floats:
+    """1 − Σ error / Σ effect of some interventions, [T, S]."""
+    return 1.0 - measured.numbers.error[..., which].sum(-1) / measured.about.effect[which].sum()
+
+
 def _structure(measured: Measured) -> tuple[Floats, Floats | None]:
     """1 − KL / structure, [T, S], and its influence, [G, T, S]."""
     about, numbers = measured.about, measured.numbers
@@ -178,11 +189,13 @@ def _findings(measured: Measured, settings: Settings) -> list[Finding]:
     for i, kind in enumerate(about.kinds):
         offered = None if about.information_groups is None else about.information_groups[:, i]
         book.world(f"information about the latent, {kind}", about.information[i], offered, "in all that is seen")
-    for i, kind in enumerate(about.intervened):
-        book.world(f"effect of do(), {kind}", about.effect[i], note=f"{about.nodes[i]} set to each state")
-        if about.effect[i] >= settings.least_bits:
+    for i, name in enumerate(_named(about)):
+        unseen = f"leads with probability {about.unseen[i]:.2f} to what clips hardly ever show"
+        note = "" if about.unseen[i] <= settings.most_unseen else f"{unseen}: not demanded"
+        book.world(f"effect of {name}", about.effect[i], note=note)
+        if about.effect[i] > 0:
             seeing = exactly(1.0 - about.seeing[i] / about.effect[i])
-            book.add(f"do() accuracy, {kind}, of who takes seeing for doing", seeing, "share")
+            book.add(f"accuracy of {name}, of who takes seeing for doing", seeing, "share")
     book.curve("divergence on observables", numbers.divergence, "bits", numbers.divergence_groups)
     if np.nanmax(numbers.floored, initial=0.0) > 0:
         book.curve("configurations held impossible", numbers.floored, "", note="each counts as 39.9 bits")
@@ -195,14 +208,13 @@ def _findings(measured: Measured, settings: Settings) -> list[Finding]:
             book.curve(title, *_with_unit(_recovery(measured, kinds)), note="all kinds together")
             book.curve(f"{title}, relabelled only", *_with_unit(_recovery(measured, kinds, relabelled=True)))
         if part == "do()" and members:
-            which = [about.intervened.index(demand.name) for demand in members]
-            together = 1.0 - numbers.error[..., which].sum(-1) / about.effect[which].sum()
-            book.curve(title, together, "share", note="all interventions together")
+            which = np.concatenate([_learnable(measured, demand.name, settings) for demand in members])
+            book.curve(title, _accuracy(measured, which), "share", note="all demanded interventions together")
         for demand in members:
             book.curve(demand.title, demand.share, "share", demand.influence)
-    for i, kind in enumerate(about.intervened):
-        book.curve(f"error of do(), {kind}", numbers.error[..., i], "bits")
-        book.curve(f"total variation of do(), {kind}", numbers.variation[..., i], "share")
+    for i, name in enumerate(_named(about)):
+        book.curve(f"error of {name}", numbers.error[..., i], "bits")
+        book.curve(f"total variation of {name}", numbers.variation[..., i], "share")
     for i, kind in enumerate(about.kinds):
         labels = numbers.labels[..., i, :]
         renamed = (np.where(labels >= 0, labels, np.arange(labels.shape[-1])) != np.arange(labels.shape[-1])).any(-1)
@@ -212,6 +224,10 @@ def _findings(measured: Measured, settings: Settings) -> list[Finding]:
         least = f"W* itself has {about.least[i]:.3f}" if np.isfinite(about.least[i]) else ""
         book.curve(f"loss, {objective}", numbers.losses[..., i], "bits", note=least)
     return book.findings
+
+
+def _named(about: About) -> list[str]:
+    return [f"do({node} = {state})" for node, state in zip(about.nodes, about.set_to, strict=True)]
 
 
 def _with_unit(share: tuple[Floats, Floats | None]) -> tuple[Floats, str, Floats | None]:

@@ -30,9 +30,9 @@ class About:
         observed: how many observables are compared, and `configurations` how many joint states they have or, where
             they were sampled, how many different clips there are; `clips` is 0 where every configuration is there.
         kinds: names of the kinds of latent.
-        nodes, intervened: the node that is set, and its kind, by intervention.
+        nodes, intervened, set_to: the node that is set, its kind, and the state it is set to, by intervention.
         objectives: names of the losses.
-        structure: bits; information: bits, [L]; effect, seeing: bits, [D]; least, surface: bits, [J].
+        structure: bits; information: bits, [L]; effect, seeing: bits, [D]; unseen: [D]; least, surface: bits, [J].
         structure_groups, information_groups: in each group of clips, [G], [G, L].
     """
 
@@ -43,11 +43,13 @@ class About:
     kinds: tuple[str, ...]
     nodes: tuple[str, ...]
     intervened: tuple[str, ...]
+    set_to: tuple[str, ...]
     objectives: tuple[str, ...]
     structure: Floats
     information: Floats
     effect: Floats
     seeing: Floats
+    unseen: Floats
     least: Floats
     surface: Floats
     structure_groups: Floats | None = None
@@ -84,13 +86,15 @@ def about(truth: Truth) -> About:
         configurations=len(truth.rows),
         clips=truth.clips,
         kinds=tuple(truth.latents),
-        nodes=tuple(asked.node for asked in truth.interventions),
-        intervened=tuple(asked.kind for asked in truth.interventions),
+        nodes=tuple(asked.node for asked in truth.interventions for _ in asked.states),
+        intervened=tuple(asked.kind for asked in truth.interventions for _ in asked.states),
+        set_to=tuple(label for asked in truth.interventions for label in asked.labels),
         objectives=tuple(loss.objective for loss in truth.losses),
         structure=np.array(truth.structure),
         information=np.array([truth.information[kind] for kind in truth.latents]),
-        effect=np.array([asked.effect for asked in truth.interventions]),
-        seeing=np.array([asked.seeing for asked in truth.interventions]),
+        effect=np.concatenate([np.zeros(0), *(asked.effect for asked in truth.interventions)]),
+        seeing=np.concatenate([np.zeros(0), *(asked.seeing for asked in truth.interventions)]),
+        unseen=np.concatenate([np.zeros(0), *(asked.unseen for asked in truth.interventions)]),
         least=np.array([loss.least for loss in truth.losses]),
         surface=np.array([loss.surface for loss in truth.losses]),
         structure_groups=truth.structure_groups,

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 class Numbers:
     """What is measured of one world-model; as arrays with leading axes [T, S] of many.
 
-    L kinds of latent, D interventions, J objectives, G groups of clips, M the most states a latent has.
+    L kinds of latent, D interventions (each state of each node that is set), J objectives, G groups of clips, M the most states a latent has.
 
     Attributes:
         divergence: KL(W*‖W) on the observables, bits.
@@ -93,8 +93,8 @@ def measure_model(truth: Truth, model: WorldNet) -> Numbers:
         recovered=np.array([latent.recovered for latent in latents]),
         relabelled=np.array([latent.relabelled for latent in latents]),
         labels=_padded([latent.labels for latent in latents]),
-        error=np.array([bits for bits, _ in wrong]),
-        variation=np.array([variation for _, variation in wrong]),
+        error=np.concatenate([np.zeros(0), *(bits for bits, _ in wrong)]),
+        variation=np.concatenate([np.zeros(0), *(variation for _, variation in wrong)]),
         losses=np.array([loss.of(engine) for loss in truth.losses]),
         divergence_groups=truth.groups @ bits if truth.groups is not None else None,
         recovered_groups=np.stack([latent.recovered_groups for latent in latents], -1) if grouped else None,

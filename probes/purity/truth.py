@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes.enumerated import LARGEST
-from probes.purity.interventions import Interventions, interventions
+from probes.purity.interventions import Intervention, interventions
 from probes.purity.losses import ProxyLoss, proxy_losses
 from probes.sources import stream
 from worldnets.distinct import distinct
@@ -37,6 +37,8 @@ class Sampling:
         seed: stream of the clips; every checkpoint, seed and head of a world shares them.
         frame: where interventions are made: in this frame, or the latest there is before it. The first frame's latents
             stand for all that happened before the clip; in the second they are what the world makes of them.
+        rare: W*-probability below which a configuration of a node's parents counts as hardly ever shown; interventions
+            that lead there are told apart.
         losses: objectives whose loss is measured besides the one trained for, as far as the dataset has them.
     """
 
@@ -44,6 +46,7 @@ class Sampling:
     groups: int = 16
     seed: int = 0
     frame: int = 2
+    rare: float = 1e-4
     losses: tuple[str, ...] = ("world", "likelihood", "continuation_all", "question")
 
 
@@ -84,7 +87,7 @@ class Truth:
     information: Mapping[str, float]
     structure_groups: Floats | None
     information_groups: Mapping[str, Floats] | None
-    interventions: Interventions
+    interventions: tuple[Intervention, ...]
     losses: tuple[ProxyLoss, ...]
 
     @property
@@ -188,7 +191,7 @@ def truth(dataset: Dataset, model: WorldNet, sampling: Sampling | None = None, o
         information={kind: float(open_to[kind] - weight @ left[kind]) for kind in kinds},
         structure_groups=None if groups is None else surface - groups @ surprise,
         information_groups=None if groups is None else {kind: open_to[kind] - groups @ left[kind] for kind in kinds},
-        interventions=interventions(dataset, engine, kinds, observed, sampling.frame),
+        interventions=interventions(dataset, engine, kinds, observed, sampling.frame, sampling.rare),
         losses=proxy_losses(dataset, model, engine, objective, sampling.losses, sampling.clips, sampling.seed),
     )
 

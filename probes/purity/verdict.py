@@ -4,12 +4,12 @@ A pure function of arrays. Every demand on a world-model is a share that is 1 fo
 
     observables  1 − KL(W*‖W) / structure          structure = KL(W*‖Π_o W*(o)), bits
     latents      recovered / I(Z; observables)     one demand for each kind of latent
-    do()         1 − error / effect                one demand for each intervention
+    do()         1 − error / effect                one demand for each kind of latent, over the states it is set to
 
 A demand is *met* when the upper limit of its shortfall, 1 − share at the last step, is at most its margin ε, and
 *failed* when the lower limit is above. All demands of a kind must be met together, so that each is tested at α
 (Berger 1982); one failed demand is enough to fail them, so that failure of one of m is tested at α/m (Bonferroni).
-Kinds of latent and effects of less than `least_bits` are not demanded. Rules in order, the first that applies:
+Kinds of latent and effects of less than `least_bits` are not demanded, nor are answers that no data could teach. Rules in order, the first that applies:
 
 1. `nothing-to-model`: nothing is demanded.
 2. `pure`: everything is met.
@@ -60,6 +60,7 @@ class Settings:
         delta: δ, the gain in share over training that matters.
         alpha: α.
         least_bits: information and effects of less are not demanded; nor is a structure of less.
+        most_unseen: interventions are demanded that lead to what clips hardly ever show with at most this probability.
         untrained_below: share of the structure below which nothing has been learned.
         cluster_distance: width of the empty stretch that splits seeds in two, in share.
     """
@@ -70,6 +71,7 @@ class Settings:
     delta: float = 0.10
     alpha: float = 0.05
     least_bits: float = 0.05
+    most_unseen: float = 0.05
     untrained_below: float = 0.1
     cluster_distance: float = 0.2
 

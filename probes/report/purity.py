@@ -114,7 +114,7 @@ class PurityPresentation:
             drawn.append(Figure(Markup(svg), "Thin lines: every seed. In the grey band the observables count as met."))
         parts: tuple[tuple[Part, tuple[str, ...], str, str], ...] = (
             ("latents", whole.about.kinds, "epsilon_latents", "Latent recovery"),
-            ("do()", whole.about.intervened, "epsilon_do", "do() accuracy"),
+            ("do()", tuple(dict.fromkeys(whole.about.intervened)), "epsilon_do", "do() accuracy"),
         )
         for part, names, margin, heading in parts:
             found = [(own, _line(one.conclusion, f"{TITLES[part]}, {own}", target, whole.steps)) for own in names]
