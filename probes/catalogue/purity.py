@@ -128,11 +128,10 @@ def demands(measured: Measured, settings: Settings) -> list[Demand]:
     for i, kind in enumerate(about.kinds):
         if about.information[i] >= settings.least_bits:
             asked.append(Demand("latents", kind, *_recovery(measured, [i]), margin=settings.epsilon_latents))
-    for i, kind in enumerate(about.intervened):
-        if about.effect[i] >= settings.least_bits:
-            asked.append(
-                Demand("do()", kind, 1.0 - numbers.error[..., i] / about.effect[i], margin=settings.epsilon_do)
-            )
+    for kind in dict.fromkeys(about.intervened):
+        which = _learnable(measured, kind, settings)
+        if about.effect[which].sum() >= settings.least_bits:
+            asked.append(Demand("do()", kind, _accuracy(measured, which), margin=settings.epsilon_do))
     return asked
 
 

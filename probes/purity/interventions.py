@@ -6,7 +6,7 @@ Asked of each kind of latent at one early node: set to one of its states, what d
 
 e running over the observables of z's frame and later (of a static world, over all), π the relabelling under which W's
 beliefs about z say most. Two floors make it readable: the *effect*, the error of who answers that nothing changes
-(W*(e)), and the error of who takes seeing for doing (W*(e | z = s)). Accuracy is 1 − Σ error / Σ effect over the states.
+(W*(e)), and the error of who takes seeing for doing (W*(e | z = s)). Accuracy is 1 − Σ error / Σ effect, over states.
 
 An intervention can lead where the world never goes (a robber inside, the door shut): what W* says then rests on rows of
 its tables that no clip, however many and with every latent labelled, could teach anyone. `unseen` is the probability of

@@ -9,14 +9,15 @@ A pure function of arrays. Every demand on a world-model is a share that is 1 fo
 A demand is *met* when the upper limit of its shortfall, 1 − share at the last step, is at most its margin ε, and
 *failed* when the lower limit is above. All demands of a kind must be met together, so that each is tested at α
 (Berger 1982); one failed demand is enough to fail them, so that failure of one of m is tested at α/m (Bonferroni).
-Kinds of latent and effects of less than `least_bits` are not demanded, nor are answers that no data could teach. Rules in order, the first that applies:
+Kinds of latent and effects of less than `least_bits` are not demanded, nor are answers that no data could teach. Rules
+in order, the first that applies:
 
 1. `nothing-to-model`: nothing is demanded.
 2. `pure`: everything is met.
 3. `observables-only`: the observables are met; of latents or do() one is failed.
-4. The observables are failed: `untrained` if at every checkpoint the upper limit of the structure's share is below
-   `untrained_below`, and those of what latents and do() gained since the first checkpoint, step 0, below δ; `impure`
-   otherwise.
+4. Some demand is failed: `untrained` if at every checkpoint the upper limit of the structure's share is below
+   `untrained_below`, and those of what latents and do() gained since the first checkpoint, step 0, are below δ;
+   `impure` otherwise: not the world, and not shown to be right about what can be seen either.
 5. `inconclusive`.
 
 When the seeds split in two clusters at the end (by their worst demand), the rules are asked of each cluster: one answer
@@ -176,10 +177,10 @@ class _Rules:
         if all(statement.holds for statement in seen) and beyond is not None:
             reasons = [self._summary(), f"What can be seen is met; {beyond.text}: {beyond.interval}."]
             return Verdict("observables-only", tuple(reasons), statements=(*seen, beyond))
-        failed = self._failed([demand for demand in self.demands if demand.part == "observables"])
+        failed = self._failed(self.demands)
         if failed is not None:
-            return self._untrained() or self._impure(failed, beyond)
-        return self._open(beyond)
+            return self._untrained() or self._impure(failed)
+        return self._open()
 
     def _clusters(self) -> Verdict | None:
         worst = np.min([demand.share[-1] for demand in self.demands], axis=0)
@@ -245,15 +246,19 @@ class _Rules:
         reasons = [self._summary(), *(f"{x.text}: at worst {x.interval}." for x in statements)]
         return Verdict("untrained", tuple(reasons), statements=tuple(statements))
 
-    def _impure(self, failed: Statement, beyond: Statement | None) -> Verdict:
+    def _impure(self, failed: Statement) -> Verdict:
         reasons = [self._summary(), f"{failed.text[:1].upper()}{failed.text[1:]}: {failed.interval}."]
-        reasons += [f"So does what cannot be seen; {beyond.text}: {beyond.interval}."] if beyond is not None else []
+        for demand in self.demands:
+            if demand.part == "observables":
+                short = demand.shortfall()
+                decided = float(short.p_above(demand.margin)) <= self.s.alpha
+                words = "is more than" if decided else "may or may not be within"
+                missing = f"{short.interval(self.level)} of the structure, {words} the {demand.margin:g}"
+                reasons.append(f"What it misses of what can be seen, {missing} that may be missing.")
         return Verdict("impure", tuple(reasons), statements=(failed,))
 
-    def _open(self, beyond: Statement | None) -> Verdict:
+    def _open(self) -> Verdict:
         reasons, needed = [self._summary()], []
-        if beyond is not None:
-            reasons.append(f"Not pure, for {beyond.text}: {beyond.interval}; but what can be seen is not decided.")
         for demand in self.demands:
             short = demand.shortfall()
             if float(short.p_below(demand.margin)) <= self.s.alpha:
