@@ -86,5 +86,5 @@ def damaged(path: str | os.PathLike[str], kind: str, detail: str) -> StoreError:
 
 def _npy(array: NDArray[Any]) -> bytes:
     stream = io.BytesIO()
-    np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+    np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
     return stream.getvalue()

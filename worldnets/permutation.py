@@ -12,6 +12,8 @@ from worldnets.uniform import mixed
 
 ROUNDS = 8
 LEAST_HALF = 4  # bits: on fewer, so few rounds prefer some orders to others
+# Sampling and uniform numbers mix seeds and rows alike: the same seed must not give the same words here.
+_DOMAIN = np.frombuffer(b"permuted", dtype="<u8").astype(np.uint64)
 
 Words = NDArray[np.uint64]
 
@@ -53,7 +55,7 @@ def key_of(seed: int, *tags: ArrayLike) -> Words:
     Returns:
         uint64 [length of the tags], or [1].
     """
-    key = mixed(np.full(1, seed, dtype=np.uint64), np.zeros(1, dtype=np.uint64))
+    key = mixed(np.full(1, seed, dtype=np.uint64), _DOMAIN)
     for tag in tags:
         key = mixed(key, np.atleast_1d(np.asarray(tag, dtype=np.uint64)))
     return key

@@ -37,7 +37,7 @@ def train_stepping(
     if before is not None:
         losses[:] = before["losses"]
         for name, array in before.items():
-            kind, *place, entry = name.split("/", 3)
+            kind, *place, entry = name.split("/", 3) if "/" in name else (name, "")
             if kind == "saved":
                 states.setdefault((int(place[0]), int(place[1])), {})[entry] = array
             elif kind == "current":
@@ -69,6 +69,8 @@ def train_stepping(
                 share = (done + (first + steps) / last) / len(slots)
                 report(round(share * last), float(losses[first + steps - 1, slot]))
         current[slot], begin[slot] = head.state(), last
+    if memory is not None:
+        memory.keep(group, _kept(losses, states, current, begin))
     return finished(_stacked(states, kept, slots), losses, kept)
 
 

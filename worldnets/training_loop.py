@@ -88,6 +88,8 @@ def train_group(
             step = stop
         saved = {t: leaves for t, leaves in saved.items() if t in kept or t == step}
     _collect(pending, losses, slots, report)
+    if memory is not None and begin < last:
+        memory.keep(group, _state(last, parameters, state, saved, losses))
     lost = [np.full(leaf.shape, np.nan, dtype=leaf.dtype) for leaf in parameters]
     checkpoints = [[np.array(leaf) for leaf in saved.get(t, lost)] for t in kept]
     return finished(checkpoints, losses, kept)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
+# Sampling from nets mixes seeds and rows alike: the same seed must not give the same numbers here.
+_DOMAIN = np.frombuffer(b"uniform.", dtype="<u8").astype(np.uint64)[None]
 
 
 def uniform(seed: int, first: int, rows: int, columns: int) -> NDArray[np.float64]:
@@ -20,7 +22,7 @@ def uniform(seed: int, first: int, rows: int, columns: int) -> NDArray[np.float6
     """
     row = np.arange(first, first + rows, dtype=np.uint64)[:, None]
     column = np.arange(columns, dtype=np.uint64)[None, :]
-    state = mixed(np.full((1, 1), np.uint64(seed)), np.zeros((1, 1), dtype=np.uint64))
+    state = mixed(np.full((1, 1), np.uint64(seed)), _DOMAIN)
     words = mixed(mixed(state, row), column) >> np.uint64(11)
     return words.astype(np.float64) * 2.0**-53
 

@@ -30,7 +30,7 @@ from worldnets.net import Factor, FactorNet, Label, WorldNet
 Latents = Mapping[str, int | Sequence[Label]]
 
 SMALL = 1e6  # rows × entries that one thread has counted before another is awake
-SLACK = 1e-9  # of the log likelihood: how far it may fall by rounding
+SLACK = 1e-9  # nats a row, and of the log likelihood: how far it may fall by rounding
 
 
 def expectation_maximisation(
@@ -311,7 +311,7 @@ class Maximising:
                 )
             total = float(problem.weights @ log_evidence) if len(log_evidence) else 0.0
             values.append(total + constant + log_likelihood(held, entries))
-            if len(values) > 1 and values[-1] < values[-2] - SLACK * abs(values[-2]):
+            if len(values) > 1 and values[-1] < values[-2] - SLACK * max(bit, abs(values[-2])):
                 found = f"{-values[-2] / bit:.9g}, then {-values[-1] / bit:.9g} bits per row"
                 raise LearningError(
                     "the likelihood fell, which it cannot", found=found, mend="report this net and data"
@@ -320,7 +320,7 @@ class Maximising:
             if converged or len(values) > self.iterations:
                 break
             entries = problem.free.normalised(expected + held)
-        return Climb(entries, expected, total, Run(shown, -np.array(values) / bit, converged))
+        return Climb(entries, expected, total, Run(shown, 0.0 - np.array(values) / bit, converged))
 
     def _fixed(self, problem: Problem, before: Statistics) -> Entries:
         fixed_before, _ = problem.parts(before.counts)

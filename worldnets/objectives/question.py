@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from worldnets.distinct import distinct
 from worldnets.errors import TrainingError
 from worldnets.objectives.base import LogLoss, dataset_task
 from worldnets.roles import Labeller, Task
@@ -51,10 +52,9 @@ class Human(LogLoss):
         labeller = dataset.world.labeller
         assert labeller is not None
         answered = clips.copy()
-        own = np.full((len(clips), len(labeller.net.variables)), -1, dtype=np.int16)
-        own[:, [labeller.net.index[v] for v in labeller.evidence]] = clips[:, _columns(dataset, labeller.evidence)]
-        patterns, which = np.unique(own, axis=0, return_inverse=True)
-        which = which.reshape(-1)
+        seen, which = distinct(clips[:, _columns(dataset, labeller.evidence)])
+        patterns = np.full((len(seen), len(labeller.net.variables)), -1, dtype=np.int16)
+        patterns[:, [labeller.net.index[v] for v in labeller.evidence]] = seen
         engine = _engine(labeller)
         targets = self.task(dataset).targets
         chance = uniform(seed, first, len(clips), len(targets))
