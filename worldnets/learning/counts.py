@@ -54,8 +54,8 @@ def dirichlet(
     data: Data,
     structure: Structure,
     *,
-    pseudocount: float = 0.0,
-    equivalent_sample_size: float = 0.0,
+    pseudocount: float | None = None,
+    equivalent_sample_size: float | None = None,
     states: States | None = None,
     weights: ArrayLike | None = None,
     held_out: Data | float | None = None,
@@ -76,7 +76,7 @@ def dirichlet(
 
     Source: Heckerman, Geiger & Chickering 1995, section 8.
     """
-    prior = Prior(pseudocount, equivalent_sample_size) or Prior(equivalent_sample_size=1.0)
+    prior = Prior.given(pseudocount, equivalent_sample_size)
     return counted(data, structure, prior, states, weights, held_out, seed, name)
 
 

@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from worldnets.distinct import distinct
 from worldnets.errors import LearningError
 from worldnets.inference import Inference
+from worldnets.inference.arguments import check_threads
 from worldnets.inference.codes import UNOBSERVED
 from worldnets.inference.compiled import available_threads
 from worldnets.inference.evidence import Observed, observe
 from worldnets.inference.family_walk import family_totals
 from worldnets.inference.workers import over_rows
-from worldnets.learning.data import Data, Rows, States, distinct_rows
+from worldnets.learning.data import Data, Rows, States
 from worldnets.learning.learned import Learned, Run, take_back
 from worldnets.learning.tables import Entries, Families, Prior, Structure, log_likelihood, parent_sets
 from worldnets.net import Factor, FactorNet, Label, WorldNet
@@ -30,7 +32,7 @@ from worldnets.net import Factor, FactorNet, Label, WorldNet
 Latents = Mapping[str, int | Sequence[Label]]
 
 SMALL = 1e6  # rows × entries that one thread has counted before another is awake
-SLACK = 1e-9  # of the log likelihood: how far it may fall by rounding
+SLACK = 1e-9  # nats a row, and of the log likelihood: how far it may fall by rounding
 
 
 def expectation_maximisation(
@@ -209,10 +211,10 @@ class Problem:
         for i, v in enumerate(own):
             if v in column:
                 codes[:, i] = rows.codes[:, column[v]]
-        first, kind = distinct_rows(codes, net.cardinalities)
-        weights = np.bincount(kind, rows.weights, minlength=len(first)).astype(np.float64)
-        engine = Inference(net, threads=threads if len(first) * len(free) > SMALL else 1)
-        return divided(engine, observe(net, codes[first]), weights, kind)
+        kinds, kind = distinct(codes)
+        weights = np.bincount(kind, rows.weights, minlength=len(kinds)).astype(np.float64)
+        engine = Inference(net, threads=threads if len(kinds) * len(free) > SMALL else 1)
+        return divided(engine, observe(net, kinds), weights, kind)
 
     def nothing(self) -> Statistics:
         """The statistics of no rows."""
@@ -282,6 +284,7 @@ class Maximising:
 
     def __post_init__(self) -> None:
         _check_counts(iterations=self.iterations)
+        check_threads(self.threads)
         if not (isinstance(self.tolerance, int | float | np.number) and 0 <= self.tolerance < math.inf):
             raise LearningError("tolerance must be a number ≥ 0", found=self.tolerance, mend="bits per row: 1e-5")
 
@@ -311,7 +314,7 @@ class Maximising:
                 )
             total = float(problem.weights @ log_evidence) if len(log_evidence) else 0.0
             values.append(total + constant + log_likelihood(held, entries))
-            if len(values) > 1 and values[-1] < values[-2] - SLACK * abs(values[-2]):
+            if len(values) > 1 and values[-1] < values[-2] - SLACK * max(bit, abs(values[-2])):
                 found = f"{-values[-2] / bit:.9g}, then {-values[-1] / bit:.9g} bits per row"
                 raise LearningError(
                     "the likelihood fell, which it cannot", found=found, mend="report this net and data"
@@ -320,7 +323,7 @@ class Maximising:
             if converged or len(values) > self.iterations:
                 break
             entries = problem.free.normalised(expected + held)
-        return Climb(entries, expected, total, Run(shown, -np.array(values) / bit, converged))
+        return Climb(entries, expected, total, Run(shown, 0.0 - np.array(values) / bit, converged))
 
     def _fixed(self, problem: Problem, before: Statistics) -> Entries:
         fixed_before, _ = problem.parts(before.counts)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from worldnets.errors import CapacityError, LearningError, did_you_mean
+from worldnets.inference.temporal.blas import one_blas_thread
 from worldnets.learning.counts import Counting, count
 from worldnets.learning.data import Data, Rows, States
 from worldnets.learning.learned import Learned, Run, take_back
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_PAIR_CELLS = 2**27
-GRAM_ROWS = 8192  # one-hot rows at a time
+GRAM_ROWS = 1024  # one-hot rows at a time
 LEAST_GAIN = 1e-4  # nats of BIC that a step must gain
 NO_INFORMATION = 1e-12  # bits: what rounding leaves of zero
 
@@ -32,8 +33,8 @@ def chow_liu(
     data: Data,
     *,
     root: str | None = None,
-    pseudocount: float = 0.0,
-    equivalent_sample_size: float = 0.0,
+    pseudocount: float | None = None,
+    equivalent_sample_size: float | None = None,
     states: States | None = None,
     weights: ArrayLike | None = None,
     held_out: Data | float | None = None,
@@ -49,7 +50,7 @@ def chow_liu(
         data, states, weights, held_out, seed, name: as of `maximum_likelihood`.
         root: of its tree; default the first variable. Other trees of a forest have their first variable as root.
         pseudocount, equivalent_sample_size: the prior of the tables, as of `dirichlet`; without either, an equivalent
-            sample size of 1. The tree is chosen by the counts alone.
+            sample size of 1 (0: maximum likelihood). The tree is chosen by the counts alone.
 
     Returns:
         Learned, whose `update` adds to the counts of all pairs: the tree and tables of one fit on all rows.
@@ -64,7 +65,7 @@ def chow_liu(
     rows.require(complete=True)
     if root is not None and root not in rows.states:
         raise LearningError("no such root", found=repr(root), mend=did_you_mean(root, rows.variables))
-    prior = Prior(pseudocount, equivalent_sample_size) or Prior(equivalent_sample_size=1.0)
+    prior = Prior.given(pseudocount, equivalent_sample_size)
     learner = ChowLiu(prior, rows.variables[0] if root is None else root)
     return learner.learned(rows.states, pair_counts(rows), rows.total, name).measured_on(test)
 
@@ -104,11 +105,12 @@ def pair_counts(rows: Rows) -> NDArray[np.float64]:
             mend=mend,
         )
     counts = np.zeros((size, size))
-    for first in range(0, len(rows), GRAM_ROWS):
-        codes, weights = rows.codes[first : first + GRAM_ROWS], rows.weights[first : first + GRAM_ROWS]
-        one_hot = np.zeros((len(codes), size))
-        one_hot[np.arange(len(codes))[:, None], codes + start[:-1]] = 1.0
-        counts += one_hot.T @ (one_hot * weights[:, None])
+    with one_blas_thread():  # of several, on a machine that is busy, each waits for the others
+        for first in range(0, len(rows), GRAM_ROWS):
+            codes, weights = rows.codes[first : first + GRAM_ROWS], rows.weights[first : first + GRAM_ROWS]
+            one_hot = np.zeros((len(codes), size))
+            one_hot[np.arange(len(codes))[:, None], codes + start[:-1]] = 1.0
+            counts += one_hot.T @ (one_hot * weights[:, None])
     return counts
 
 
@@ -182,8 +184,8 @@ def hill_climb(
     seed: int = 0,
     seconds: float = math.inf,
     start: Structure | None = None,
-    pseudocount: float = 0.0,
-    equivalent_sample_size: float = 0.0,
+    pseudocount: float | None = None,
+    equivalent_sample_size: float | None = None,
     states: States | None = None,
     weights: ArrayLike | None = None,
     held_out: Data | float | None = None,
@@ -223,7 +225,7 @@ def hill_climb(
     """
     rows, test = take_back(data, held_out, seed, states, weights)
     rows.require(complete=True)
-    prior = Prior(pseudocount, equivalent_sample_size) or Prior(equivalent_sample_size=1.0)
+    prior = Prior.given(pseudocount, equivalent_sample_size)
     learner = HillClimbing(prior, max_parents, restarts, seed, seconds)
     begin = dict.fromkeys(rows.variables, ()) if start is None else parent_sets(start, rows.variables)
     return learner.learned(rows, begin, name).measured_on(test)
@@ -304,7 +306,10 @@ class HillClimbing:
             if not converged:
                 here = there
                 bits.append(score.bits(here))
-        shown = "the structure given" if restart == 0 else f"seed {self.seed}, restart {restart}"
+        if restart:
+            shown = f"seed {self.seed}, restart {restart}"
+        else:
+            shown = "the structure given" if any(begin.values()) else "no arrows"
         return here, Run(shown, np.array(bits), converged)
 
     def _random(self, variables: tuple[str, ...], restart: int) -> dict[str, tuple[str, ...]]:

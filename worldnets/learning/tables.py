@@ -54,6 +54,16 @@ class Prior:
             found = (self.pseudocount, self.equivalent_sample_size)
             raise LearningError("two priors at once", found=found, mend=mend)
 
+    @classmethod
+    def given(cls, pseudocount: float | None, equivalent_sample_size: float | None) -> Prior:
+        """The prior of options that may be left out; where both are, an equivalent sample size of 1."""
+        if pseudocount is None and equivalent_sample_size is None:
+            return cls(equivalent_sample_size=1.0)
+        return cls(
+            0.0 if pseudocount is None else pseudocount,
+            0.0 if equivalent_sample_size is None else equivalent_sample_size,
+        )
+
     def __bool__(self) -> bool:
         return bool(self.pseudocount or self.equivalent_sample_size)
 
