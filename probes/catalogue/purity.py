@@ -74,8 +74,7 @@ class PurityProbe:
         if not sound:
             raise ProbeError("every seed diverged at once", mend="train with a smaller learning rate")
         first = _world_model(trace, 0, sound[0])
-        families = tuple((v, first.states[v], first.parents(v)) for v in first.variables)
-        key = (trace.dataset.digest, trace.objective, families)
+        key = (trace.dataset.digest, trace.objective, tuple(first.states.items()))
         if key not in self._truths:
             self._truths[key] = truth(trace.dataset, first, self.sampling, trace.objective)
 
@@ -122,7 +121,8 @@ def _world_model(trace: Trace, checkpoint: int, seed: int) -> WorldNet:
 
 def demands(measured: Measured, settings: Settings) -> list[Demand]:
     """What is asked of the world-models: shares over training, of everything that W* has enough of."""
-    about, numbers, asked = measured.about, measured.numbers, []
+    about = measured.about
+    asked: list[Demand] = []
     if about.structure >= settings.least_bits:
         asked.append(Demand("observables", "", *_structure(measured), margin=settings.epsilon_observables))
     for i, kind in enumerate(about.kinds):
