@@ -1,0 +1,23 @@
+"""World-models learned from data: counted, searched for, or found with variables that no one observes."""
+
+from worldnets.learning.counts import dirichlet, maximum_likelihood
+from worldnets.learning.data import Rows
+from worldnets.learning.expectation_maximisation import expectation_maximisation
+from worldnets.learning.learned import HeldOut, Learned, Run, held_out_bits
+from worldnets.learning.structure import chow_liu, hill_climb, mutual_information
+from worldnets.learning.tables import Prior
+
+__all__ = [
+    "HeldOut",
+    "Learned",
+    "Prior",
+    "Rows",
+    "Run",
+    "chow_liu",
+    "dirichlet",
+    "expectation_maximisation",
+    "held_out_bits",
+    "hill_climb",
+    "maximum_likelihood",
+    "mutual_information",
+]
