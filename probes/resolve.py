@@ -53,8 +53,8 @@ def world_identity(dataset: Dataset) -> dict[str, Any]:
 def _of_job(suite: Suite, job: Job, worlds: dict[str, Dataset]) -> Iterator[Condition]:
     from worldnets.dataset import load_dataset
     from worldnets.heads import head_options
-    from worldnets.objectives import REGISTRY as OBJECTIVES
-    from worldnets.penalties import penalties_of, penalty_settings
+    from worldnets.penalties import penalty_settings
+    from worldnets.training_plan import plan_training
 
     source = {"name": job.world, "parameters": dict(job.parameters), "redrawn": list(job.redrawn)}
     asked = canonical(source)
@@ -66,11 +66,15 @@ def _of_job(suite: Suite, job: Job, worlds: dict[str, Dataset]) -> Iterator[Cond
     for objective, head, inputs, table, probe in product(
         job.objective, job.heads, job.inputs, job.penalties or ({},), job.probes or suite.defaults.probes
     ):
-        OBJECTIVES.get(objective).task(dataset)
-        penalties = penalty_settings(penalties_of(table))
         given = suite.probes.get(probe, Settings())
         measuring = configured(probe, given.measure, given.conclude)
         training = {**suite.defaults.settings(), **job.settings(), **head.settings()}
+        how = {name: value for name, value in training.items() if name not in {"steps", "checkpoints"}}
+        plan = plan_training(
+            dataset, head.name, objective, inputs=inputs, head_options=head.options, penalties=table, **how
+        )
+        measuring.check(plan)
+        penalties = penalty_settings(plan.penalties)
         yield Condition(
             title=f"{label}/{objective}/{head.name}{penalty_label(penalties)}/{inputs}",
             label=label,

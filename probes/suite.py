@@ -99,7 +99,7 @@ class Job(Training):
     #: What is paid for besides the objective: tables such as `{ weight_decay = 1e-3 }`, crossed; `{}` is nothing.
     penalties: Annotated[
         tuple[dict[str, Any], ...] | None, BeforeValidator(lambda v: v if v is None else _listed(v))
-    ] = Field(default=None, min_length=1)
+    ] = None
     probes: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else _listed(v))] = None
     seeds: int | None = Field(default=None, ge=2)
 

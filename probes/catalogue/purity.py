@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from probes.probe import Progress
     from worldnets.net import WorldNet
     from worldnets.trace import Trace
+    from worldnets.training_plan import Plan
 
 Floats = NDArray[np.float64]
+_MEND = 'train the head "world_model", or another that has a net of its own'
 
 
 @dataclass
@@ -56,6 +58,15 @@ class PurityProbe:
         from probes.report.purity import PRESENTATION
 
         return PRESENTATION
+
+    def check(self, plan: Plan) -> None:
+        """Refuse heads that are no world-models.
+
+        Raises:
+            ProbeError: such a head.
+        """
+        if not hasattr(plan.kind, "net"):
+            raise ProbeError("purity is of world-models", found=f"head {plan.head_name!r}", mend=_MEND)
 
     def measure(self, trace: Trace, progress: Progress | None = None) -> dict[str, Any]:
         """Measure the world-model of every seed at every checkpoint.
@@ -115,8 +126,7 @@ def _world_model(trace: Trace, checkpoint: int, seed: int) -> WorldNet:
     try:
         return trace.world_model(checkpoint, seed)
     except WorldnetsError as error:
-        mend = 'train head="world_model", or another head that has a net of its own'
-        raise ProbeError("purity is of world-models", node=trace.head, found=str(error), mend=mend) from None
+        raise ProbeError("purity is of world-models", node=trace.head, found=str(error), mend=_MEND) from None
 
 
 def demands(measured: Measured, settings: Settings) -> list[Demand]:
