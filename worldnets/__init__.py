@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from worldnets.draw import draw_messages, draw_net, draw_plan
     from worldnets.errors import WorldnetsError
     from worldnets.formats import read_evidence, read_net, write_evidence, write_net
+    from worldnets.heads.check import check_head
     from worldnets.inference import (
         Beliefs,
         Inference,
@@ -56,6 +57,7 @@ __all__ = [
     "WorldnetsError",
     "beliefs_function",
     "check_dataset",
+    "check_head",
     "dataset_names",
     "draw_messages",
     "draw_net",
@@ -92,6 +94,7 @@ _HOME = {
     "WorldnetsError": "worldnets.errors",
     "beliefs_function": "worldnets.inference",
     "check_dataset": "worldnets.dataset",
+    "check_head": "worldnets.heads.check",
     "dataset_names": "worldnets.dataset",
     "draw_messages": "worldnets.draw",
     "draw_net": "worldnets.draw",

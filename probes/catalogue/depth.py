@@ -24,6 +24,7 @@ from probes.verdict import Curves, Settings, split, verdict
 from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
+    from probes.presentation import Presentation
     from worldnets.roles import Target
     from worldnets.trace import Trace
 
@@ -63,6 +64,13 @@ class DepthProbe:
 
     name = "depth"
     version = 1
+
+    @property
+    def presentation(self) -> Presentation:
+        """Deep efficiency, the gap and the pie."""
+        from probes.report.depth import PRESENTATION
+
+        return PRESENTATION
 
     def measure(self, trace: Trace, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
         """Measure every target at every checkpoint.

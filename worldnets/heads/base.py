@@ -90,8 +90,12 @@ class SteppingHead(Protocol):
 REGISTRY: Registry[type[Head] | type[SteppingHead]] = Registry(
     "head",
     {
+        "gru": "worldnets.heads.gru:GRU",
+        "inference": "worldnets.heads.inference:InferenceHead",
         "linear": "worldnets.heads.linear:Linear",
         "mlp": "worldnets.heads.mlp:MLP",
+        "scikit_learn": "worldnets.heads.scikit_learn:ScikitLearn",
+        "transformer": "worldnets.heads.transformer:Transformer",
         "world_model": "worldnets.heads.world_model:WorldModel",
     },
     group="worldnets.heads",
