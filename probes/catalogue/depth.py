@@ -24,8 +24,10 @@ from probes.verdict import Curves, Settings, split, verdict
 from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
+    from probes.presentation import Presentation
     from worldnets.roles import Target
     from worldnets.trace import Trace
+    from worldnets.training_plan import Plan
 
 Floats = NDArray[np.float64]
 LEAST_PROBABILITY = 1e-12  # what a world-model is taken to give to an outcome, or a context, it holds impossible
@@ -63,6 +65,16 @@ class DepthProbe:
 
     name = "depth"
     version = 1
+
+    @property
+    def presentation(self) -> Presentation:
+        """Deep efficiency, the gap and the pie."""
+        from probes.report.depth import PRESENTATION
+
+        return PRESENTATION
+
+    def check(self, plan: Plan) -> None:
+        """Nothing is refused: every task has a ladder."""
 
     def measure(self, trace: Trace, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
         """Measure every target at every checkpoint.
