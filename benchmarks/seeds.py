@@ -145,6 +145,7 @@ class Torch:
             raise ModuleNotFoundError(str(error), name="torch") from error
         hello = self._line()
         if hello is None:
+            self.close()
             raise ModuleNotFoundError("torch", name="torch")
         self.version = f"PyTorch {hello['version']}, {hello['form']}"
 
@@ -160,9 +161,7 @@ class Torch:
 
     def close(self) -> None:
         """End the process."""
-        if self._child.stdin is not None:
-            self._child.stdin.close()
-        self._child.wait()
+        self._child.communicate()
 
     def _line(self) -> dict[str, Any] | None:
         assert self._child.stdout is not None
