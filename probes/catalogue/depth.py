@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from probes.presentation import Presentation
     from worldnets.roles import Target
     from worldnets.trace import Trace
+    from worldnets.training_plan import Plan
 
 Floats = NDArray[np.float64]
 LEAST_PROBABILITY = 1e-12  # what a world-model is taken to give to an outcome, or a context, it holds impossible
@@ -71,6 +72,9 @@ class DepthProbe:
         from probes.report.depth import PRESENTATION
 
         return PRESENTATION
+
+    def check(self, plan: Plan) -> None:
+        """Nothing is refused: every task has a ladder."""
 
     def measure(self, trace: Trace, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
         """Measure every target at every checkpoint.

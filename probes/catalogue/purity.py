@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from probes.probe import Progress
     from worldnets.net import WorldNet
     from worldnets.trace import Trace
+    from worldnets.training_plan import Plan
 
 Floats = NDArray[np.float64]
+_MEND = 'train the head "world_model", or another that has a net of its own'
 
 
 @dataclass
@@ -57,6 +59,15 @@ class PurityProbe:
 
         return PRESENTATION
 
+    def check(self, plan: Plan) -> None:
+        """Refuse heads that are no world-models.
+
+        Raises:
+            ProbeError: such a head.
+        """
+        if not hasattr(plan.kind, "net"):
+            raise ProbeError("purity is of world-models", found=f"head {plan.head_name!r}", mend=_MEND)
+
     def measure(self, trace: Trace, progress: Progress | None = None) -> dict[str, Any]:
         """Measure the world-model of every seed at every checkpoint.
 
@@ -74,8 +85,7 @@ class PurityProbe:
         if not sound:
             raise ProbeError("every seed diverged at once", mend="train with a smaller learning rate")
         first = _world_model(trace, 0, sound[0])
-        families = tuple((v, first.states[v], first.parents(v)) for v in first.variables)
-        key = (trace.dataset.digest, trace.objective, families)
+        key = (trace.dataset.digest, trace.objective, tuple(first.states.items()))
         if key not in self._truths:
             self._truths[key] = truth(trace.dataset, first, self.sampling, trace.objective)
 
@@ -116,13 +126,13 @@ def _world_model(trace: Trace, checkpoint: int, seed: int) -> WorldNet:
     try:
         return trace.world_model(checkpoint, seed)
     except WorldnetsError as error:
-        mend = 'train head="world_model", or another head that has a net of its own'
-        raise ProbeError("purity is of world-models", node=trace.head, found=str(error), mend=mend) from None
+        raise ProbeError("purity is of world-models", node=trace.head, found=str(error), mend=_MEND) from None
 
 
 def demands(measured: Measured, settings: Settings) -> list[Demand]:
     """What is asked of the world-models: shares over training, of everything that W* has enough of."""
-    about, numbers, asked = measured.about, measured.numbers, []
+    about = measured.about
+    asked: list[Demand] = []
     if about.structure >= settings.least_bits:
         asked.append(Demand("observables", "", *_structure(measured), margin=settings.epsilon_observables))
     for i, kind in enumerate(about.kinds):

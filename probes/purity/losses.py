@@ -9,8 +9,8 @@ everything, the sum over nodes of E[−log2 W(v | its parents in W)].
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -102,19 +102,24 @@ class AskedFamilies:
 
     Attributes:
         objective, surface, least, exact: as `ProxyLoss` says.
-        families: W*(parents in W, node) for each of the world-model's families.
+        world: exact inference in W*.
     """
 
     objective: str
-    families: Mapping[tuple[str, ...], Floats]
+    world: Inference
     surface: float
-    least: float
+    least: float = math.nan
     exact: bool = True
+    _joints: dict[tuple[str, ...], Floats] = field(default_factory=dict, repr=False)
 
     def of(self, engine: Inference) -> float:
         """As `ProxyLoss.of`."""
-        tables = {factor.scope: factor.table for factor in engine.net.factors}
-        return sum(cross_entropy(joint, tables[scope]) for scope, joint in self.families.items())
+        bits = 0.0
+        for scope, table in engine.net.factors:
+            if scope not in self._joints:
+                self._joints[scope] = _joint(self.world, scope)
+            bits += cross_entropy(self._joints[scope], table)
+        return bits
 
 
 def cross_entropy(joint: Floats, table: Floats) -> float:
@@ -154,9 +159,8 @@ def _loss(dataset: Dataset, model: WorldNet, engine: Inference, name: str, clips
         return None
     surface = sum(_entropy(engine, v) for v in ask.asked)
     if set(ask.asked) == set(net.variables) == set(model.variables):
-        families = {factor.scope: _joint(engine, factor.scope) for factor in model.factors}
-        least = sum(cross_entropy(_joint(engine, factor.scope), factor.table) for factor in net.factors)
-        return AskedFamilies(name, families, surface, least)
+        whole = AskedFamilies(name, engine, surface)
+        return replace(whole, least=whole.of(engine))
     variables = (*ask.given, *ask.asked)
     columns = [net.index[v] for v in variables]
     drawn = np.asarray(dataset.simulate(clips, stream(seed, 1)))
@@ -172,7 +176,7 @@ def _loss(dataset: Dataset, model: WorldNet, engine: Inference, name: str, clips
         rows, which = distinct(labelled[:, columns])
         exact, weight = False, np.bincount(which, minlength=len(rows)) / len(labelled)
     loss = AskedRows(name, variables, rows, len(ask.given), weight, surface, exact)
-    return loss if not by_truth else AskedRows(**{**loss.__dict__, "least": loss.of(engine)})
+    return replace(loss, least=loss.of(engine)) if by_truth else loss
 
 
 def _ask(objective: Objective, dataset: Dataset) -> Ask | None:

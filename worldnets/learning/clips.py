@@ -104,15 +104,14 @@ class Clips:
         frames = max(place_of(structure, name)[1] for name in rows.variables)
         net = structure.unroll(frames)
         flat = rows.codes_in(net)
-        kinds, kind = distinct(flat)
-        weights = np.bincount(kind, weights=rows.weights, minlength=len(kinds)).astype(np.float64)
-        row = np.full(len(kinds), len(flat))
-        np.minimum.at(row, kind, np.arange(len(flat)))
-        codes = np.ascontiguousarray(kinds).reshape(len(kinds), frames, len(structure.variables))
+        kinds, inverse = distinct(flat)
+        first = np.unique(inverse, return_index=True)[1]
+        weights = np.bincount(inverse, weights=rows.weights, minlength=len(first)).astype(np.float64)
+        codes = np.ascontiguousarray(kinds).reshape(len(first), frames, len(structure.variables))
         shown = (codes != UNOBSERVED).any(axis=2)
         lengths = np.where(shown.any(axis=1), frames - shown[:, ::-1].argmax(axis=1), 0)
         kept = (lengths > 0) & (weights > 0)
-        return cls(codes[kept], lengths[kept], weights[kept], row[kept], rows.total)
+        return cls(codes[kept], lengths[kept], weights[kept], first[kept], rows.total)
 
     @property
     def frames(self) -> int:
