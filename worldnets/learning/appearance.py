@@ -182,7 +182,9 @@ def appearance_of(dataset: Dataset, observables: Sequence[str], clips: int = 16,
             row[[net.index[v] for v in scope]] = states
             rows.append(row)
     if not rows:
-        raise LearningError("nothing is to be seen", node=dataset.name, found=list(observables), mend="name observables")
+        raise LearningError(
+            "nothing is to be seen", node=dataset.name, found=list(observables), mend="name observables"
+        )
     task = dataset.task("continuation" if "continuation" in dataset.objectives else dataset.objectives[0])
     columns = [net.index[v] for v in task.evidence]
     drawn = dataset.simulate(64 * clips, seed)
