@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from probes.pie import shallow_rungs
-from probes.sources import Codes, Source, distinct, posterior_of_distinct, stream
+from probes.sources import Codes, Source, posterior_of_distinct, stream
+from worldnets.distinct import distinct
 from worldnets.errors import ProbeError
 
 Floats = NDArray[np.float64]

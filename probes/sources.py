@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from worldnets.distinct import distinct
 from worldnets.errors import ProbeError, did_you_mean
 
 if TYPE_CHECKING:
@@ -209,26 +210,6 @@ def stream(seed: int, *tags: int) -> int:
     """A seed of its own for each use: the same tags give the same stream, different ones independent streams."""
     words = np.random.SeedSequence([seed, *tags]).generate_state(2)
     return int(words[0]) << 31 | int(words[1]) >> 1
-
-
-def distinct(codes: Codes) -> tuple[Codes, NDArray[np.int64]]:
-    """The distinct rows of a code array, sorted, and for each row which of them it is."""
-    codes = np.asarray(codes, dtype=np.int16)
-    varies = np.flatnonzero((codes != codes[:1]).any(0)) if len(codes) else np.zeros(0, dtype=np.int64)
-    words, word, room = [], np.zeros(len(codes), dtype=np.uint64), 1
-    for column in varies:
-        size = int(codes[:, column].max()) + 2
-        if room * size >= 2**63:
-            words.append(word)
-            word, room = np.zeros(len(codes), dtype=np.uint64), 1
-        word = word * np.uint64(size) + (codes[:, column].astype(np.int64) + 1).astype(np.uint64)
-        room *= size
-    words.append(word)
-    if len(words) == 1:
-        _, first, inverse = np.unique(word, return_index=True, return_inverse=True)
-    else:
-        _, first, inverse = np.unique(np.stack(words, axis=-1), axis=0, return_index=True, return_inverse=True)
-    return codes[first], inverse.reshape(-1)
 
 
 def posterior_of_distinct(source: Source, codes: Codes, target: str) -> tuple[Floats, Floats]:

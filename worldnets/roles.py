@@ -187,6 +187,23 @@ def distance_ladder(net: WorldNet, evidence: Sequence[str], variables: Iterable[
 
 
 @dataclass(frozen=True)
+class Labeller:
+    """Someone who answers questions about clips, with a smaller net of his own in his head (theory, section 9).
+
+    Args:
+        net: H, what he believes the world to be; the nodes it shares with the world have the world's names and states.
+        evidence: what he sees of a clip.
+    """
+
+    net: WorldNet
+    evidence: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "evidence", tuple(self.evidence))
+        self.net.check_variables(self.evidence, error=DatasetError)
+
+
+@dataclass(frozen=True)
 class World:
     """What a builder makes: a net and the tasks set on it.
 
@@ -195,15 +212,21 @@ class World:
         tasks: the objectives it can be used for, by name.
         roles: names for groups of nodes, e.g. "observed", "latents", "hidden_from_labeller".
         template: the two-slice net it was unrolled from, if it was.
+        frames: the observed nodes of each frame, in time order; empty for a world without time. Nodes are named
+            `frame_name(kind, t)`.
+        labeller: a human who answers questions about the clip from what he sees of it, if there is one.
 
     Raises:
-        DatasetError: a task or a role names a node the net does not have, or a task is filed under another's name.
+        DatasetError: a task, a role, a frame or the labeller names a node the net does not have, or a task is filed
+            under another's name.
     """
 
     net: WorldNet
     tasks: Mapping[str, Task]
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     template: TwoSliceNet | None = None
+    frames: tuple[tuple[str, ...], ...] = ()
+    labeller: Labeller | None = None
 
     def __post_init__(self) -> None:
         if not self.tasks:
@@ -218,11 +241,33 @@ class World:
             self.net.check_variables((*task.evidence, *task.latents), error=DatasetError)
             for target in task.targets:
                 self.net.check_variables(target.variables, error=DatasetError)
-        for names in roles.values():
+        object.__setattr__(self, "frames", tuple(tuple(frame) for frame in self.frames))
+        for names in (*roles.values(), *self.frames):
             self.net.check_variables(names, error=DatasetError)
+        if self.labeller is not None:
+            self._check_labeller(self.labeller)
+
+    def _check_labeller(self, labeller: Labeller) -> None:
+        self.net.check_variables(labeller.evidence, error=DatasetError)
+        for v in labeller.net.variables:
+            if v in self.net.states and labeller.net.states[v] != self.net.states[v]:
+                raise DatasetError(
+                    "the labeller knows other states of a node",
+                    node=v,
+                    found=labeller.net.states[v],
+                    expected=self.net.states[v],
+                    mend="give the labeller's net the world's states",
+                )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.net, dict(self.tasks), dict(self.roles), self.template)
+        return type(self), (
+            self.net,
+            dict(self.tasks),
+            dict(self.roles),
+            self.template,
+            self.frames,
+            self.labeller,
+        )
 
 
 def static_task(

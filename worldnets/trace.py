@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import io
-import json
 import os
-import struct
-import zipfile
-import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,24 +13,29 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from worldnets.archive import damaged, read_archive, write_archive
 from worldnets.dataset import Dataset, load_dataset
 from worldnets.errors import StoreError, TrainingError, WorldnetsError, did_you_mean
-from worldnets.files import write_atomically
-from worldnets.heads.base import Head, build_head, is_parameter
-from worldnets.heads.inputs import Features, Inputs, inputs
-from worldnets.objectives.base import REGISTRY as OBJECTIVES
+from worldnets.heads.base import Head, is_parameter
+from worldnets.heads.base import head_options as complete_options
+from worldnets.heads.inputs import Features, Inputs
+from worldnets.net import WorldNet
+from worldnets.net_archive import pack_net, unpack_net
 from worldnets.objectives.base import log_probabilities, output_columns, output_count
-from worldnets.roles import Task, outcome_count
+from worldnets.roles import Task
+from worldnets.training_plan import GROUP, Plan, plan_training
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-GROUP = 8  # seeds trained side by side, always this many: a seed's bits depend on how many there are
-FORMAT = 1  # of the saved file; raised whenever an older reader would misread a newer file
+    from worldnets.heads.base import SteppingHead
+
 KIND = "worldnets trace"
+FORMAT = 2  # of the saved file; raised whenever an older reader would misread a newer file
 CHUNK = 1024  # rows predicted in one compiled call, padded, so that a row's bits never depend on the others
-EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member of a saved file: the same trace is the same bytes
+
+Predictor = Callable[..., NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,49 +43,69 @@ class Trace:
     """Checkpoints of one head, trained for one objective on one dataset, over several seeds.
 
     Args:
-        dataset: what it was trained on.
-        objective: name of the objective.
-        head: name of the head.
-        head_options: all of its options.
-        inputs: what the head is given.
+        plan: the request it answers.
         seeds: one per column of everything below.
         steps: training steps of the checkpoints, int64 [checkpoints], rising.
-        parameters: the head as a pytree whose parameters are float32 [checkpoints, seeds, …].
-        losses: bits per row, float64 [checkpoints, seeds]: the mean over the batches since the checkpoint before,
+        parameters: of a differentiable head, the head as a pytree whose parameters are float32 [checkpoints, seeds, …];
+            of a stepping head, the arrays of its state by name, [checkpoints, seeds, …].
+        losses: bits per clip, float64 [checkpoints, seeds]: the mean over the batches since the checkpoint before,
             each batch fresh and taken before its update. That of checkpoint 0 is the first batch's.
         diverged: per seed the first step whose loss or parameters were not finite, else None. From then
             on such a seed's losses, parameters and predictions are NaN.
-        settings: everything else that determined the run, plain JSON.
+        last: updates made.
     """
 
-    dataset: Dataset
-    objective: str
-    head: str
-    head_options: Mapping[str, Any]
-    inputs: Inputs
+    plan: Plan
     seeds: tuple[int, ...]
     steps: NDArray[np.int64]
-    parameters: Head
+    parameters: Any
     losses: NDArray[np.float64]
     diverged: tuple[int | None, ...]
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    last: int
 
     def __post_init__(self) -> None:
-        put = functools.partial(object.__setattr__, self)
-        put("head_options", MappingProxyType(dict(self.head_options)))
-        put("settings", MappingProxyType(dict(self.settings)))
         for array in (self.steps, self.losses):
             array.setflags(write=False)
 
-    @functools.cached_property
+    @property
+    def dataset(self) -> Dataset:
+        """What it was trained on."""
+        return self.plan.dataset
+
+    @property
+    def objective(self) -> str:
+        """Name of the objective."""
+        return self.plan.objective.name
+
+    @property
+    def head(self) -> str:
+        """Name of the head."""
+        return self.plan.head_name
+
+    @property
+    def head_options(self) -> Mapping[str, Any]:
+        """All of the head's options."""
+        return MappingProxyType(self.plan.head_options)
+
+    @property
+    def inputs(self) -> Inputs:
+        """What the head is given; `inputs.at(step)` where that changes in training."""
+        return self.plan.inputs
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Everything else that determined the run, plain JSON."""
+        return MappingProxyType({"steps": self.last, **self.plan.settings})
+
+    @property
     def task(self) -> Task:
         """Evidence and targets of the objective."""
-        return OBJECTIVES.get(self.objective).task(self.dataset)
+        return self.plan.task
 
-    @functools.cached_property
+    @property
     def counts(self) -> tuple[int, ...]:
         """Outcomes of each target, in the task's order."""
-        return tuple(outcome_count(self.dataset.net, target) for target in self.task.targets)
+        return self.plan.counts
 
     def checkpoint(self, step: int) -> int:
         """Position of the checkpoint taken at a step.
@@ -101,31 +120,98 @@ class Trace:
             raise TrainingError("no checkpoint was taken at this step", found=step, mend=mend)
         return int(found[0])
 
-    def at(self, checkpoint: int, seed: int) -> Head:
-        """One head as it stood at a checkpoint (by position), callable on one feature vector."""
+    def at(self, checkpoint: int, seed: int) -> Head | SteppingHead:
+        """One head as it stood at a checkpoint (by position).
+
+        A differentiable one is callable on one feature vector; a stepping one has `log_probabilities`.
+        """
         import jax
 
         if seed not in self.seeds:
             mend = did_you_mean(seed, self.seeds)
             raise TrainingError("the trace does not have this seed", found=seed, mend=mend)
         column = self.seeds.index(seed)
+        if self.plan.stepping:
+            return self._stepping.restored({name: leaf[checkpoint, column] for name, leaf in self.parameters.items()})
         pick = lambda leaf: leaf[checkpoint, column] if is_parameter(leaf) else leaf
         return jax.tree.map(pick, self.parameters)
 
-    def predict(self, codes: NDArray[np.integer[Any]], checkpoint: int) -> NDArray[np.float64]:
-        """ln q(y | x) of every outcome of every target, in nats.
+    @functools.cached_property
+    def _stepping(self) -> SteppingHead:
+        # Any seed's: its state is replaced.
+        return self.plan.build_stepping(self.seeds[0])
+
+    def world_model(self, checkpoint: int, seed: int) -> WorldNet:
+        """The world-model that a head of that kind, such as `world_model`, is at a checkpoint.
+
+        Raises:
+            TrainingError: the head is none, the seed is unknown or has diverged before.
+        """
+        found = self.diverged[self.seeds.index(seed)] if seed in self.seeds else None
+        if found is not None and found <= self.steps[checkpoint]:
+            raise TrainingError("the seed has diverged", found=seed, mend=f"look at a checkpoint before step {found}")
+        net = getattr(self.at(checkpoint, seed), "net", None)
+        if not isinstance(net, WorldNet):
+            mend = 'train head="world_model"; the world-model under other heads is trace.inputs.world_model'
+            raise TrainingError("this head is no world-model", found=self.head, mend=mend)
+        return net
+
+    def with_head_options(self, **options: Any) -> Trace:
+        """The same parameters under other options of the head, such as other `rounds` than in training.
+
+        Raises:
+            TrainingError: an unknown option, or one that parameters depend on.
+        """
+        plan = replace(self.plan, head_options=complete_options(self.head, {**self.head_options, **options}))
+        shapes = [tree.shape for tree in _kept_leaves(plan, plan.skeleton)]
+        if shapes != [tree.shape[2:] for tree in _kept_leaves(self.plan, self.parameters)]:
+            mend = "train anew with these options"
+            raise TrainingError("the head's parameters depend on these options", found=sorted(options), mend=mend)
+        return replace(self, plan=plan, parameters=plan.filled(_kept_leaves(self.plan, self.parameters)))
+
+    def predictor(self, codes: NDArray[np.integer[Any]]) -> Predictor:
+        """A function (checkpoint, target=None) → ln q of these rows; what can be prepared once is.
 
         Args:
             codes: clips or evidence rows, int16 [rows, net variables]; only the task's evidence is looked at.
-            checkpoint: its position in `steps`; −1 is the last.
         Returns:
-            float64 [seeds, rows, total outcomes], normalised per target; NaN for a seed that has diverged.
+            A function of a checkpoint's position in `steps` (−1 is the last), and of a target's name or None. It
+            returns ln q in nats, float64 [seeds, rows, outcomes], normalised per target; all targets' outcomes side by
+            side without a name. NaN for a seed that has diverged.
         """
-        return self.predict_features(self.inputs.features(codes), checkpoint)
+        made: dict[int, Features] = {}
+
+        def predict(checkpoint: int, target: str | None = None) -> NDArray[np.float64]:
+            if self.plan.stepping:
+                return self._stepped(codes, checkpoint, target)
+            view = self.inputs.at(int(self.steps[checkpoint]))
+            if id(view) not in made:
+                made.clear()  # stages follow each other; one is held at a time
+                made[id(view)] = view.features(codes)
+            return self.predict_features(made[id(view)], checkpoint, target)
+
+        return predict
+
+    def predict(self, codes: NDArray[np.integer[Any]], checkpoint: int) -> NDArray[np.float64]:
+        """ln q(y | x) of every outcome of every target, in nats: `predictor(codes)(checkpoint)`."""
+        return self.predictor(codes)(checkpoint)
 
     def predict_target(self, codes: NDArray[np.integer[Any]], checkpoint: int, target: str) -> NDArray[np.float64]:
         """`predict`, of one target only: float64 [seeds, rows, outcomes of the target]."""
-        return self.predict_features(self.inputs.features(codes), checkpoint, target)
+        return self.predictor(codes)(checkpoint, target)
+
+    def _stepped(self, codes: NDArray[np.integer[Any]], checkpoint: int, target: str | None) -> NDArray[np.float64]:
+        first, last = 0, sum(self.counts)
+        if target is not None:
+            place = self.task.targets.index(self.task.target(target))
+            first, last = sum(self.counts[:place]), sum(self.counts[: place + 1])
+        log_q = np.full((len(self.seeds), len(codes), last - first), np.nan)
+        for column, seed in enumerate(self.seeds):
+            lost = self.diverged[column]
+            if lost is None or lost > self.steps[checkpoint]:
+                head = self.at(checkpoint, seed)
+                log_q[column] = head.log_probabilities(codes)[:, first:last]  # type: ignore[union-attr]
+        return log_q
 
     def predict_features(self, features: Features, checkpoint: int, target: str | None = None) -> NDArray[np.float64]:
         """`predict` (or, with a target, `predict_target`) where the features are at hand: float32 [rows, width].
@@ -193,20 +279,14 @@ class Trace:
         """Write the trace to one file, whole or not at all; the same trace gives the same bytes.
 
         The file is a zip of `metadata.json` and one `.npy` per array (so `numpy.load` reads the arrays): no pickle, a
-        format number, and a checksum of everything in it.
+        format number, and a checksum of everything in it. A world-model other than the dataset's own net is in it.
 
         Raises:
-            StoreError: the file cannot be written, or the world-model behind the inputs is not the dataset's own net.
+            StoreError: the file cannot be written.
         """
-        if getattr(self.inputs, "world_model", self.dataset.net) is not self.dataset.net:
-            mend = "save the world-model beside it; traces on other world-models than W* have no file form yet"
-            raise StoreError("the inputs go through a world-model that the dataset does not have", file=path, mend=mend)
-        arrays = {f"parameters/{name}": leaf for name, leaf in _named_parameters(self.parameters).items()}
+        arrays = {f"parameters/{name}": leaf for name, leaf in _named(self.plan, self.parameters).items()}
         arrays |= {"steps": self.steps, "losses": self.losses}
-        members = {f"{name}.npy": _npy(array) for name, array in arrays.items()}
-        metadata = {
-            "kind": KIND,
-            "format": FORMAT,
+        metadata: dict[str, Any] = {
             "dataset": self.dataset.spec,
             "dataset_digest": self.dataset.digest,
             "objective": self.objective,
@@ -216,14 +296,12 @@ class Trace:
             "seeds": self.seeds,
             "diverged": self.diverged,
             "settings": dict(self.settings),
-            "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
         }
-        members = {"metadata.json": json.dumps(metadata, indent=1, sort_keys=True).encode(), **members}
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            for name, content in members.items():
-                archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
-        return write_atomically(path, buffer.getvalue())
+        model = self.inputs.world_model
+        if model is not None and model is not self.dataset.net:
+            metadata["world_model"], tables = pack_net(model)
+            arrays |= {f"world_model/{v}": table for v, table in tables.items()}
+        return write_archive(path, KIND, FORMAT, metadata, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], dataset: Dataset | None = None) -> Self:
@@ -237,36 +315,40 @@ class Trace:
             StoreError: no such file, not a trace, of a newer format, damaged, or trained on a dataset, head or
                 objective that is no longer what it was.
         """
-        metadata, arrays = _read(path)
+        metadata, arrays = read_archive(path, KIND, FORMAT)
         try:
             spec = metadata["dataset"]
             given = load_dataset(**spec) if dataset is None else dataset
             if given.digest != metadata["dataset_digest"]:
                 mend = "train again, or pass the dataset as it was: Trace.load(path, dataset=…)"
                 raise StoreError("the dataset has changed since the trace was saved", file=path, found=spec, mend=mend)
-            objective, head, options = metadata["objective"], metadata["head"], metadata["head_options"]
-            task = OBJECTIVES.get(objective).task(given)
-            view = inputs(metadata["inputs"], given.net, task)
-            outputs = output_count([outcome_count(given.net, target) for target in task.targets])
-            seeds, steps, losses = tuple(metadata["seeds"]), arrays["steps"], arrays["losses"]
-            skeleton = build_head(head, np.random.default_rng(0), view.width, outputs, options)
-            named = {
-                name.removeprefix("parameters/"): a for name, a in arrays.items() if name.startswith("parameters/")
-            }
-            parameters = _filled(skeleton, named, (len(steps), len(seeds)))
-            if losses.shape != (len(steps), len(seeds)) or len(metadata["diverged"]) != len(seeds):
-                raise _damaged(path, f"losses of shape {losses.shape} for {len(steps)} checkpoints, {len(seeds)} seeds")
-            diverged = tuple(metadata["diverged"])
-            return cls(
-                given, objective, head, options, view, seeds, steps, parameters, losses, diverged, metadata["settings"]
+            settings = dict(metadata["settings"])
+            last = settings.pop("steps")
+            model = None
+            if "world_model" in metadata:
+                model = unpack_net(metadata["world_model"], _under("world_model/", arrays))
+            plan = plan_training(
+                given,
+                metadata["head"],
+                metadata["objective"],
+                inputs=metadata["inputs"],
+                head_options=metadata["head_options"],
+                world_model=model,
+                **settings,
             )
+            seeds, steps, losses = tuple(metadata["seeds"]), arrays["steps"], arrays["losses"]
+            parameters = _filled(plan, _under("parameters/", arrays), (len(steps), len(seeds)))
+            if losses.shape != (len(steps), len(seeds)) or len(metadata["diverged"]) != len(seeds):
+                detail = f"losses of shape {losses.shape} for {len(steps)} checkpoints, {len(seeds)} seeds"
+                raise damaged(path, KIND, detail)
+            return cls(plan, seeds, steps, parameters, losses, tuple(metadata["diverged"]), last)
         except StoreError as error:
             raise error.at(file=path) from None
         except WorldnetsError as error:
             mend = "install or load what it was trained with, or train again"
             raise StoreError(f"the trace cannot be rebuilt here: {error}", file=path, mend=mend) from error
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise _damaged(path, f"{type(error).__name__}: {error}") from error
+            raise damaged(path, KIND, f"{type(error).__name__}: {error}") from error
 
     def __repr__(self) -> str:
         lost = sum(step is not None for step in self.diverged)
@@ -293,57 +375,28 @@ def _forward() -> Any:
     return apply
 
 
-def _named_parameters(tree: Head) -> dict[str, NDArray[Any]]:
+def _kept_leaves(plan: Plan, tree: Any) -> list[NDArray[Any]]:
+    import jax
+
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(tree) if plan.kept(leaf)]
+
+
+def _named(plan: Plan, tree: Any) -> dict[str, NDArray[Any]]:
     import jax
 
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves if is_parameter(leaf)}
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves if plan.kept(leaf)}
 
 
-def _filled(skeleton: Head, named: Mapping[str, NDArray[Any]], leading: tuple[int, int]) -> Head:
-    import jax
+def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
-    expected = {name: (*leading, *leaf.shape) for name, leaf in _named_parameters(skeleton).items()}
+
+def _filled(plan: Plan, named: Mapping[str, NDArray[Any]], leading: tuple[int, int]) -> Any:
+    wanted = _named(plan, plan.skeleton)
+    expected = {name: (*leading, *leaf.shape) for name, leaf in wanted.items()}
     found = {name: array.shape for name, array in named.items()}
     if found != expected:
         mend = "the head's code or options have changed; train again"
         raise StoreError("the parameters are not those of this head", found=found, expected=expected, mend=mend)
-    fill = lambda path, leaf: named[jax.tree_util.keystr(path)] if is_parameter(leaf) else leaf
-    return jax.tree_util.tree_map_with_path(fill, skeleton)
-
-
-def _npy(array: NDArray[Any]) -> bytes:
-    stream = io.BytesIO()
-    np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
-    return stream.getvalue()
-
-
-def _damaged(path: str | os.PathLike[str], detail: str) -> StoreError:
-    return StoreError("not a readable trace", file=path, found=detail, mend="delete the file and train again")
-
-
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        mend = "check the path; a trace is written by trace.save(path)"
-        raise StoreError("cannot read", file=path, found=error.strerror or str(error), mend=mend) from error
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = {name: archive.read(name) for name in archive.namelist()}
-        metadata = json.loads(members.pop("metadata.json"))
-        if metadata["kind"] != KIND:
-            raise _damaged(path, f"a file of kind {metadata['kind']!r}")
-        if metadata["format"] > FORMAT:
-            mend = "read it with the version of worldnets that wrote it, or a newer one"
-            raise StoreError("a newer file format", file=path, found=metadata["format"], expected=FORMAT, mend=mend)
-        if {name: hashlib.sha256(member).hexdigest() for name, member in members.items()} != metadata["sha256"]:
-            raise _damaged(path, "arrays that do not match their checksums")
-        read = functools.partial(np.lib.format.read_array, allow_pickle=False)
-        return metadata, {name.removesuffix(".npy"): read(io.BytesIO(member)) for name, member in members.items()}
-    except (zipfile.BadZipFile, zlib.error, struct.error, KeyError, TypeError, ValueError, EOFError, OSError) as error:
-        if isinstance(error, StoreError):
-            raise
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
-    except (NotImplementedError, RuntimeError, OverflowError, MemoryError) as error:  # what zipfile says of odd headers
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    return plan.filled([named[name] for name in wanted])

@@ -1,33 +1,33 @@
 """Training: one loop for every head and objective, many seeds at once, checkpoints on a schedule -> `Trace`.
 
-What determines the bits of a seed's result: the dataset, head, inputs, objective, optimizer, learning rate, batch size
-and the seed. Not: which other seeds are asked for (they are trained in whole groups of `GROUP`, each seed in its slot),
-how many steps are trained after a checkpoint, where checkpoints are, how many processes run beside it.
+What determines the bits of a seed's result: the dataset, head, inputs, objective, penalties, optimizer, learning rate,
+batch size and the seed. Not: which other seeds are asked for (they are trained in whole groups of `GROUP`, each seed in
+its slot), how many steps are trained after a checkpoint, where checkpoints are, how many processes run beside it,
+whether it was interrupted and went on.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 import operator
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.dataset import Dataset
-from worldnets.errors import TrainingError
-from worldnets.heads.base import Head, is_parameter
-from worldnets.heads.base import head_options as complete_options
-from worldnets.heads.inputs import inputs as make_inputs
+from worldnets.errors import StoreError, TrainingError
+from worldnets.heads.base import Head
 from worldnets.net import WorldNet
-from worldnets.objectives.base import REGISTRY as OBJECTIVES
-from worldnets.registry import normalised
-from worldnets.roles import outcome_count
-from worldnets.trace import GROUP, Trace
-from worldnets.training_loop import OPTIMIZERS, GroupRun, Optimizer, Plan, stream, train_group
+from worldnets.net_archive import net_digest
+from worldnets.stepping_loop import train_stepping
+from worldnets.trace import Trace
+from worldnets.training_loop import GroupRun, train_group
+from worldnets.training_memory import Memory
+from worldnets.training_plan import GROUP, OPTIMIZERS, Optimizer, Plan, plan_training, stream
 
 __all__ = ["GROUP", "OPTIMIZERS", "Optimizer", "Progress", "Trace", "checkpoint_steps", "stream", "train"]
 
@@ -62,6 +62,8 @@ def train(
     checkpoints: int | Sequence[int] = 20,
     head_options: Mapping[str, Any] | None = None,
     world_model: WorldNet | None = None,
+    penalties: Mapping[str, Any] | None = None,
+    save_to: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Trace:
     """Train a head on fresh clips, several seeds at once.
@@ -73,8 +75,8 @@ def train(
 
     Args:
         dataset: what to train on; `load_dataset` gives one.
-        head: a registered head, "linear", "mlp", …
-        objective: "continuation", "question", …; the dataset must have such a task.
+        head: a registered head, "linear", "mlp", … (`probes list heads`).
+        objective: "continuation", "question", … (`probes list objectives`); the dataset must have such a task.
         inputs: "evidence" (raw) or "beliefs" (of the world-model, about the task's latents).
         seeds: n for seeds 0 … n − 1, or the seeds themselves.
         steps: updates.
@@ -84,6 +86,11 @@ def train(
         checkpoints: how many (see `checkpoint_steps`), or at which steps.
         head_options: options of the head, e.g. {"width": 32}.
         world_model: whose beliefs the head is given; the dataset's own net, W*, by default.
+        penalties: what is paid for besides the objective, by name: a strength, or a table of options such as
+            {"evidence_dropout": {"strength": 0.5, "variables": ["cue"]}}. See `worldnets.penalties`.
+        save_to: a file for the trace. While training, what is unfinished stands in the same name + ".partial", from
+            which the same call goes on after an interruption; when that is done the trace is there, and the same call
+            again reads it.
         progress: called as `progress(step, steps, loss)` while training, steps counted over all groups of seeds,
             loss the latest mean in bits over the seeds that are going.
 
@@ -92,75 +99,83 @@ def train(
         is marked in `Trace.diverged`, and the others go on.
 
     Raises:
-        UnknownNameError: an unknown head, objective or optimizer.
+        UnknownNameError: an unknown head, objective, penalty or optimizer.
         TrainingError: an option out of range, a task the dataset does not have, or every seed has diverged.
+        StoreError: what stands at `save_to` is of another run, or cannot be written.
     """
-    plan = _planned(dataset, head, objective, inputs, batch, optimizer, learning_rate, head_options, world_model)
+    plan = plan_training(
+        dataset,
+        head,
+        objective,
+        inputs=inputs,
+        batch=_whole("batch", batch, 1),
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        head_options=head_options,
+        world_model=world_model,
+        penalties=penalties,
+    )
     asked = _seeds(seeds)
     kept = _kept(checkpoints, _whole("steps", steps, 1))
+    memory = None
+    if save_to is not None:
+        finished = _finished(Path(save_to), plan, asked, kept, int(steps))
+        if finished is not None:
+            return finished
+        memory = Memory(Path(f"{os.fspath(save_to)}.partial"), _request(plan, asked, kept))
     groups = sorted({seed // GROUP for seed in asked})
+    loop = train_stepping if plan.stepping else train_group
     runs = {}
     for done, group in enumerate(groups):
         report = None
         if progress is not None:
             report = functools.partial(_report, progress, done * steps, len(groups) * steps)
-        runs[group] = train_group(plan, group, kept, [seed % GROUP for seed in asked if seed // GROUP == group], report)
-    parameters, losses, diverged = _gathered(runs, asked, plan)
-    if all(step is not None for step in diverged):
-        first = min(step for step in diverged if step is not None)
+        slots = [seed % GROUP for seed in asked if seed // GROUP == group]
+        runs[group] = loop(plan, group, kept, slots, report, memory)
+    trace = _gathered(runs, asked, plan, kept, int(steps))
+    if all(step is not None for step in trace.diverged):
+        first = min(step for step in trace.diverged if step is not None)
         raise TrainingError(
             f"every seed diverged, the first at step {first} (learning rate {plan.learning_rate:g})",
             node=f"{plan.head_name} on {dataset.name}",
             found="a loss or parameters that are not finite",
             mend=f"train with a smaller learning rate, such as {plan.learning_rate / 10:g}",
         )
-    settings = {
-        "steps": int(steps),
-        "batch": plan.batch,
-        "optimizer": plan.optimizer.name,
-        "learning_rate": plan.learning_rate,
+    if memory is not None:
+        trace.save(Path(save_to))  # type: ignore[arg-type]
+        memory.forget()
+    return trace
+
+
+def _request(plan: Plan, asked: tuple[int, ...], kept: tuple[int, ...]) -> dict[str, Any]:
+    """What determines a run, for the file of an unfinished one."""
+    model = plan.inputs.world_model
+    return {
+        "dataset": plan.dataset.digest,
+        "objective": plan.objective.name,
+        "head": plan.head_name,
+        "head_options": plan.head_options,
+        "inputs": plan.inputs.name,
+        "world_model": None if model is None else net_digest(model),
+        **plan.settings,
+        "seeds": list(asked),
+        "checkpoints": list(kept),
     }
-    return Trace(
-        dataset,
-        plan.objective.name,
-        plan.head_name,
-        plan.head_options,
-        plan.inputs,
-        asked,
-        np.array(kept, dtype=np.int64),
-        parameters,
-        losses,
-        diverged,
-        settings,
+
+
+def _finished(path: Path, plan: Plan, asked: tuple[int, ...], kept: tuple[int, ...], steps: int) -> Trace | None:
+    """The trace of this very run, where it is finished."""
+    if not path.exists():
+        return None
+    trace = Trace.load(path, dataset=plan.dataset)
+    same = (
+        _request(trace.plan, trace.seeds, tuple(trace.steps.tolist())) == _request(plan, asked, kept)
+        and trace.settings["steps"] == steps
     )
-
-
-def _planned(
-    dataset: Dataset,
-    head: str,
-    objective: str,
-    inputs: str,
-    batch: int,
-    optimizer: str,
-    learning_rate: float | None,
-    options: Mapping[str, Any] | None,
-    world_model: WorldNet | None,
-) -> Plan:
-    if not isinstance(dataset, Dataset):
-        mend = 'load it first: train(load_dataset("vault"), …)'
-        raise TrainingError("training needs a dataset", found=repr(dataset), expected="a Dataset", mend=mend)
-    complete = complete_options(head, options)
-    what = OBJECTIVES.get(objective)
-    how = OPTIMIZERS.get(optimizer)
-    task = what.task(dataset)
-    counts = tuple(outcome_count(dataset.net, target) for target in task.targets)
-    view = make_inputs(inputs, dataset.net, task, world_model)
-    rate = how.learning_rate if learning_rate is None else learning_rate
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not (math.isfinite(rate) and rate > 0):
-        mend = f"leave it out for {how.learning_rate:g}"
-        raise TrainingError("the learning rate is no number > 0", node=how.name, found=repr(rate), mend=mend)
-    batch = _whole("batch", batch, 1)
-    return Plan(dataset, task, counts, what, normalised(head), complete, view, batch, how, float(rate))
+    if not same:
+        mend = "save elsewhere, or delete the file"
+        raise StoreError("a trace of another run stands there", file=path, found=repr(trace), mend=mend)
+    return trace
 
 
 def _whole(name: str, value: Any, lowest: int) -> int:
@@ -206,16 +221,16 @@ def _report(progress: Progress, before: int, total: int, step: int, loss: float)
 
 
 def _gathered(
-    runs: Mapping[int, GroupRun], asked: tuple[int, ...], plan: Plan
-) -> tuple[Head, NDArray[np.float64], tuple[int | None, ...]]:
+    runs: Mapping[int, GroupRun], asked: tuple[int, ...], plan: Plan, kept: tuple[int, ...], steps: int
+) -> Trace:
     """The seeds asked for, in order: parameters [checkpoints, seeds, …], losses [checkpoints, seeds], divergence."""
     where = [(runs[seed // GROUP], seed % GROUP) for seed in asked]
-    leaves, structure = jax.tree.flatten(plan.build(asked[0]))
-    checkpoints = range(len(where[0][0].parameters))
-    stacked = iter(
-        np.stack([np.stack([run.parameters[c][p][slot] for run, slot in where]) for c in checkpoints])
-        for p in range(sum(map(is_parameter, leaves)))
-    )
-    head = jax.tree.unflatten(structure, [next(stacked) if is_parameter(leaf) else leaf for leaf in leaves])
+    count = len(where[0][0].parameters[0])
+    leaves: list[NDArray[Any]] = [
+        np.stack([np.stack([run.parameters[c][p][slot] for run, slot in where]) for c in range(len(kept))])
+        for p in range(count)
+    ]
     losses = np.stack([run.losses[:, slot] for run, slot in where], axis=1)
-    return head, losses, tuple(run.diverged[slot] for run, slot in where)
+    diverged = tuple(run.diverged[slot] for run, slot in where)
+    parameters: Head | dict[str, NDArray[Any]] = plan.filled(leaves)
+    return Trace(plan, asked, np.array(kept, dtype=np.int64), parameters, losses, diverged, steps)

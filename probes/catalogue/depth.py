@@ -24,7 +24,6 @@ from probes.verdict import Curves, Settings, split, verdict
 from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
-    from worldnets.net import WorldNet
     from worldnets.roles import Target
     from worldnets.trace import Trace
 
@@ -88,14 +87,14 @@ class DepthProbe:
         for i, target in enumerate(task.targets):
             rungs = self.ladders.get(target.name, task.ladders[target.name])
             reference = self._references[key].get(rungs, target.name)
-            features = trace.inputs.features(reference.inputs)
+            predict = trace.predictor(reference.inputs)
 
             def log_q(
-                checkpoint: int, features: Any = features, name: str = target.name, done: int = i * len(trace.steps)
+                checkpoint: int, predict: Any = predict, name: str = target.name, done: int = i * len(trace.steps)
             ) -> NDArray[np.floating]:
                 if progress is not None:
                     progress(done + checkpoint + 1, total)
-                return trace.predict_features(features, checkpoint, name)
+                return predict(checkpoint, name)
 
             model = _model_captured(trace, reference, target)
             measured.append(measure_heads(reference, target.name, trace.seeds, trace.steps, log_q, model))
@@ -284,8 +283,8 @@ def _model_captured(trace: Trace, reference: Reference, target: Target) -> Float
     from worldnets.inference import Inference
 
     truth = trace.dataset.net
-    model: WorldNet = getattr(trace.inputs, "world_model", truth)
-    if model is truth:
+    model = trace.inputs.world_model
+    if model is None or model is truth:
         return None
     if any(v not in model.states or model.states[v] != truth.states[v] for v in target.variables):
         return np.full(len(reference.about.information), np.nan)

@@ -7,7 +7,7 @@ import pytest
 
 from probes.enumerated import EnumeratedReference, enumerated
 from probes.ladder import References, Sampling, checked_rungs
-from probes.sources import TableSource, distinct
+from probes.sources import TableSource
 from worldnets.errors import ProbeError
 
 
@@ -193,14 +193,6 @@ def test_the_same_seed_draws_the_same_reference_and_another_seed_another(sampled
     np.testing.assert_array_equal(first.inputs, again.inputs)
     np.testing.assert_array_equal(first.measure(q).captured, again.measure(q).captured)
     assert first.about.information.tolist() != other.about.information.tolist()
-
-
-def test_distinct_rows_come_back_from_their_places_however_wide_the_evidence():
-    codes = np.random.default_rng(0).integers(-1, 3, size=(500, 60)).astype(np.int16)
-    codes[250:] = codes[:250]
-    unique, where = distinct(codes)
-    assert len(unique) == 250
-    np.testing.assert_array_equal(unique[where], codes)
 
 
 def test_a_table_source_conditions_as_the_table_says():

@@ -6,6 +6,7 @@ import pytest
 from worldnets.errors import DatasetError, EvidenceError
 from worldnets.net import WorldNet
 from worldnets.roles import (
+    Labeller,
     Target,
     Task,
     World,
@@ -116,3 +117,14 @@ def test_a_world_refuses_nodes_it_does_not_have(net):
         World(net, {"question": Task(**GOOD)}, {"hidden": ("Q",)})
     with pytest.raises(DatasetError, match="without a task"):
         World(net, {})
+
+
+def test_frames_and_a_labeller_must_be_of_the_world(net):
+    tasks = {"question": Task(**GOOD)}
+    with pytest.raises(DatasetError, match="'Q'"):
+        World(net, tasks, frames=(("B",), ("Q",)))
+    with pytest.raises(DatasetError, match="'Q'"):
+        Labeller(net, ("Q",))
+    other = WorldNet({"Y": ("no", "yes"), "B": net.states["B"]}, {}, {"Y": HALF, "B": [0.5, 0.3, 0.2]})
+    with pytest.raises(DatasetError, match=r"node 'Y': the labeller knows other states.*expected"):
+        World(net, tasks, labeller=Labeller(other, ("B",)))

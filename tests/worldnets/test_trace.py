@@ -143,10 +143,10 @@ def test_any_damage_is_refused_or_harmless(trace, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 99}, "a newer file format; found 99; expected 1"),
+        ({"format": 99}, "a newer file format; found 99; expected 2"),
         ({"kind": "something"}, "not a readable trace"),
         ({"head_options": {"width": 9}}, "parameters are not those of this head"),
-        ({"head": "transformer"}, "cannot be rebuilt here.*unknown head"),
+        ({"head": "nonesuch"}, "cannot be rebuilt here.*unknown head"),
         ({"dataset_digest": "0"}, "the dataset has changed since"),
         ({"seeds": [1, 6]}, "not those of this head|not a readable trace"),
         ({"diverged": None}, "not a readable trace"),
@@ -171,11 +171,16 @@ def test_a_missing_file_is_a_store_error(tmp_path):
         Trace.load(tmp_path / "none.npz")
 
 
-def test_a_trace_on_another_world_model_is_not_saved_without_it(dataset, tmp_path):
+def test_a_trace_on_another_world_model_takes_it_along(dataset, tmp_path):
     other = dataset.net.do({"deep": 1})
-    trace = train(dataset, "linear", "question", inputs="beliefs", world_model=other, steps=1, seeds=1)
-    with pytest.raises(StoreError, match="a world-model that the dataset does not have"):
-        trace.save(tmp_path / "other.npz")
+    trace = train(dataset, "linear", "question", inputs="beliefs", world_model=other, steps=20, seeds=1)
+    back = Trace.load(trace.save(tmp_path / "other.npz"))
+    model = back.inputs.world_model
+    assert model is not None
+    assert model.states == other.states
+    assert all(np.array_equal(model.cpt(v), other.cpt(v)) for v in other.variables)
+    codes = dataset.simulate(10, seed=2)
+    assert np.array_equal(back.predict(codes, -1), trace.predict(codes, -1))
 
 
 def test_losses_come_as_a_table_and_as_a_picture(trace):

@@ -140,9 +140,9 @@ class Brittle(eqx.Module):
     scale: jax.Array
 
     @classmethod
-    def build(cls, generator, features, outputs, *, everywhere: bool = False):
+    def build(cls, generator, inputs, outputs, *, everywhere: bool = False):
         scale = 1e38 if everywhere or generator.random() < 0.5 else 1.0
-        return cls(Linear.build(generator, features, outputs), np.array(scale, dtype=np.float32))
+        return cls(Linear.build(generator, inputs, outputs), np.array(scale, dtype=np.float32))
 
     def __call__(self, features):
         return self.inner(features * self.scale)
@@ -220,8 +220,8 @@ def test_a_head_is_one_small_class(dataset):
         scale: float = eqx.field(static=True)
 
         @classmethod
-        def build(cls, generator, features, outputs, *, scale: float = 2.0):
-            return cls(MLP.build(generator, features, outputs, width=4), scale)
+        def build(cls, generator, inputs, outputs, *, scale: float = 2.0):
+            return cls(MLP.build(generator, inputs, outputs, width=4), scale)
 
         def __call__(self, features):
             return self.inner(features) * self.scale

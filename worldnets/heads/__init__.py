@@ -1,6 +1,6 @@
 """Heads: trained maps from features of the evidence to a distribution over targets, and the book of their names."""
 
-from worldnets.heads.base import REGISTRY, Head, build_head, head_options
+from worldnets.heads.base import REGISTRY, Head, SteppingHead, build_head, head_options
 from worldnets.heads.inputs import BeliefInputs, EvidenceInputs, Inputs, inputs
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "EvidenceInputs",
     "Head",
     "Inputs",
+    "SteppingHead",
     "build_head",
     "head_options",
     "inputs",

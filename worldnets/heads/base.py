@@ -1,8 +1,9 @@
 """What a head is, and how one is built from its name and options.
 
-A head is one small class: an Equinox module that maps one feature vector [features] to its outputs [outputs] (logits;
-`worldnets.objectives.base` says which), with a class method `build` that draws its first parameters. Training and
-traces do the rest (seeds, batches, saving).
+A head is one small class. Most are *differentiable*: an Equinox module that maps one feature vector [features] to its
+outputs [outputs] (logits; `worldnets.objectives.base` says which), with a class method `build` that draws its first
+parameters. Others are *stepping*: they make their own updates, batch by batch, and say what state that leaves. Training
+and traces do the rest (seeds, batches, saving).
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeGuard, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from worldnets.errors import TrainingError, did_you_mean
 from worldnets.registry import Registry
@@ -20,15 +22,18 @@ from worldnets.registry import Registry
 if TYPE_CHECKING:
     import jax
 
+    from worldnets.heads.inputs import Inputs
+    from worldnets.training_plan import Plan
+
 
 class Head(Protocol):
-    """An Equinox module, callable on one feature vector.
+    """A differentiable head: an Equinox module, callable on one feature vector.
 
     Its inexact array leaves are its parameters; everything else must be the same for every seed.
     """
 
     @classmethod
-    def build(cls, generator: np.random.Generator, features: int, outputs: int, **options: Any) -> Self:
+    def build(cls, generator: np.random.Generator, inputs: Inputs, outputs: int, **options: Any) -> Self:
         """A head with its first parameters drawn from `generator`, float32.
 
         NumPy draws them, not JAX: compiling the draws would take longer than most training runs here.
@@ -36,7 +41,7 @@ class Head(Protocol):
 
         Args:
             generator: source of all randomness of the initialisation.
-            features: length of the feature vector.
+            inputs: what the head is given: `inputs.width` features; `inputs.steps` for heads that read frames.
             outputs: number of outputs.
             **options: keyword-only arguments, every one with a default; a wrong value raises `TrainingError`.
         """
@@ -47,7 +52,41 @@ class Head(Protocol):
         ...
 
 
-REGISTRY: Registry[type[Head]] = Registry(
+class SteppingHead(Protocol):
+    """A head that makes its own updates: another library's classifier, or a world-model learned through its beliefs.
+
+    Seeds are trained one after the other. What training changes is `state`, arrays whose names and shapes are fixed
+    from the start: a trace keeps them like the parameters of any head. A class attribute `pays` names the kinds of
+    penalty its updates take into account (`worldnets.penalties`); evidence dropout, which only hides, needs no mention.
+    """
+
+    @classmethod
+    def build(cls, generator: np.random.Generator, plan: Plan, **options: Any) -> Self:
+        """A head before training; `plan` is the whole request, `options` as for `Head.build`."""
+        ...
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything that training changes; arrays of numbers."""
+        ...
+
+    def restored(self, state: Mapping[str, NDArray[Any]]) -> Self:
+        """The same head in a state it once had; the same bits from there on."""
+        ...
+
+    def step(self, clips: NDArray[np.int16]) -> float:
+        """One update on clips [batch, net variables], with labels in place and hidden evidence −1.
+
+        Returns:
+            The batch's mean loss in bits before the update; a number that is not finite says the run has diverged.
+        """
+        ...
+
+    def log_probabilities(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        """ln q of every outcome of every target, float64 [rows, total outcomes], normalised per target."""
+        ...
+
+
+REGISTRY: Registry[type[Head] | type[SteppingHead]] = Registry(
     "head",
     {"linear": "worldnets.heads.linear:Linear", "mlp": "worldnets.heads.mlp:MLP"},
     group="worldnets.heads",
@@ -78,16 +117,29 @@ def head_options(name: str, options: Mapping[str, Any] | None = None) -> dict[st
         raise TrainingError("a head option that is no JSON", node=name, found=str(error), mend=mend) from None
 
 
+def is_stepping(kind: type[Head] | type[SteppingHead]) -> TypeGuard[type[SteppingHead]]:
+    """Does this kind of head make its own updates?"""
+    return hasattr(kind, "step")
+
+
 def build_head(
-    name: str, generator: np.random.Generator, features: int, outputs: int, options: Mapping[str, Any] | None = None
+    name: str,
+    generator: np.random.Generator,
+    inputs: Inputs,
+    outputs: int,
+    options: Mapping[str, Any] | None = None,
 ) -> Head:
-    """A registered head with fresh parameters.
+    """A registered differentiable head with fresh parameters.
 
     Raises:
         UnknownNameError: no such head.
-        TrainingError: an unknown option or a value out of range.
+        TrainingError: an unknown option or a value out of range; a head that makes its own updates.
     """
-    return REGISTRY.get(name).build(generator, features, outputs, **head_options(name, options))
+    kind = REGISTRY.get(name)
+    if is_stepping(kind):
+        mend = f'build it with {kind.__name__}.build(generator, plan), or train it: wn.train(dataset, "{name}")'
+        raise TrainingError("this head makes its own updates", node=name, mend=mend)
+    return cast(type[Head], kind).build(generator, inputs, outputs, **head_options(name, options))
 
 
 def checked_integer(name: str, value: Any, head: str, lowest: int = 1, highest: int = 65_536) -> int:

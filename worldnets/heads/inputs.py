@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -30,6 +32,21 @@ class Inputs(Protocol):
         ...
 
     @property
+    def net(self) -> WorldNet:
+        """The net whose columns code arrays have."""
+        ...
+
+    @property
+    def task(self) -> Task:
+        """What the head is asked."""
+        ...
+
+    @property
+    def world_model(self) -> WorldNet | None:
+        """Whose beliefs; None for raw evidence."""
+        ...
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """What each feature says, e.g. `"HR=HIGH"`, in order."""
         ...
@@ -39,12 +56,37 @@ class Inputs(Protocol):
         """Number of features."""
         ...
 
+    @property
+    def groups(self) -> Mapping[str, slice]:
+        """The features of each variable."""
+        ...
+
+    @property
+    def steps(self) -> tuple[tuple[int, ...], ...]:
+        """Features of each time step, in time order, all equally many: what sequence heads read.
+
+        Raises:
+            TrainingError: the features are not those of frames.
+        """
+        ...
+
+    def at(self, training_step: int) -> Inputs:
+        """The inputs in force at a training step: themselves, unless the world-model grows."""
+        ...
+
     def features(self, codes: NDArray[np.integer[Any]]) -> Features:
         """float32 [rows, width] of a code array [rows, net variables]."""
         ...
 
 
-def inputs(name: str, net: WorldNet, task: Task, world_model: WorldNet | None = None) -> Inputs:
+def inputs(
+    name: str,
+    net: WorldNet,
+    task: Task,
+    world_model: WorldNet | None = None,
+    frames: Sequence[Sequence[str]] = (),
+    partial: bool = False,
+) -> Inputs:
     """The inputs of that name for a task.
 
     Args:
@@ -52,6 +94,8 @@ def inputs(name: str, net: WorldNet, task: Task, world_model: WorldNet | None = 
         net: the net whose columns the code arrays have.
         task: names the evidence and, for beliefs, the latents.
         world_model: whose beliefs; `net` itself by default (the oracle W*).
+        frames: observed nodes of each frame, for heads that read frame by frame.
+        partial: whether evidence may be unobserved; beliefs always allow it.
 
     Raises:
         TrainingError: another name, or a world-model given to inputs that look at none.
@@ -60,7 +104,7 @@ def inputs(name: str, net: WorldNet, task: Task, world_model: WorldNet | None = 
         if world_model is not None:
             mend = 'ask for inputs="beliefs", or leave world_model out'
             raise TrainingError("raw evidence goes through no world-model", found=repr(world_model), mend=mend)
-        return EvidenceInputs(net, task)
+        return EvidenceInputs(net, task, frames, partial)
     if name == "beliefs":
         return BeliefInputs(net, task, world_model)
     raise TrainingError("unknown inputs", found=repr(name), mend=did_you_mean(name, NAMES))
@@ -70,46 +114,89 @@ class EvidenceInputs:
     """The evidence itself, variables in the task's order.
 
     A binary variable is one feature, −1 in state 0 and +1 in state 1; one with m ≠ 2 states is m features, 1 at its
-    state and 0 elsewhere.
+    state and 0 elsewhere. The features of an unobserved variable are 0, where unobserved evidence is allowed.
+
+    Args:
+        net, task: as `inputs` takes them.
+        frames: observed nodes of each frame, in time order.
+        partial: whether evidence may be unobserved. A head that was never trained so would answer nonsense.
     """
 
     name = "evidence"
+    world_model = None
 
-    def __init__(self, net: WorldNet, task: Task) -> None:
+    def __init__(self, net: WorldNet, task: Task, frames: Sequence[Sequence[str]] = (), partial: bool = False) -> None:
         net.check_variables(task.evidence)
-        self._variables = task.evidence
+        self.net, self.task, self.partial = net, task, partial
+        self._frames = tuple(map(tuple, frames))
         self._columns = np.array([net.index[v] for v in task.evidence], dtype=np.intp)
         self._cards = net.cardinalities[self._columns]
         labels: list[str] = []
+        groups: dict[str, slice] = {}
         for v in task.evidence:
             states = net.states[v]
-            labels += [f"{v}: {states[0]} −, {states[1]} +"] if len(states) == 2 else [f"{v}={s}" for s in states]
+            own = [f"{v}: {states[0]} −, {states[1]} +"] if len(states) == 2 else [f"{v}={s}" for s in states]
+            groups[v] = slice(len(labels), len(labels) + len(own))
+            labels += own
         self.labels = tuple(labels)
+        self.groups: Mapping[str, slice] = MappingProxyType(groups)
         self.width = len(labels)
+
+    @functools.cached_property
+    def steps(self) -> tuple[tuple[int, ...], ...]:
+        """Features of each frame of the evidence, in time order.
+
+        Raises:
+            TrainingError: a world without frames, frames of unequal features, or evidence outside of all frames.
+        """
+        mend = 'train a head that reads features side by side, such as "mlp"'
+        shown = [[v for v in frame if v in self.groups] for frame in self._frames]
+        steps = [
+            tuple(i for v in frame for i in range(*self.groups[v].indices(self.width))) for frame in shown if frame
+        ]
+        if not steps:
+            raise TrainingError("the evidence has no frames to read one by one", node=self.task.objective, mend=mend)
+        if len({len(step) for step in steps}) > 1:
+            found = [len(step) for step in steps]
+            raise TrainingError("frames with unequally many features", node=self.task.objective, found=found, mend=mend)
+        if sum(map(len, steps)) != self.width:
+            outside = sorted(set(self.groups) - {v for frame in shown for v in frame})
+            raise TrainingError("evidence outside of all frames", node=self.task.objective, found=outside, mend=mend)
+        return tuple(steps)
+
+    def at(self, training_step: int) -> EvidenceInputs:
+        """These inputs: they never change."""
+        return self
 
     def features(self, codes: NDArray[np.integer[Any]]) -> Features:
         """float32 [rows, width].
 
         Raises:
-            EvidenceError: a row in which a variable of the evidence is unobserved.
+            EvidenceError: a row in which a variable of the evidence is unobserved, where that is not allowed.
         """
         states = np.take(codes, self._columns, axis=1)
-        if states.size and states.min() < 0:
-            row, place = (int(i) for i in np.argwhere(states < 0)[0])
-            mend = "observe all of the task's evidence, or train on beliefs"
-            raise EvidenceError("the head's evidence is unobserved", node=self._variables[place], row=row, mend=mend)
+        missing = states < 0 if states.size and states.min() < 0 else None
+        if missing is not None and not self.partial:
+            row, place = (int(i) for i in np.argwhere(missing)[0])
+            mend = "observe all of the task's evidence, or train on beliefs or with evidence dropout"
+            node = self.task.evidence[place]
+            raise EvidenceError("the head's evidence is unobserved", node=node, row=row, mend=mend)
         if bool(np.all(self._cards == 2)):
             features = states.astype(np.float32)
             features *= 2
             features -= 1
+            if missing is not None:
+                features[missing] = 0
             return features
         # One feature of all rows at a time, contiguous: several times as fast as row by row.
         by_feature = np.empty((self.width, len(codes)), dtype=np.float32)
         feature = 0
-        for column, card in zip(np.ascontiguousarray(states.T), self._cards, strict=True):
+        for place, (column, card) in enumerate(zip(np.ascontiguousarray(states.T), self._cards, strict=True)):
             if card == 2:
                 np.multiply(column, 2, out=by_feature[feature], casting="unsafe")
                 by_feature[feature] -= 1
+                if missing is not None:
+                    by_feature[feature, missing[:, place]] = 0
                 feature += 1
                 continue
             for state in range(card):
@@ -118,7 +205,7 @@ class EvidenceInputs:
         return np.ascontiguousarray(by_feature.T)
 
     def __repr__(self) -> str:
-        return f"EvidenceInputs({len(self._variables)} variables, {self.width} features)"
+        return f"EvidenceInputs({len(self.task.evidence)} variables, {self.width} features)"
 
 
 class BeliefInputs:
@@ -148,9 +235,13 @@ class BeliefInputs:
                     expected=net.states[v],
                     mend=mend,
                 )
-        self.latents = task.latents
+        self.net, self.task, self.latents = net, task, task.latents
         self.labels = tuple(f"{z}={state}" for z in task.latents for state in self.world_model.states[z])
         self.width = len(self.labels)
+        ends = np.cumsum([len(self.world_model.states[z]) for z in task.latents]).tolist()
+        self.groups: Mapping[str, slice] = MappingProxyType(
+            {z: slice(start, end) for z, start, end in zip(task.latents, [0, *ends], ends, strict=False)}
+        )
         self._columns = np.array([net.index[v] for v in task.evidence], dtype=np.intp)
         self._own_columns = np.array([self.world_model.index[v] for v in task.evidence], dtype=np.intp)
         # One digit more than states: unobserved is a digit of its own.
@@ -165,6 +256,20 @@ class BeliefInputs:
         from worldnets.inference.exact import Inference
 
         return Inference(self.world_model)
+
+    @property
+    def steps(self) -> tuple[tuple[int, ...], ...]:
+        """None: beliefs about the latents are not those of frames.
+
+        Raises:
+            TrainingError: always.
+        """
+        mend = 'train a sequence head with inputs="evidence"'
+        raise TrainingError("beliefs are no frames to read one by one", node=self.task.objective, mend=mend)
+
+    def at(self, training_step: int) -> BeliefInputs:
+        """These inputs: their world-model does not change."""
+        return self
 
     def features(self, codes: NDArray[np.integer[Any]]) -> Features:
         """float32 [rows, width]; all zeros where the evidence is impossible."""

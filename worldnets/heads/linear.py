@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import equinox as eqx
 import jax
 import numpy as np
 
 from worldnets.errors import TrainingError, did_you_mean
+
+if TYPE_CHECKING:
+    from worldnets.heads.inputs import Inputs
 
 SCALES = {"zero": 0.0, "lecun": 1.0, "he": 2.0}  # variance of a weight × inputs of its unit
 
@@ -21,13 +24,13 @@ class Linear(eqx.Module):
 
     @classmethod
     def build(
-        cls, generator: np.random.Generator, features: int, outputs: int, *, initialisation: str = "zero"
+        cls, generator: np.random.Generator, inputs: Inputs, outputs: int, *, initialisation: str = "zero"
     ) -> Self:
         """Draw W from N(0, scale / features); b is zero.
 
         Args:
             generator: source of the draws.
-            features: inputs.
+            inputs: what the head is given.
             outputs: outputs.
             initialisation: "zero" (scale 0; the loss is convex, so nothing needs breaking), "lecun" (1) or "he" (2).
 
@@ -39,8 +42,12 @@ class Linear(eqx.Module):
         if initialisation not in SCALES:
             mend = did_you_mean(initialisation, SCALES)
             raise TrainingError("unknown initialisation", node="linear", found=repr(initialisation), mend=mend)
-        deviation = np.sqrt(SCALES[initialisation] / max(features, 1))
-        weight = generator.standard_normal((outputs, features)) * deviation
+        return cls.drawn(generator, inputs.width, outputs, SCALES[initialisation])
+
+    @classmethod
+    def drawn(cls, generator: np.random.Generator, features: int, outputs: int, scale: float) -> Self:
+        """W from N(0, scale / features), b zero; the layer that other heads are made of."""
+        weight = generator.standard_normal((outputs, features)) * np.sqrt(scale / max(features, 1))
         return cls(weight.astype(np.float32), np.zeros(outputs, dtype=np.float32))  # type: ignore[arg-type]
 
     def __call__(self, features: jax.Array) -> jax.Array:

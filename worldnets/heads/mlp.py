@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import equinox as eqx
 import jax
@@ -10,7 +10,10 @@ import numpy as np
 
 from worldnets.errors import TrainingError, did_you_mean
 from worldnets.heads.base import checked_integer
-from worldnets.heads.linear import Linear
+from worldnets.heads.linear import SCALES, Linear
+
+if TYPE_CHECKING:
+    from worldnets.heads.inputs import Inputs
 
 ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jax.numpy.tanh, "gelu": jax.nn.gelu}
 
@@ -25,7 +28,7 @@ class MLP(eqx.Module):
     def build(
         cls,
         generator: np.random.Generator,
-        features: int,
+        inputs: Inputs,
         outputs: int,
         *,
         width: int = 64,
@@ -38,7 +41,7 @@ class MLP(eqx.Module):
 
         Args:
             generator: source of the draws, first layer first.
-            features: inputs.
+            inputs: what the head is given.
             outputs: outputs.
             width: units of a hidden layer.
             depth: hidden layers.
@@ -54,9 +57,9 @@ class MLP(eqx.Module):
         if activation not in ACTIVATIONS:
             mend = did_you_mean(activation, ACTIVATIONS)
             raise TrainingError("unknown activation", node="mlp", found=repr(activation), mend=mend)
-        inputs = [features, *[width] * (depth - 1)]
-        hidden = [Linear.build(generator, size, width, initialisation="he") for size in inputs]
-        readout = Linear.build(generator, width, outputs, initialisation="lecun")
+        sizes = [inputs.width, *[width] * (depth - 1)]
+        hidden = [Linear.drawn(generator, size, width, SCALES["he"]) for size in sizes]
+        readout = Linear.drawn(generator, width, outputs, SCALES["lecun"])
         return cls((*hidden, readout), activation)
 
     def __call__(self, features: jax.Array) -> jax.Array:

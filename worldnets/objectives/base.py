@@ -1,4 +1,7 @@
-"""What an objective is: the task it reads off a dataset, and the loss of a head's logits on that task's outcomes.
+"""What an objective is: what it asks of heads and of world-models, and the loss of a head's logits on the outcomes.
+
+To a head, an objective is a task (evidence and targets) with examples made from clips. To a world-model, a net that
+can be asked anything, it is one conditional probability: W(asked | given).
 
 `counts[i]` is the number of outcomes of target i. A head's outputs serve the targets one after the other, in the
 task's order: one output for a target of two outcomes, the log odds of the second; else one logit per outcome. (A logit
@@ -11,19 +14,38 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import TrainingError, did_you_mean
 from worldnets.registry import Registry
-from worldnets.roles import Task
+from worldnets.roles import Task, outcome_index
 
 if TYPE_CHECKING:
     import jax
 
     from worldnets.dataset import Dataset
+
+
+class Ask(NamedTuple):
+    """What a world-model is scored on: −log2 W(asked | given)."""
+
+    given: tuple[str, ...]
+    asked: tuple[str, ...]
+
+
+class Examples(NamedTuple):
+    """What a head is shown and what then came: `per_clip` rows for each clip, one clip after the other.
+
+    Attributes:
+        codes: [rows, net variables]; of these a head sees the task's evidence.
+        outcomes: int64 [rows, targets].
+    """
+
+    codes: NDArray[np.int16]
+    outcomes: NDArray[np.int64]
 
 
 class Objective(Protocol):
@@ -39,7 +61,27 @@ class Objective(Protocol):
         ...
 
     def task(self, dataset: Dataset) -> Task:
-        """What it asks of a dataset: evidence and targets; `TrainingError` where it asks for what is not there."""
+        """What a trained head answers and probes measure; `TrainingError` where it asks for what is not there."""
+        ...
+
+    def ask(self, dataset: Dataset) -> Ask:
+        """What a world-model is scored on."""
+        ...
+
+    def labelled(self, dataset: Dataset, clips: NDArray[np.int16], seed: int, first: int) -> NDArray[np.int16]:
+        """Clips as the labeller answered them; row i depends on clip i and (seed, first + i) alone."""
+        ...
+
+    def per_clip(self, dataset: Dataset) -> int:
+        """Rows of `examples` that one clip makes."""
+        ...
+
+    def hides(self, dataset: Dataset) -> bool:
+        """Whether some rows of `examples` show less than all of the task's evidence."""
+        ...
+
+    def examples(self, dataset: Dataset, clips: NDArray[np.int16]) -> Examples:
+        """What a head is shown of clips [clips, net variables], and what then came."""
         ...
 
     def loss(self, outputs: jax.Array, outcomes: jax.Array, counts: tuple[int, ...]) -> jax.Array:
@@ -51,7 +93,12 @@ REGISTRY: Registry[Objective] = Registry(
     "objective",
     {
         "continuation": "worldnets.objectives.continuation:CONTINUATION",
+        "continuation_all": "worldnets.objectives.continuation:CONTINUATION_ALL",
+        "continuation_autoregressive": "worldnets.objectives.continuation:CONTINUATION_AUTOREGRESSIVE",
+        "likelihood": "worldnets.objectives.likelihood:LIKELIHOOD",
         "question": "worldnets.objectives.question:QUESTION",
+        "question_human": "worldnets.objectives.question:QUESTION_HUMAN",
+        "world": "worldnets.objectives.world:WORLD",
     },
     group="worldnets.objectives",
 )
@@ -59,7 +106,10 @@ REGISTRY: Registry[Objective] = Registry(
 
 @dataclass(frozen=True)
 class LogLoss:
-    """The log score Σ_targets −log2 q(y | x), on the dataset's task of the objective's own name."""
+    """The log score Σ_targets −log2 q(y | x) of a task; what the objectives below share.
+
+    As it stands it asks for the dataset's task of its own name, labelled by what is the case, one row per clip.
+    """
 
     name: str
 
@@ -69,18 +119,50 @@ class LogLoss:
         Raises:
             TrainingError: the dataset has no such task, such as the continuation of a world without time.
         """
-        if self.name not in dataset.objectives:
-            raise TrainingError(
-                f"this dataset cannot be trained on {self.name!r}",
-                node=dataset.name,
-                found=f"tasks {', '.join(dataset.objectives)}",
-                mend=f"{did_you_mean(self.name, dataset.objectives)} (objective=…), or load a dataset with such a task",
-            )
-        return dataset.task(self.name)
+        return dataset_task(dataset, self.name, self.name)
+
+    def ask(self, dataset: Dataset) -> Ask:
+        """W(all targets, jointly | the task's evidence)."""
+        task = self.task(dataset)
+        return Ask(task.evidence, tuple(dict.fromkeys(v for target in task.targets for v in target.variables)))
+
+    def labelled(self, dataset: Dataset, clips: NDArray[np.int16], seed: int, first: int) -> NDArray[np.int16]:
+        """The clips as they are: the labels are what is the case."""
+        return clips
+
+    def per_clip(self, dataset: Dataset) -> int:
+        """One."""
+        return 1
+
+    def hides(self, dataset: Dataset) -> bool:
+        """No: all of the evidence is shown."""
+        return False
+
+    def examples(self, dataset: Dataset, clips: NDArray[np.int16]) -> Examples:
+        """The clip's evidence and its targets' outcomes."""
+        targets = self.task(dataset).targets
+        outcomes = [outcome_index(clips, dataset.net, target) for target in targets]
+        return Examples(clips, np.stack(outcomes, axis=-1))
 
     def loss(self, outputs: jax.Array, outcomes: jax.Array, counts: tuple[int, ...]) -> jax.Array:
         """Bits [rows]."""
         return log_loss(outputs, outcomes, counts)
+
+
+def dataset_task(dataset: Dataset, name: str, objective: str) -> Task:
+    """The task an objective rests on.
+
+    Raises:
+        TrainingError: the dataset has no such task.
+    """
+    if name not in dataset.objectives:
+        raise TrainingError(
+            f"this dataset cannot be trained on {objective!r}",
+            node=dataset.name,
+            found=f"tasks {', '.join(dataset.objectives)}",
+            mend=f"{did_you_mean(name, dataset.objectives)} (objective=…), or load a dataset with such a task",
+        )
+    return dataset.task(name)
 
 
 def output_count(counts: Sequence[int]) -> int:

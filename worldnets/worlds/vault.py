@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from worldnets.errors import DatasetError
 from worldnets.net import WorldNet
-from worldnets.roles import Target, Task, World
+from worldnets.roles import Labeller, Target, Task, World
 from worldnets.temporal import PREVIOUS, TwoSliceNet, frame_name
 from worldnets.worlds.parameters import choice, integer, probability
 
@@ -63,6 +63,7 @@ def vault(
         open; of region person, if the robber is inside; each pixel is wrong with probability `noise`.
         sensor     pressed while the diamond is there, wrong with probability `sensor_error`; a human labeller sees the
                    pixels only.
+    What the human labeller believes: the same story without tampering and without a sensor; he sees the pixels.
     A fixed camera shows `pixels` pixels of every region in every frame. A panning one shows one region a frame,
     diamond → door → person → …: what a frame shows was last seen three frames ago. Its direction is a node without
     chance, hence no evidence. Frame 1 lies `lead` frames after a calm start (robber away, door closed, diamond there).
@@ -139,7 +140,12 @@ def vault(
         "hidden_from_labeller": tuple(v for t in every for v in at(t, ("sensor",))),
         "schedule": tuple(v for t in every for v in at(t, ("camera",))) if camera == "panning" else (),
     }
-    return World(net, {task.objective: task for task in tasks}, roles, template)
+    believed = _without_tampering(
+        _template(rates | {"tamper": 0.0}, pixels, noise, sensor_error, first_view, lead)
+    ).unroll(frames)
+    labeller = Labeller(believed, tuple(v for t in range(1, context + 1) for v in at(t, shown)))
+    shown_and_sensed = tuple(at(t, observed) for t in every)
+    return World(net, {task.objective: task for task in tasks}, roles, template, shown_and_sensed, labeller)
 
 
 def _template(
@@ -163,6 +169,34 @@ def _template(
         states[v], within[v], tables[v] = ("dark", "bright"), seen_parents, table
     initial = WorldNet(states, start_parents | within, start_tables | tables, "vault")
     return TwoSliceNet(initial, parents | within, moving | tables, "vault")
+
+
+def _without_tampering(template: TwoSliceNet) -> TwoSliceNet:
+    """The template of a world in which no one tampers, without the node that says so and without the sensor."""
+    gone = ("tampering", "sensor")
+    initial = template.initial
+
+    def without(parents: tuple[str, ...], table: Table) -> tuple[tuple[str, ...], Table]:
+        # "none" is the first state of tampering, the only one that occurs.
+        if "tampering" in parents:
+            table = np.take(table, 0, axis=parents.index("tampering"))
+        return tuple(p for p in parents if p != "tampering"), table
+
+    kept = [v for v in template.variables if v not in gone]
+    first = {v: without(initial.parents(v), initial.cpt(v)) for v in kept}
+    later = {v: without(tuple(template.parents.get(v, ())), np.asarray(template.cpts[v])) for v in kept}
+    start = WorldNet(
+        {v: template.states[v] for v in kept},
+        {v: parents for v, (parents, _) in first.items()},
+        {v: table for v, (_, table) in first.items()},
+        "vault, as the labeller believes it to be",
+    )
+    return TwoSliceNet(
+        start,
+        {v: parents for v, (parents, _) in later.items()},
+        {v: table for v, (_, table) in later.items()},
+        start.name,
+    )
 
 
 def _moves(rates: Mapping[str, float]) -> dict[str, Table]:

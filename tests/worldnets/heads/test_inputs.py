@@ -108,3 +108,41 @@ def test_beliefs_about_no_latents_are_refused(net, task):
 def test_unknown_inputs_get_the_nearest_name(net, task):
     with pytest.raises(TrainingError, match="did you mean 'beliefs'"):
         inputs("belief", net, task)
+
+
+def test_unobserved_evidence_is_zero_where_it_is_allowed(net, task):
+    view = inputs("evidence", net, task, partial=True)
+    rows = np.array([[-1, -1, 2, -1], [-1, -1, -1, 1]], dtype=np.int16)
+    assert view.features(rows).tolist() == [[0, 0, 1, 0], [0, 0, 0, 1]]
+    binary = load_dataset("cue_parity", noise=0)
+    view = inputs("evidence", binary.net, binary.task("question"), partial=True)
+    codes = binary.simulate(3, 0)
+    codes[1, binary.net.index["cue"]] = -1
+    assert view.features(codes)[:, 0].tolist() == [2.0 * codes[0, 2] - 1, 0, 2.0 * codes[2, 2] - 1]
+
+
+def test_groups_say_which_features_belong_to_a_variable(net, task):
+    assert inputs("evidence", net, task).groups == {"b": slice(0, 3), "a": slice(3, 4)}
+    assert inputs("beliefs", net, task).groups == {"z": slice(0, 2)}
+
+
+def test_frames_are_steps_of_equally_many_features():
+    vault = load_dataset("vault", frames=4)
+    view = inputs("evidence", vault.net, vault.task("continuation"), frames=vault.world.frames)
+    assert view.steps == ((0, 1, 2), (3, 4, 5), (6, 7, 8))
+    assert [view.labels[step[0]].split(":")[0] for step in view.steps] == ["sensor_1", "sensor_2", "sensor_3"]
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        ((), "no frames to read one by one"),
+        ((("b",), ("a",)), r"unequally many features; found \[3, 1\]"),
+        ((("b",),), r"outside of all frames; found \['a'\]"),
+    ],
+)
+def test_what_has_no_steps_says_so(net, task, frames, message):
+    with pytest.raises(TrainingError, match=message):
+        _ = inputs("evidence", net, task, frames=frames).steps
+    with pytest.raises(TrainingError, match="beliefs are no frames"):
+        _ = inputs("beliefs", net, task).steps

@@ -4,9 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from worldnets import load_dataset
+from worldnets import Inference, load_dataset, train
 from worldnets.errors import TrainingError, UnknownNameError
 from worldnets.objectives import REGISTRY, log_loss, log_probabilities, output_count
+from worldnets.objectives.clip import Clip
 
 COUNTS = (2, 2, 3, 3, 2, 5)
 
@@ -56,3 +57,141 @@ def test_a_world_without_time_has_no_continuation():
 def test_an_unknown_objective_gets_the_nearest_name():
     with pytest.raises(UnknownNameError, match="did you mean 'question'"):
         REGISTRY.get("questoin")
+
+
+# What is asked of the six-frame vault after three frames of context.
+CONTEXT, FRAMES = 3, 6
+
+
+@pytest.fixture(scope="module")
+def vault():
+    return load_dataset("vault", frames=FRAMES, context=CONTEXT)
+
+
+def test_all_remaining_frames_are_targets_of_their_own(vault):
+    task = REGISTRY.get("continuation_all").task(vault)
+    assert [target.variables for target in task.targets] == [
+        (f"pixel1_{t}", f"pixel2_{t}") for t in range(CONTEXT + 1, FRAMES + 1)
+    ]
+    assert task.targets[0] == vault.task("continuation").targets[0]
+    assert task.evidence == vault.task("continuation").evidence
+
+
+def test_frame_by_frame_shows_each_example_the_frames_before_and_asks_for_the_next(vault):
+    objective = REGISTRY.get("continuation_autoregressive")
+    clips = vault.simulate(5, 0)
+    codes, outcomes = objective.examples(vault, clips)
+    assert objective.per_clip(vault) == FRAMES - CONTEXT
+    assert objective.hides(vault)
+    assert codes.shape == (5 * (FRAMES - CONTEXT), len(vault.net.variables))
+    for clip in range(5):
+        for place, t in enumerate(range(CONTEXT, FRAMES)):
+            row = clip * (FRAMES - CONTEXT) + place
+            for v in (v for frame in vault.world.frames for v in frame):
+                column, frame = vault.net.index[v], int(v.rsplit("_", 1)[1])
+                assert codes[row, column] == (clips[clip, column] if frame <= t else -1)
+            ones = [clips[clip, vault.net.index[f"pixel{i}_{t + 1}"]] for i in (1, 2)]
+            assert outcomes[row, 0] == 2 * ones[0] + ones[1]
+
+
+def test_a_head_that_predicts_frame_by_frame_is_measured_on_the_last_frame(vault):
+    task = REGISTRY.get("continuation_autoregressive").task(vault)
+    assert task.targets[0].variables == (f"pixel1_{FRAMES}", f"pixel2_{FRAMES}")
+    assert len(task.evidence) == 3 * (FRAMES - 1)
+    assert task.ladders[task.targets[0].name][0] == vault.world.frames[FRAMES - 2]
+
+
+def test_likelihood_starts_before_the_first_frame(vault):
+    codes, _ = REGISTRY.get("likelihood").examples(vault, vault.simulate(2, 0))
+    observed = [vault.net.index[v] for frame in vault.world.frames for v in frame]
+    assert (codes[0, observed] == -1).all()
+    assert len(codes) == 2 * FRAMES
+
+
+def test_what_a_world_model_is_asked(vault):
+    asks = {name: REGISTRY.get(name).ask(vault) for name in ("world", "likelihood", "continuation_all", "question")}
+    assert asks["world"] == ((), vault.net.variables)
+    assert asks["likelihood"] == ((), tuple(v for frame in vault.world.frames for v in frame))
+    assert asks["continuation_all"].given == vault.task("continuation").evidence
+    shown = tuple(f"pixel{i}_{t}" for t in range(CONTEXT + 1, FRAMES + 1) for i in (1, 2))
+    assert asks["continuation_all"].asked == shown
+    assert REGISTRY.get("continuation_autoregressive").ask(vault) == asks["continuation_all"]
+    assert asks["question"] == (vault.task("question").evidence, (f"diamond_{CONTEXT}",))
+
+
+def test_the_literal_just_ask_has_every_hidden_node_as_a_target(vault):
+    task = REGISTRY.get("world").task(vault)
+    asked = {v for target in task.targets for v in target.variables}
+    assert asked == set(vault.net.variables) - set(task.evidence) - set(vault.roles["schedule"])
+    static = load_dataset("cue_parity")
+    assert {t.name for t in REGISTRY.get("world").task(static).targets} == {"answer", "deep"}
+
+
+def test_a_human_labels_by_what_he_sees_and_believes(vault):
+    """Among clips with the same pixels his labels have the frequency his own net gives; the sensor changes nothing."""
+    objective, labeller = REGISTRY.get("question_human"), vault.world.labeller
+    clips = vault.simulate(60_000, 1)
+    labelled = objective.labelled(vault, clips, 5, 0)
+    diamond = vault.net.index[f"diamond_{CONTEXT}"]
+    assert (np.delete(labelled, diamond, axis=1) == np.delete(clips, diamond, axis=1)).all()
+    seen = clips[:, [vault.net.index[v] for v in labeller.evidence]]
+    pattern = seen[0]
+    same = (seen == pattern).all(axis=1)
+    own = np.full((1, len(labeller.net.variables)), -1, dtype=np.int16)
+    own[0, [labeller.net.index[v] for v in labeller.evidence]] = pattern
+    belief = float(Inference(labeller.net).query(own)[f"diamond_{CONTEXT}"][0, 1])
+    found = labelled[same, diamond].mean()
+    assert abs(found - belief) < 4 * np.sqrt(belief * (1 - belief) / same.sum()) + 1e-9
+    tampered = clips[:, vault.net.index[f"tampering_{CONTEXT}"]] == 1
+    assert labelled[tampered, diamond].mean() < clips[tampered, diamond].mean() - 0.1
+
+
+def test_a_humans_label_of_a_clip_depends_on_seed_and_row_alone(vault):
+    objective = REGISTRY.get("question_human")
+    clips = vault.simulate(500, 1)
+    whole = objective.labelled(vault, clips, 5, 0)
+    assert np.array_equal(objective.labelled(vault, clips[200:230], 5, 200), whole[200:230])
+    assert not np.array_equal(objective.labelled(vault, clips, 6, 0), whole)
+
+
+def test_a_clip_the_human_holds_impossible_is_labelled_as_if_unseen():
+    certain = load_dataset("vault", frames=6, noise=0.0, camera="fixed", take=0.9, tamper=0.9)
+    clips = certain.simulate(30_000, 0)
+    labeller = certain.world.labeller
+    own = np.full((len(clips), len(labeller.net.variables)), -1, dtype=np.int16)
+    columns = [certain.net.index[v] for v in labeller.evidence]
+    own[:, [labeller.net.index[v] for v in labeller.evidence]] = clips[:, columns]
+    engine = Inference(labeller.net)
+    impossible = np.isinf(engine.log_evidence(own))
+    assert impossible.sum() > 30
+    labels = REGISTRY.get("question_human").labelled(certain, clips, 0, 0)[impossible, certain.net.index["diamond_5"]]
+    prior = float(engine.query(own[:1] * 0 - 1)["diamond_5"][0, 1])
+    assert abs(labels.mean() - prior) < 4 * np.sqrt(prior * (1 - prior) / impossible.sum())
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        ("question_human", "no labeller"),
+        ("likelihood", "cannot be trained on 'likelihood'"),
+        ("continuation_all", "cannot be trained on 'continuation_all'"),
+    ],
+)
+def test_an_objective_the_world_has_nothing_for_says_so(objective, message):
+    with pytest.raises(TrainingError, match=message):
+        REGISTRY.get(objective).task(load_dataset("cue_parity"))
+
+
+def test_a_head_trained_frame_by_frame_comes_close_to_the_chain_of_exact_answers(vault):
+    """Bits per clip, against Σ_t H(frame t+1 | frames 1..t) by message passing."""
+    trace = train(vault, "mlp", "continuation_autoregressive", steps=1500, seeds=1)
+    clip = Clip(vault, "continuation_autoregressive")
+    engine, clips = Inference(vault.net), vault.simulate(4000, 9)
+    bits = 0.0
+    for t in range(CONTEXT, FRAMES):
+        given, more = (np.full_like(clips, -1) for _ in range(2))
+        columns = [vault.net.index[v] for v in clip.evidence(t)]
+        both = columns + [vault.net.index[v] for v in clip.shown([t + 1])]
+        given[:, columns], more[:, both] = clips[:, columns], clips[:, both]
+        bits += (engine.log_evidence(given) - engine.log_evidence(more)).mean() / np.log(2)
+    assert bits - 0.05 < trace.losses[-1, 0] < bits + 0.12

@@ -214,3 +214,29 @@ def test_a_parameter_out_of_range_is_refused_with_the_mend(parameters, message):
         load_dataset("vault", **parameters)
     assert caught.value.mend
     assert caught.value.node == "vault"
+
+
+@pytest.mark.parametrize("camera", ["panning", "fixed"])
+def test_the_labeller_believes_in_the_vault_without_tampering_and_without_a_sensor(camera):
+    """H(v | pixels) is W(v | pixels) of a vault in which no one ever tampers, for whatever both know."""
+    world, honest = vault(4, camera=camera), vault(4, camera=camera, tamper=0.0)
+    believed, pixels = world.labeller.net, world.labeller.evidence
+    assert not {v.rsplit("_", 1)[0] for v in believed.variables} & {"tampering", "sensor"}
+    assert all("pixel" in v for v in pixels)
+    assert {v.rsplit("_", 1)[1] for v in pixels} == {"1", "2", "3"}
+    clips = load_dataset("vault", frames=4, camera=camera, tamper=0.0).simulate(40, 0)
+    seen = {v: clips[:, honest.net.index[v]] for v in pixels}
+    beliefs = []
+    for net in (believed, honest.net):
+        codes = np.full((len(clips), len(net.variables)), -1, dtype=np.int16)
+        for v, column in seen.items():
+            codes[:, net.index[v]] = column
+        beliefs.append(Inference(net).query(codes))
+    for v in ("robber_3", "diamond_3", "diamond_4"):
+        np.testing.assert_allclose(beliefs[0][v], beliefs[1][v], atol=1e-12)
+    np.testing.assert_allclose(beliefs[0].log_evidence, beliefs[1].log_evidence, atol=1e-12)
+
+
+def test_frames_hold_what_is_observed_sensor_first():
+    world = vault(3, pixels=1)
+    assert world.frames == tuple((f"sensor_{t}", f"pixel1_{t}") for t in (1, 2, 3))

@@ -1,0 +1,209 @@
+"""A checked request to train: everything that determines the bits of a seed's run, and how a seed's head begins."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldnets.dataset import Dataset
+from worldnets.errors import TrainingError, did_you_mean
+from worldnets.heads.base import REGISTRY as HEADS
+from worldnets.heads.base import Head, SteppingHead, build_head, is_parameter, is_stepping
+from worldnets.heads.base import head_options as complete_options
+from worldnets.heads.inputs import Inputs
+from worldnets.heads.inputs import inputs as make_inputs
+from worldnets.net import WorldNet
+from worldnets.objectives.base import REGISTRY as OBJECTIVES
+from worldnets.objectives.base import Examples, Objective, output_count
+from worldnets.penalties import EvidenceDropout, Penalty, Rounds, penalties_of, penalty_settings
+from worldnets.registry import Registry, normalised
+from worldnets.roles import Task, outcome_count
+
+GROUP = 8  # seeds trained side by side, always this many: a seed's bits depend on how many there are
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """A first-order optimizer: its name in Optax and the learning rate used when none is given."""
+
+    name: str
+    learning_rate: float
+
+    def transformation(self, learning_rate: float) -> Any:
+        """The Optax gradient transformation."""
+        import optax
+
+        return getattr(optax, self.name)(learning_rate)
+
+
+OPTIMIZERS: Registry[Optimizer] = Registry(
+    "optimizer", {"adam": Optimizer("adam", 3e-3), "sgd": Optimizer("sgd", 0.05)}
+)
+
+
+def stream(seed: int, purpose: str) -> int:
+    """The random stream of a seed for one purpose: a number below 2**63.
+
+    The first eight bytes, big-endian, of SHA-256 of the text "worldnets/{purpose}/{seed}", shifted right by one bit.
+    Purposes in use: "training clips" (the seed given to `Dataset.simulate`, whose row r is the run's r-th clip), "first
+    parameters" (the seed of NumPy's PCG64 behind `build`), "labels" (of a human labeller) and "dropped evidence".
+    """
+    digest = hashlib.sha256(f"worldnets/{purpose}/{seed}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A checked request.
+
+    Attributes:
+        dataset: what to train on.
+        task: evidence and targets of the objective.
+        counts: outcomes of each target.
+        objective: what is asked.
+        head_name, head_options: which head, and all of its options.
+        inputs: what the head is given.
+        batch: clips per update.
+        optimizer, learning_rate: how a differentiable head descends.
+        penalties: what is paid for besides.
+    """
+
+    dataset: Dataset
+    task: Task
+    counts: tuple[int, ...]
+    objective: Objective
+    head_name: str
+    head_options: dict[str, Any]
+    inputs: Inputs
+    batch: int
+    optimizer: Optimizer
+    learning_rate: float
+    penalties: tuple[Penalty, ...] = ()
+
+    @functools.cached_property
+    def kind(self) -> type[Head] | type[SteppingHead]:
+        """The head's class."""
+        return HEADS.get(self.head_name)
+
+    @property
+    def stepping(self) -> bool:
+        """Whether the head makes its own updates."""
+        return is_stepping(self.kind)
+
+    @functools.cached_property
+    def per_clip(self) -> int:
+        """Rows of examples that one clip makes."""
+        return self.objective.per_clip(self.dataset)
+
+    def build(self, seed: int) -> Head:
+        """The differentiable head of a seed before training."""
+        return build_head(self.head_name, _generator(seed), self.inputs, output_count(self.counts), self.head_options)
+
+    def build_stepping(self, seed: int) -> SteppingHead:
+        """The stepping head of a seed before training."""
+        kind = self.kind
+        assert is_stepping(kind)
+        return kind.build(_generator(seed), self, **self.head_options)
+
+    @functools.cached_property
+    def skeleton(self) -> Any:
+        """A pytree like a head's parameters: the differentiable head itself, or the state of a stepping one."""
+        return self.build_stepping(0).state() if self.stepping else self.build(0)
+
+    def kept(self, leaf: object) -> bool:
+        """Is this leaf of the skeleton one that a trace keeps?"""
+        return self.stepping or is_parameter(leaf)
+
+    def filled(self, arrays: Sequence[NDArray[Any]]) -> Any:
+        """The skeleton with these arrays in place of the leaves that are kept, in order."""
+        import jax
+
+        own = iter(arrays)
+        return jax.tree.map(lambda leaf: next(own) if self.kept(leaf) else leaf, self.skeleton)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything else that determines a run, plain JSON; penalties only where there are some."""
+        plain: dict[str, Any] = {
+            "batch": self.batch,
+            "optimizer": self.optimizer.name,
+            "learning_rate": self.learning_rate,
+        }
+        return plain | ({"penalties": penalty_settings(self.penalties)} if self.penalties else {})
+
+    def clips(self, seed: int, rows: int, first: int) -> NDArray[np.int16]:
+        """A seed's training clips first … first + rows − 1: labels in place, hidden evidence −1."""
+        clips = self.dataset.simulate(rows, stream(seed, "training clips"), first)
+        clips = self.objective.labelled(self.dataset, clips, stream(seed, "labels"), first)
+        for penalty in self.penalties:
+            if isinstance(penalty, EvidenceDropout):
+                hidden = penalty.hidden(self.task, stream(seed, "dropped evidence"), first, rows)
+                clips = clips.copy()
+                columns = [self.dataset.net.index[v] for v in self.task.evidence]
+                clips[:, columns] = np.where(hidden, -1, clips[:, columns])
+        return clips
+
+    def examples(self, clips: NDArray[np.int16]) -> Examples:
+        """What the head is shown of clips, and what then came."""
+        return self.objective.examples(self.dataset, clips)
+
+
+def plan_training(
+    dataset: Dataset,
+    head: str = "mlp",
+    objective: str = "continuation",
+    *,
+    inputs: str = "evidence",
+    batch: int = 128,
+    optimizer: str = "adam",
+    learning_rate: float | None = None,
+    head_options: Mapping[str, Any] | None = None,
+    world_model: WorldNet | None = None,
+    penalties: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Check a request; arguments and errors are those of `worldnets.train`."""
+    if not isinstance(dataset, Dataset):
+        mend = 'load it first: train(load_dataset("vault"), …)'
+        raise TrainingError("training needs a dataset", found=repr(dataset), expected="a Dataset", mend=mend)
+    complete = complete_options(head, head_options)
+    what = OBJECTIVES.get(objective)
+    how = OPTIMIZERS.get(optimizer)
+    paid = penalties_of(penalties)
+    task = what.task(dataset)
+    counts = tuple(outcome_count(dataset.net, target) for target in task.targets)
+    partial = what.hides(dataset) or any(isinstance(penalty, EvidenceDropout) for penalty in paid)
+    view = make_inputs(inputs, dataset.net, task, world_model, dataset.world.frames, partial)
+    _check_penalties(paid, HEADS.get(head), normalised(head), task)
+    rate = how.learning_rate if learning_rate is None else learning_rate
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not (math.isfinite(rate) and rate > 0):
+        mend = f"leave it out for {how.learning_rate:g}"
+        raise TrainingError("the learning rate is no number > 0", node=how.name, found=repr(rate), mend=mend)
+    return Plan(dataset, task, counts, what, normalised(head), complete, view, batch, how, float(rate), paid)
+
+
+def _check_penalties(
+    penalties: tuple[Penalty, ...], kind: type[Head] | type[SteppingHead], head: str, task: Task
+) -> None:
+    for penalty in penalties:
+        if isinstance(penalty, EvidenceDropout):
+            for v in penalty.variables or ():
+                if v not in task.evidence:
+                    mend = did_you_mean(v, task.evidence)
+                    raise TrainingError("only evidence can be dropped", node=penalty.name, found=repr(v), mend=mend)
+        elif is_stepping(kind) and not isinstance(penalty, getattr(kind, "pays", ())):
+            mend = "leave the penalty out, or train another head"
+            raise TrainingError(f"the head {head!r} cannot pay this penalty", found=penalty.name, mend=mend)
+        elif isinstance(penalty, Rounds) and not hasattr(kind, "rounds"):
+            mend = 'train "message_passing" with head_options={"halting": true}'
+            raise TrainingError(f"the head {head!r} takes no rounds to pay for", found=penalty.name, mend=mend)
+
+
+def _generator(seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(stream(seed, "first parameters")))
