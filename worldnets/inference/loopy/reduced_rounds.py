@@ -9,7 +9,7 @@ but where an observed term is part of them:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from worldnets.inference.loopy import rounds as rounds_of
 from worldnets.inference.loopy.algebra import Algebra, Array
 from worldnets.inference.loopy.graph import Indices, Wiring
 from worldnets.inference.loopy.messages import Tables, damped, factor_belief, take, to_factors
-from worldnets.inference.loopy.readout import Part, Readout
+from worldnets.inference.loopy.readout import Readout
 from worldnets.inference.loopy.reduction import Reduction
 
 NEVER = -1e3  # nats: e^NEVER is zero in every number type, and no row's 0 · NEVER is the NaN that 0 · −∞ would be
@@ -45,23 +45,21 @@ class GroupEntries(NamedTuple):
     observed: Indices
 
 
-class Reader(NamedTuple):
-    """Where one part of a question is read.
+class ReadEntries(NamedTuple):
+    """How beliefs become answers, for all questions at once.
+
+    Beliefs of clusters, then of the factors that are read, all runs of each number side by side, are one long vector;
+    what follows its end is a zero.
 
     Attributes:
-        group, member: which group of variables or factors, and the place in it.
-        of_factor: whether of factors.
-        outcome: [cells, padding included], the outcome each belongs to.
-        outcomes: how many there are.
-        runs: the runs it is read in.
+        factors: for each group of factors, which of its members are read.
+        cells: [joint states of all parts, K], the places of that vector whose sum is the part's belief.
+        parts: [outcomes of all questions, M], those of `cells` whose product is the answer; padded: one beyond, a one.
     """
 
-    group: int
-    member: int
-    of_factor: bool
-    outcome: NDArray[np.int64]
-    outcomes: int
-    runs: tuple[int, ...]
+    factors: tuple[Indices, ...]
+    cells: Indices
+    parts: Indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,14 +80,13 @@ class ReducedRounds:
     groups: tuple[GroupEntries, ...]
     excluded: NDArray[np.bool_]  # [states, indicators]: states of clusters that an indicator rules out,
     clamped: NDArray[np.bool_]  # [states, runs]: or a run
-    readers: tuple[tuple[Reader, ...], ...]
-    order: tuple[NDArray[np.int64], ...]
+    reading: ReadEntries
     _digest: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         plain = (self.evidence, self.indicators, self.runs, self.splits)
         digest = hashlib.sha256(repr(plain).encode())
-        for leaf in jax.tree.leaves((self.wiring, self.groups, self.excluded, self.clamped, self.readers, self.order)):
+        for leaf in jax.tree.leaves((self.wiring, self.groups, self.excluded, self.clamped, self.reading)):
             array = np.asarray(leaf)
             digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
         object.__setattr__(self, "_digest", digest.digest())
@@ -109,8 +106,8 @@ class ReducedRounds:
         start_rounds: int,
         damping: float = 0.0,
         every: bool = False,
-    ) -> list[Array]:
-        """Logarithms of each question's joint belief after `rounds` rounds.
+    ) -> Array:
+        """Logarithms of the joint beliefs of all questions after `rounds` rounds.
 
         Args:
             algebra: the numbers to compute in.
@@ -122,7 +119,7 @@ class ReducedRounds:
             every: after each round.
 
         Returns:
-            For each question [outcomes, R], or with `every` [rounds, outcomes, R].
+            [outcomes of all questions, one after the other, R], or with `every` [rounds, outcomes, R].
         """
         dtype, rows = log_tables.dtype, seen.shape[1]
         place = lambda x: jnp.asarray(x, dtype) if x.dtype.kind == "f" else x
@@ -131,20 +128,25 @@ class ReducedRounds:
         full = jnp.concatenate([log_tables, jnp.array([0.0, -jnp.inf], dtype)])
         seen = jnp.tile(seen.astype(dtype), (1, self.runs))
 
-        def through(tables: Tables, local: Array, messages: Array, count: int) -> Array:
-            def body(messages: Array, _: None) -> tuple[Array, None]:
-                new = rounds_of.step(algebra, wiring, self.splits, tables, local, messages, None).messages
-                return (new if fraction is None else damped(algebra, new, messages, fraction, wiring)), None
-
-            return jax.lax.scan(jax.checkpoint(body), messages, None, length=count)[0]
+        def advance(tables: Tables, local: Array, messages: Array) -> Array:
+            new = rounds_of.step(algebra, wiring, self.splits, tables, local, messages, None).messages
+            return new if fraction is None else damped(algebra, new, messages, fraction, wiring)
 
         nothing = jnp.full((len(self.excluded), 1), algebra.one, dtype)
         start = rounds_of.started(algebra, wiring.uniform[:, None], nothing)
-        start = through(self._tables(algebra, full, None), nothing, start, start_rounds)
+        plain = self._tables(algebra, full, None)
+        start = _repeated(lambda messages: advance(plain, nothing, messages), start, start_rounds)
         tables, local = self._tables(algebra, full, seen), self._local(algebra, seen, rows)
         messages = jnp.broadcast_to(start, (len(start), local.shape[1]))
-        messages = through(tables, local, messages, rounds)
-        return self._read(algebra, wiring, tables, local, messages)
+        read = lambda messages: self._read(algebra, wiring, tables, local, messages)
+        if not every:
+            return read(_repeated(lambda messages: advance(tables, local, messages), messages, rounds))
+
+        def one(messages: Array, _: None) -> tuple[Array, Array]:
+            new = advance(tables, local, messages)
+            return new, read(new)
+
+        return jax.lax.scan(jax.checkpoint(one), messages, None, length=rounds)[1]
 
     def _tables(self, algebra: Algebra, full: Array, seen: Array | None) -> Tables:
         """Tables as rounds read them, each scaled by its largest cell; without evidence if `seen` is None."""
@@ -168,42 +170,30 @@ class ReducedRounds:
         clamped = jnp.repeat(jnp.asarray(self.clamped, seen.dtype), rows, axis=1)
         return algebra.from_log(NEVER * (excluded + clamped))
 
-    def _read(self, algebra: Algebra, wiring: Wiring, tables: Tables, local: Array, messages: Array) -> list[Array]:
+    def _read(self, algebra: Algebra, wiring: Wiring, tables: Tables, local: Array, messages: Array) -> Array:
         into, beliefs = to_factors(algebra, wiring, local, messages, None)
-        found = []
-        for readers, order in zip(self.readers, self.order, strict=True):
-            total: Array | None = None
-            for reader in readers:
-                log_q = self._part(algebra, wiring, tables, beliefs, into, reader)
-                if total is None:
-                    total = log_q[0]
-                else:
-                    total = (total[:, None] + log_q).reshape(-1, log_q.shape[-1])
-            assert total is not None
-            found.append(total[order])
-        return found
-
-    def _part(
-        self, algebra: Algebra, wiring: Wiring, tables: Tables, beliefs: list[Array], into: Array, reader: Reader
-    ) -> Array:
-        """ln b(part | run), [runs of the part, outcomes, R]."""
-        if reader.of_factor:
-            group, own = wiring.factors[reader.group], slice(reader.member, reader.member + 1)
-            messages = [take(into, places[own]) for places in group.incoming]
-            belief = factor_belief(algebra, tables.cells[reader.group][own], self.splits[reader.group], messages)
-        else:
-            belief = beliefs[reader.group][reader.member]
-        belief = belief.reshape(len(reader.outcome), self.runs, -1)[:, jnp.array(reader.runs)]
-        belief = algebra.to_probability(algebra.normalise(belief, 0)[0])
-        belongs = jnp.asarray(reader.outcome == np.arange(reader.outcomes)[:, None], belief.dtype)
-        q = jnp.einsum("oc,ckr->kor", belongs, belief, precision=jax.lax.Precision.HIGHEST)
+        found = [rounds_of.in_net_order(algebra, wiring, beliefs)]
+        for g, members in enumerate(self.reading.factors):
+            if len(members):
+                arriving = [take(into, places[members]) for places in wiring.factors[g].incoming]
+                belief = factor_belief(algebra, tables.cells[g][members], self.splits[g], arriving)
+                belief = belief.reshape(len(members), -1, local.shape[1])
+                found.append(algebra.to_probability(algebra.normalise(belief, 1)[0]).reshape(-1, local.shape[1]))
+        found.append(jnp.zeros((1, local.shape[1]), local.dtype))
+        by_run = jnp.concatenate(found).reshape(-1, local.shape[1] // self.runs)
+        q = by_run[self.reading.cells].sum(1)
         least = LEAST[str(q.dtype)]
-        return jnp.log(jnp.where(q > least, q, least))
+        log_q = jnp.log(jnp.where(q > least, q, least))
+        return jnp.concatenate([log_q, jnp.zeros((1, log_q.shape[1]), log_q.dtype)])[self.reading.parts].sum(1)
 
 
-def compiled(
-    reduction: Reduction, reading: Readout, offsets: Mapping[str, int], entries: int
-) -> ReducedRounds:
+def _repeated(round_of: Callable[[Array], Array], messages: Array, count: int) -> Array:
+    # Only messages are kept for the gradient: computing a round again is faster than reading back all it had.
+    body = jax.checkpoint(lambda messages, _: (round_of(messages), None))
+    return jax.lax.scan(body, messages, None, length=count)[0]
+
+
+def compiled(reduction: Reduction, reading: Readout, offsets: Mapping[str, int], entries: int) -> ReducedRounds:
     """Index arrays of a reduction.
 
     Args:
@@ -232,10 +222,16 @@ def compiled(
     for run, clamp in enumerate(reading.clamps):
         for v, state in clamp.items():
             clamped[own[v], run] |= _codes(reduction, place[v], v) != state
-    readers = tuple(tuple(_reader(reduction, part) for part in parts) for parts in reading.parts)
     return ReducedRounds(
-        evidence, sum(sizes), len(reading.clamps), graph.wiring, graph.splits, groups, excluded, clamped, readers,
-        reading.order,
+        evidence,
+        sum(sizes),
+        len(reading.clamps),
+        graph.wiring,
+        graph.splits,
+        groups,
+        excluded,
+        clamped,
+        _read_entries(reduction, reading),
     )
 
 
@@ -278,25 +274,46 @@ def _group(
     return GroupEntries(terms, which, observed)
 
 
-def _reader(reduction: Reduction, part: Part) -> Reader:
-    states, wiring = reduction.net.states, reduction.graph.wiring
-    outcomes = 1
-    for v in part.variables:
-        outcomes *= len(states[v])
-    if part.cluster is not None:
-        begin = int(reduction.factors.cardinalities[: part.cluster].sum())
-        for g, variables in enumerate(wiring.variables):
-            found = np.flatnonzero(variables.states[:, 0] == begin)
-            if len(found):
-                outcome = np.zeros(variables.states.shape[1], dtype=np.int64)  # padded states have belief zero
-                outcome[: len(part.outcome)] = part.outcome
-                return Reader(g, int(found[0]), False, outcome, outcomes, part.runs)
-    for g, factors in enumerate(reduction.graph.group_factors):
-        found = np.flatnonzero(factors == part.factor)
-        if len(found):
-            cells = wiring.factors[g].cells[found[0]].reshape(-1)
-            real = cells < reduction.graph.factor_cells[-1]
-            begin = reduction.graph.factor_cells[factors[found[0]]]
-            outcome = np.where(real, part.outcome[np.where(real, cells - begin, 0)], 0)
-            return Reader(g, int(found[0]), True, outcome, outcomes, part.runs)
-    raise AssertionError("a part lies in a cluster or in a factor")
+def _read_entries(reduction: Reduction, reading: Readout) -> ReadEntries:
+    graph, runs = reduction.graph, len(reading.clamps)
+    bounds = np.cumsum([0, *reduction.factors.cardinalities])
+    parts = [part for question in reading.parts for part in question]
+    wanted = {part.factor for part in parts}
+    chosen = tuple(
+        np.array([row for row, f in enumerate(members) if f in wanted], dtype=np.int32)
+        for members in graph.group_factors
+    )
+    factor_at: dict[int, tuple[int, NDArray[np.int64]]] = {}  # of a factor: where it begins, and its (padded) cells
+    at = int(bounds[-1])
+    for g, rows in enumerate(chosen):
+        for row in rows:
+            f = int(graph.group_factors[g][row])
+            padded = graph.wiring.factors[g].cells[row].reshape(-1)
+            real = padded < graph.factor_cells[-1]
+            factor_at[f] = at, np.where(real, padded - graph.factor_cells[f], -1)
+            at += len(padded)
+    cells: list[NDArray[np.int64]] = []
+    answers: list[list[int]] = []
+    for question, order in zip(reading.parts, reading.order, strict=True):
+        product: list[list[int]] = [[]]
+        for part in question:
+            if part.cluster is not None:
+                begin, outcome = int(bounds[part.cluster]), part.outcome
+            else:
+                begin, place = factor_at[part.factor or 0]
+                outcome = np.where(place >= 0, part.outcome[place], -1)
+            longer = []
+            for before, run in zip(product, part.runs, strict=True):
+                for state in range(int(part.outcome.max()) + 1):
+                    longer.append([*before, len(cells)])
+                    cells.append((begin + np.flatnonzero(outcome == state)) * runs + run)
+            product = longer
+        answers += [product[place] for place in order]
+    return ReadEntries(chosen, _padded(cells, at * runs), _padded(answers, len(cells)))
+
+
+def _padded(rows: Sequence[Sequence[int] | NDArray[np.int64]], value: int) -> Indices:
+    table = np.full((len(rows), max(map(len, rows), default=0)), value, dtype=np.int32)
+    for row, given in zip(table, rows, strict=True):
+        row[: len(given)] = given
+    return table

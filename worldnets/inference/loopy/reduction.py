@@ -13,8 +13,8 @@ nodes are certain.
        stay factors, so that on a tree evidence travels one moral-graph edge a round, as in the net's own graph;
     6. what is not connected with a question goes.
 
-On a tree, beliefs after r rounds from the no-evidence fixed point are those of `LoopyInference` on the net itself; where
-there are loops, fewer of them are left, and beliefs are better than there.
+On a tree, beliefs after r rounds from the no-evidence fixed point are those of `LoopyInference` on the net itself.
+Where there are loops, steps 4 and 5 close some of them, and beliefs differ.
 
 Source: Shachter 1986, "Evaluating influence diagrams", for barren nodes; the rest is Kschischang, Frey & Loeliger 2001,
 "Factor graphs and the sum-product algorithm", section VI (clustering, and eliminating what is observed).
@@ -205,7 +205,9 @@ def _clusters(
         if size(members) > MOST_STATES:
             mend = "take fewer nodes together"
             expected = f"at most {MOST_STATES} joint states"
-            raise CapacityError("a cluster is too large", node=members[0], found=size(members), expected=expected, mend=mend)
+            raise CapacityError(
+                "a cluster is too large", node=members[0], found=size(members), expected=expected, mend=mend
+            )
         cluster |= dict.fromkeys(members, members)
     for question in questions:
         leaves = [v for v in question if v in inside and v not in above and v not in cluster]
