@@ -6,12 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from worldnets import WorldNet, load_dataset, train
+from worldnets import Inference, WorldNet, load_dataset, train
 from worldnets.dataset import Dataset
 from worldnets.errors import TrainingError
 from worldnets.heads.floor import FLOOR
 from worldnets.heads.inference import InferenceHead, Posterior
 from worldnets.roles import Target, Task, World
+from worldnets.training_plan import plan_training
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +37,16 @@ def task():
     return Task("question", ("b", "a"), targets, {target.name: ladder for target in targets})
 
 
+def posterior(world_model, net, task):
+    return Posterior(world_model, net, task.evidence, task.targets)
+
+
 def joint(net):
     return np.einsum("y,yz,za,zb->bayz", net.cpt("y"), net.cpt("z"), net.cpt("a"), net.cpt("b"))
 
 
 def test_the_head_is_the_exact_posterior_of_every_target_with_evidence_observed_or_not(net, task):
-    log_q = Posterior(net, net, task)
+    log_q = posterior(net, net, task)
     table = joint(net)
     for b in (-1, 0, 1, 2):
         for a in (-1, 0, 1):
@@ -70,7 +75,7 @@ def test_an_impossible_outcome_gets_the_floor_and_impossible_evidence_leaves_all
         {"y": (0, 1), "x": (0, 1, 2)}, {"x": ["y"]}, {"y": [0.5, 0.5], "x": [[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]]}
     )
     task = Task("question", ("x",), (Target("y", ("y",)),), {"y": (("x",),)})
-    log_q = Posterior(net, net, task)(np.array([[-1, 0], [-1, 2]], dtype=np.int16))
+    log_q = posterior(net, net, task)(np.array([[-1, 0], [-1, 2]], dtype=np.int16))
     np.testing.assert_allclose(log_q, [[0, math.log(FLOOR)], [-math.log(2), -math.log(2)]], atol=1e-6)
 
 
@@ -85,8 +90,8 @@ def test_it_answers_from_the_world_model_behind_the_inputs():
     request = {"objective": "question", "inputs": "beliefs", "steps": 2, "seeds": 1, "checkpoints": [2]}
     trace = train(dataset, "inference", world_model=shuffled, **request)
     codes = dataset.simulate(50, seed=1)
-    np.testing.assert_allclose(trace.predict(codes, 0)[0], Posterior(other, dataset.net, trace.task)(codes), atol=1e-12)
-    assert not np.allclose(trace.predict(codes, 0)[0], Posterior(dataset.net, dataset.net, trace.task)(codes), atol=0.1)
+    np.testing.assert_allclose(trace.predict(codes, 0)[0], posterior(other, dataset.net, trace.task)(codes), atol=1e-12)
+    assert not np.allclose(trace.predict(codes, 0)[0], posterior(dataset.net, dataset.net, trace.task)(codes), atol=0.1)
 
 
 def test_it_follows_a_world_model_that_grows(net, task):
@@ -110,9 +115,25 @@ def test_it_follows_a_world_model_that_grows(net, task):
     for _ in range(3):
         seen.append((head.state(), head.log_probabilities(codes)))
         head.step(codes)
-    assert np.array_equal(seen[1][1], Posterior(biased, net, task)(codes))
-    assert np.array_equal(seen[2][1], Posterior(net, net, task)(codes))
+    assert np.array_equal(seen[1][1], posterior(biased, net, task)(codes))
+    assert np.array_equal(seen[2][1], posterior(net, net, task)(codes))
     assert np.array_equal(head.restored(seen[1][0]).log_probabilities(codes), seen[1][1])
+
+
+@pytest.mark.parametrize(("objective", "first"), [("continuation_autoregressive", 2), ("likelihood", 0)])
+def test_asked_frame_after_frame_it_pays_for_the_answer_to_each_question(objective, first):
+    vault = load_dataset("vault", frames=4, context=2)
+    plan = plan_training(vault, "inference", objective, batch=16)
+    clips = plan.clips(0, 16, 0)
+    engine, nats = Inference(vault.net), np.zeros(16)
+    for before in range(first, 4):
+        seen = [vault.net.index[v] for frame in vault.world.frames[:before] for v in frame]
+        codes = np.full_like(clips, -1)
+        codes[:, seen] = clips[:, seen]
+        shown = tuple(f"pixel{i}_{before + 1}" for i in (1, 2))
+        asked = clips[:, [vault.net.index[v] for v in shown]]
+        nats -= np.log(engine.joint(codes, shown)[np.arange(16), asked[:, 0], asked[:, 1]])
+    np.testing.assert_allclose(plan.build_stepping(0).step(clips), nats.mean() / math.log(2), rtol=1e-9)
 
 
 def test_a_world_model_that_lacks_a_target_or_knows_other_states_is_refused(net, task):
@@ -122,7 +143,7 @@ def test_a_world_model_that_lacks_a_target_or_knows_other_states_is_refused(net,
         {"z": [0.5, 0.5], "a": net.cpt("a"), "b": net.cpt("b")},
     )
     with pytest.raises(TrainingError, match="'y'"):
-        Posterior(bare, net, task)
+        posterior(bare, net, task)
     other = WorldNet({**net.states, "y": ("no", "yes")}, {v: net.parents(v) for v in net.variables}, dict(net.cpts))
     with pytest.raises(TrainingError, match="node 'y': the world-model has other states"):
-        Posterior(other, net, task)
+        posterior(other, net, task)
