@@ -10,8 +10,10 @@ import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from worldnets.episodes import ClipLayout, Codes
 from worldnets.learning.counts import dirichlet
@@ -26,17 +28,33 @@ PSEUDOCOUNT = 0.5  # of every table entry: Krichevsky & Trofimov 1981
 MOST_CONSIDERED = 12  # parents looked at for a node: those that tell most about it alone
 LEAST_GAIN = 1e-4  # nats of BIC that another parent must gain
 
+Table = NDArray[np.float64]
 Neighbours = Mapping[str, Sequence[str]]
 
 
-def marginals(layout: ClipLayout, codes: Codes) -> WorldNet:
+class Fitted(NamedTuple):
+    """A learned net, and how many of its parameters are free: a table that frames share counts once."""
+
+    net: WorldNet
+    parameters: int
+
+
+def marginals(layout: ClipLayout, codes: Codes) -> Fitted:
     """Every node on its own."""
-    return dirichlet(Rows(layout.states, codes), {}, pseudocount=PSEUDOCOUNT, name="marginals").net
+    return _untied(dirichlet(Rows(layout.states, codes), {}, pseudocount=PSEUDOCOUNT, name="marginals").net)
 
 
-def tree(layout: ClipLayout, codes: Codes) -> WorldNet:
+def tree(layout: ClipLayout, codes: Codes) -> Fitted:
     """The Chow–Liu tree over all nodes."""
-    return chow_liu(Rows(layout.states, codes), pseudocount=PSEUDOCOUNT, name="Chow-Liu tree").net
+    return _untied(chow_liu(Rows(layout.states, codes), pseudocount=PSEUDOCOUNT, name="Chow-Liu tree").net)
+
+
+def _untied(net: WorldNet) -> Fitted:
+    return Fitted(net, sum(map(_free, net.cpts.values())))
+
+
+def _free(table: Table) -> int:
+    return table.size - table.size // table.shape[-1]
 
 
 @dataclass(frozen=True)
@@ -87,7 +105,7 @@ def two_slice_structure(
     return TwoSlice(known, initial, later)
 
 
-def two_slice(layout: ClipLayout, codes: Codes, arrows: TwoSlice, name: str = "two-slice") -> WorldNet:
+def two_slice(layout: ClipLayout, codes: Codes, arrows: TwoSlice, name: str = "two-slice") -> Fitted:
     """The tied net with these arrows, smoothed counts, unrolled over the clip."""
     first = _counted(_first_frames(layout, codes), {**arrows.latents, **arrows.first})
     later = _counted(_transitions(layout, codes), arrows.later)
@@ -97,11 +115,11 @@ def two_slice(layout: ClipLayout, codes: Codes, arrows: TwoSlice, name: str = "t
 def unrolled(
     layout: ClipLayout,
     arrows: TwoSlice,
-    first: Mapping[str, np.ndarray],
-    later: Mapping[str, np.ndarray],
+    first: Mapping[str, Table],
+    later: Mapping[str, Table],
     hidden: Mapping[str, tuple[Label, ...]],
     name: str,
-) -> WorldNet:
+) -> Fitted:
     """A net over the clip's columns, then over the hidden states of each frame.
 
     Args:
@@ -119,7 +137,8 @@ def unrolled(
             own, table = (arrows.first[v], first[v]) if t == 1 else (arrows.later[v], later[v])
             parents[node] = tuple(_node(p, t, static) for p in own)
             tables[node] = table
-    return WorldNet(states, parents, tables, name)
+    free = sum(_free(table) for table in (*first.values(), *later.values()))
+    return Fitted(WorldNet(states, parents, tables, name), free)
 
 
 def _node(parent: str, t: int, static: set[str]) -> str:
@@ -128,7 +147,7 @@ def _node(parent: str, t: int, static: set[str]) -> str:
     return frame_name(parent.removesuffix(PREVIOUS), t - 1 if parent.endswith(PREVIOUS) else t)
 
 
-def _counted(rows: Rows, parents: Mapping[str, tuple[str, ...]]) -> dict[str, np.ndarray]:
+def _counted(rows: Rows, parents: Mapping[str, tuple[str, ...]]) -> dict[str, Table]:
     families = Families.of(rows.states, parents, tuple(parents))
     counts = families.count(rows.codes, {v: i for i, v in enumerate(rows.variables)}, rows.weights)
     return families.tables(families.normalised(counts + families.prior(Prior(pseudocount=PSEUDOCOUNT))))
@@ -157,7 +176,7 @@ class _Search:
         self.rows, self.score = rows, Score(rows, 0)
 
     @functools.cached_property
-    def bits(self) -> np.ndarray:
+    def bits(self) -> Table:
         """Mutual information of all pairs of columns."""
         return information(pair_counts(self.rows), self.rows.states)
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from worldnets.episodes import PARTS, ClipLayout, Codes, Episodes, Part, Split, check_rows, part_number, said
+from worldnets.episodes import PARTS, ClipLayout, Codes, Episodes, Part, Split, Taken, check_rows, part_number, said
 from worldnets.errors import CapacityError, DatasetError, WorldnetsError
 from worldnets.permutation import key_of, permuted
 
@@ -201,7 +201,7 @@ class EpisodeStream:
         self._group_rows = np.array([about.row_group(g).num_rows for g in range(about.num_row_groups)], dtype=np.int64)
         self._group_start = np.cumsum([0, *self._group_rows])
         width = len(self._layout.variables)
-        self.buffer_rows = max(1, memory // (BUFFERS * width * 2))
+        self.buffer_rows = max(1, memory // (BUFFERS * (width * 2 + 8)))
         largest = int(self._group_rows.max(initial=0))
         if largest > self.buffer_rows:
             raise CapacityError(
@@ -209,7 +209,7 @@ class EpisodeStream:
                 file=self.path,
                 found=f"{largest} clips of {width} columns",
                 expected=f"at most {self.buffer_rows} clips",
-                mend=f"allow memory={largest * BUFFERS * width * 2}, or write the file with a smaller row_group",
+                mend=f"allow memory={largest * BUFFERS * (width * 2 + 8)}, or write the file with a smaller row_group",
             )
         # So that a buffer which still takes a whole group is never larger than it may be.
         self._full = self.buffer_rows - largest + 1
@@ -218,19 +218,17 @@ class EpisodeStream:
             if not clips:
                 mend = "number the sources without gaps, or split with another seed"
                 raise DatasetError(f"no clips for {part}", file=self.path, mend=mend)
-        self._buffers: OrderedDict[tuple[int, ...], Codes] = OrderedDict()
+        self._buffers: OrderedDict[tuple[int, ...], Taken] = OrderedDict()
         self._orders: OrderedDict[tuple[int, ...], _Order] = OrderedDict()
 
     def _counted(self, group: int) -> NDArray[np.int64]:
-        return np.bincount(self._parts(group), minlength=len(PARTS))
+        return np.bincount(self._split.part_of(self._sources(group), self.source_count), minlength=len(PARTS))
 
-    def _parts(self, group: int) -> NDArray[np.int8]:
-        """The part of each clip of a row group."""
+    def _sources(self, group: int) -> NDArray[np.int64]:
+        """The source of each clip of a row group."""
         if self._own:
-            sources = np.arange(self._group_start[group], self._group_start[group + 1])
-        else:
-            sources = self._column(group, SOURCE)
-        return self._split.part_of(sources, self.source_count)
+            return np.arange(self._group_start[group], self._group_start[group + 1])
+        return self._column(group, SOURCE)
 
     def _column(self, group: int, name: str) -> NDArray[np.int64]:
         table = _attempt(self.path, lambda: self._file.read_row_group(group, columns=[name], use_threads=False))
@@ -265,9 +263,12 @@ class EpisodeStream:
 
     def draw(self, rows: int, seed: int, first: int = 0, part: Part = "train") -> Codes:
         """Clips of the seed's endless order of a part, as `Clips.draw` says."""
+        return self._drawn(rows, seed, first, part).codes
+
+    def _drawn(self, rows: int, seed: int, first: int, part: Part) -> Taken:
         check_rows(rows, seed, first)
         total = self.count(part)
-        codes = np.empty((rows, len(self._layout.variables)), dtype=np.int16)
+        drawn = Taken(np.empty((rows, len(self._layout.variables)), dtype=np.int16), np.empty(rows, dtype=np.int64))
         done = 0
         while done < rows:
             epoch, place = divmod(first + done, total)
@@ -276,22 +277,22 @@ class EpisodeStream:
             begin, end = int(order.start[buffer]), int(order.start[buffer + 1])
             taken = min(rows - done, end - place)
             held = self._buffer(order, buffer, part)
-            inside = np.arange(place - begin, place - begin + taken)
-            codes[done : done + taken] = held[permuted(inside, end - begin, order.keys[buffer])]
+            inside = permuted(np.arange(place - begin, place - begin + taken), end - begin, order.keys[buffer])
+            for into, out_of in zip(drawn, held, strict=True):
+                into[done : done + taken] = out_of[inside]
             done += taken
-        return codes
+        return drawn
 
-    def take(self, part: Part, most: int | None = None) -> Codes:
+    def take(self, part: Part, most: int | None = None) -> Taken:
         """All clips of a part in the file's order, or so many of them drawn without replacement."""
         if most is None or most >= self.count(part):
-            return np.concatenate([self._of_part(group, part) for group in range(len(self._group_rows))])
-        return self.draw(most, 0, 0, part)
+            return self._filled(np.arange(len(self._group_rows)), part)
+        return self._drawn(most, 0, 0, part)
 
-    def batches(self, part: Part) -> Iterator[Codes]:
+    def batches(self, part: Part) -> Iterator[Taken]:
         """All clips of a part in the file's order, one row group at a time."""
-        for group in range(len(self._group_rows)):
-            if self._counts[group, part_number(part)]:
-                yield self._of_part(group, part)
+        for group in np.flatnonzero(self._counts[:, part_number(part)]).tolist():
+            yield self._of_part(group, part)
 
     def in_memory(self) -> Episodes:
         """All clips at once."""
@@ -317,20 +318,24 @@ class EpisodeStream:
         keys = key_of(seed, _INSIDE, part, epoch, np.arange(len(first)))
         return _Order(groups, np.append(first, len(groups)), start, keys)
 
-    def _buffer(self, order: _Order, buffer: int, part: Part) -> Codes:
+    def _buffer(self, order: _Order, buffer: int, part: Part) -> Taken:
         groups = order.groups[order.first[buffer] : order.first[buffer + 1]]
         name = (part_number(part), *groups.tolist())
         return _kept(self._buffers, name, lambda: self._filled(groups, part))
 
-    def _filled(self, groups: NDArray[np.int64], part: Part) -> Codes:
+    def _filled(self, groups: NDArray[np.int64], part: Part) -> Taken:
         rows = np.cumsum([0, *self._counts[groups, part_number(part)]])
-        codes = np.empty((int(rows[-1]), len(self._layout.variables)), dtype=np.int16)
+        shape = (int(rows[-1]), len(self._layout.variables))
+        filled = Taken(np.empty(shape, dtype=np.int16), np.empty(shape[0], dtype=np.int64))
         for place, group in enumerate(groups.tolist()):  # one at a time: a list of them would be a second buffer
-            codes[rows[place] : rows[place + 1]] = self._of_part(group, part)
-        return codes
+            for into, clips in zip(filled, self._of_part(group, part), strict=True):
+                into[rows[place] : rows[place + 1]] = clips
+        return filled
 
-    def _of_part(self, group: int, part: Part) -> Codes:
-        return self._codes(group)[self._parts(group) == part_number(part)]
+    def _of_part(self, group: int, part: Part) -> Taken:
+        sources = self._sources(group)
+        own = self._split.part_of(sources, self.source_count) == part_number(part)
+        return Taken(self._codes(group)[own], sources[own])
 
     def _codes(self, group: int) -> Codes:
         names = list(self._layout.variables)

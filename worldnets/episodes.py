@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -210,6 +210,13 @@ class Split:
         return {"seed": int(self.seed), "validation": self.validation, "test": self.test}
 
 
+class Taken(NamedTuple):
+    """Some clips: codes [clips, columns], and the source of each [clips]."""
+
+    codes: Codes
+    sources: NDArray[np.int64]
+
+
 class Clips(Protocol):
     """Real clips, in memory or in a file: what a dataset without a net of its own rests on."""
 
@@ -240,7 +247,7 @@ class Clips(Protocol):
         """
         ...
 
-    def take(self, part: Part, most: int | None = None) -> Codes:
+    def take(self, part: Part, most: int | None = None) -> Taken:
         """All clips of a part, or so many of them drawn without replacement, always the same."""
         ...
 
@@ -319,17 +326,21 @@ class Episodes:
 
     def draw(self, rows: int, seed: int, first: int = 0, part: Part = "train") -> Codes:
         """Clips of the seed's endless order of a part, as `Clips.draw` says."""
+        return self.codes[self._drawn(rows, seed, first, part)]
+
+    def _drawn(self, rows: int, seed: int, first: int, part: Part) -> NDArray[np.intp]:
         check_rows(rows, seed, first)
         places = self._places[part_number(part)]
         row = np.arange(first, first + rows, dtype=np.int64)
         keys = key_of(seed, _ORDER, part_number(part), row // len(places)) if rows else np.zeros(0, np.uint64)
-        return self.codes[places[permuted(row % len(places), len(places), keys)]]
+        return places[permuted(row % len(places), len(places), keys)]
 
-    def take(self, part: Part, most: int | None = None) -> Codes:
+    def take(self, part: Part, most: int | None = None) -> Taken:
         """All clips of a part in their order, or so many of them drawn without replacement."""
-        if most is None or most >= self.count(part):
-            return self.codes[self._places[part_number(part)]]
-        return self.draw(most, 0, 0, part)
+        places = self._places[part_number(part)]
+        if most is not None and most < len(places):
+            places = self._drawn(most, 0, 0, part)
+        return Taken(self.codes[places], self.sources[places])
 
     @functools.cached_property
     def digest(self) -> str:
