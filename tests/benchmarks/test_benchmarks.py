@@ -183,3 +183,20 @@ def test_learning_from_fewer_rows_is_reported_line_by_line(benchmark, monkeypatc
         monkeypatch.setattr(module, name, value)
     lines = module.planted()
     assert [line.split("|")[1].strip() for line in lines if line.startswith("| ")][1:] == ["2,000", "5,000", "20,000"]
+
+
+def test_planted_models_are_searched_for_and_reported_one_by_one(benchmark):
+    module = benchmark("recovery")
+    lines = module.table(1, ["medium noise", "zero-one-random"], clips=60, test_clips=200, restarts=2)
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["medium noise", "zero-one-random"]
+    net = module.medium()
+    found = module.search(net, 0, clips=400, test_clips=500, restarts=3)
+    assert -0.002 < found.excess < module.FOUND < found.memoryless
+    codes = module.hidden_clips(net, 30, 5, 0)
+    assert (codes[:, :, 0] == -1).all()
+    assert (codes[:, :, 1] >= 0).all()
+    # A step is a step: the plain ones climb as those of the search do, from the same start.
+    again = module.reestimate(net, module.wn.TemporalInference(net).expected_counts(codes))
+    assert module.our_steps(net, codes, 2) == pytest.approx(
+        module.wn.TemporalInference(again).log_evidence(codes).sum()
+    )
