@@ -14,6 +14,7 @@ A hidden Markov model shows in its symbols only what later symbols depend on. Ho
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import statistics
 import time
@@ -184,6 +185,24 @@ def hmmlearn_steps(net: TwoSliceNet, codes: np.ndarray, steps: int) -> float:
     return float(model.monitor_.history[-1])
 
 
+def contestant(
+    net: TwoSliceNet,
+    begin: TwoSliceNet,
+    clips: int,
+    frames: int,
+    run: Callable[..., float],
+    into: list[float],
+    *more: int,
+) -> Callable[[int], Callable[[], object]]:
+    """`run` from the tables of `begin`, on clips of `net` that it has not seen before; its result goes `into` a list."""
+
+    def prepare(repeat: int) -> Callable[[], object]:
+        codes = hidden_clips(net, clips, frames, repeat)
+        return lambda: into.append(run(begin, codes, STEPS, *more))
+
+    return prepare
+
+
 def speed(repeats: int) -> list[str]:
     """Time of a step beside hmmlearn's, from the same start to the same likelihood."""
     if find_spec("hmmlearn") is None:
@@ -198,15 +217,9 @@ def speed(repeats: int) -> list[str]:
     ]
     for states, clips, frames in ((3, 1000, 30), (5, 1000, 30), (10, 300, 100), (20, 300, 100)):
         net, begin = drawn(states, 0), drawn(states, 1)
-        ours, theirs = [], []
-
-        def prepare(run: Callable[..., float], into: list[float], *more: int) -> Callable[[int], Callable[[], object]]:
-            def prepared(repeat: int) -> Callable[[], object]:
-                codes = hidden_clips(net, clips, frames, repeat)
-                return lambda: into.append(run(begin, codes, STEPS, *more))
-
-            return prepared
-
+        ours: list[float] = []
+        theirs: list[float] = []
+        prepare = functools.partial(contestant, net, begin, clips, frames)
         our_steps(begin, hidden_clips(net, 2, 3, 0), 1)  # compiles
         taken = interleaved(
             {
