@@ -194,7 +194,7 @@ def contestant(
     into: list[float],
     *more: int,
 ) -> Callable[[int], Callable[[], object]]:
-    """`run` from the tables of `begin`, on clips of `net` that it has not seen before; its result goes `into` a list."""
+    """`run` from the tables of `begin`, on new clips of `net` every time; its result goes `into` a list."""
 
     def prepare(repeat: int) -> Callable[[], object]:
         codes = hidden_clips(net, clips, frames, repeat)
