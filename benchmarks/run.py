@@ -21,6 +21,7 @@ BLOCKS = {
     "bandwidth": "bandwidth",
     "loopy": "loopy",
     "temporal": "temporal",
+    "learning": "learning",
     "reading": "reading",
     "startup": "startup",
 }

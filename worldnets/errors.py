@@ -130,6 +130,10 @@ class TrainingError(WorldnetsError, ValueError):
     """A training run that cannot start as asked, or that diverged."""
 
 
+class LearningError(WorldnetsError, ValueError):
+    """Rows that no world-model can be learned from, or a way of learning that cannot start as asked."""
+
+
 class ProbeError(WorldnetsError, ValueError):
     """A measurement that cannot be made on what it was given."""
 

@@ -198,7 +198,7 @@ def _check_penalties(
                     mend = did_you_mean(v, task.evidence)
                     raise TrainingError("only evidence can be dropped", node=penalty.name, found=repr(v), mend=mend)
         elif is_stepping(kind) and not isinstance(penalty, getattr(kind, "pays", ())):
-            mend = "leave the penalty out, or train another head"
+            mend = getattr(kind, "instead", {}).get(penalty.name, "leave the penalty out, or train another head")
             raise TrainingError(f"the head {head!r} cannot pay this penalty", found=penalty.name, mend=mend)
         elif isinstance(penalty, Rounds) and not hasattr(kind, "rounds"):
             mend = 'train "message_passing" with head_options={"halting": true}'

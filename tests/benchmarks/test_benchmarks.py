@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import worldnets as wn
-from worldnets.inference import UNOBSERVED
+from worldnets.inference import UNOBSERVED, decode, simulate
+from worldnets.learning import held_out_bits, maximum_likelihood
 from worldnets.public_nets import public_net
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,3 +162,24 @@ def test_cells_are_counted_and_timed_on_one_thread_and_on_all(benchmark, monkeyp
     assert cost.cells > 0
     assert 1 in cost.nanoseconds
     assert all(value > 0 for value in cost.nanoseconds.values())
+
+
+def test_learning_is_compared_on_the_same_tables_and_likelihoods(benchmark, asia):
+    module = benchmark("learning")
+    frame = decode(asia, simulate(asia, 300, 0))
+    for v, table in module.pgmpy_tables(asia, frame).items():
+        np.testing.assert_allclose(maximum_likelihood(frame, asia).net.cpt(v), table, atol=1e-12)
+    case = module.Case.of(asia, ("either",), 300, 2)
+    assert "either" not in case.frame.columns
+    ours, theirs = module.our_em(case), module.pgmpy_em(case)
+    assert ours.history[0].steps == 2
+    assert ours.bits == pytest.approx(held_out_bits(theirs, case.frame).bits, abs=1e-9)
+    assert held_out_bits(case.start, case.frame).bits > ours.bits + 0.1
+
+
+def test_learning_from_fewer_rows_is_reported_line_by_line(benchmark, monkeypatch):
+    module = benchmark("learning")
+    for name, value in {"SEEDS": 1, "TEST_ROWS": 500, "ROWS": 500}.items():
+        monkeypatch.setattr(module, name, value)
+    lines = module.planted()
+    assert [line.split("|")[1].strip() for line in lines if line.startswith("| ")][1:] == ["2,000", "5,000", "20,000"]

@@ -59,6 +59,7 @@ class SteppingHead(Protocol):
     Seeds are trained one after the other. What training changes is `state`, arrays whose names and shapes are fixed
     from the start: a trace keeps them like the parameters of any head. A class attribute `pays` names the kinds of
     penalty its updates take into account (`worldnets.penalties`); evidence dropout, which only hides, needs no mention.
+    Another, `instead`, may say for penalties by name what to do in their place.
     """
 
     @classmethod
@@ -90,9 +91,14 @@ class SteppingHead(Protocol):
 REGISTRY: Registry[type[Head] | type[SteppingHead]] = Registry(
     "head",
     {
+        "gru": "worldnets.heads.gru:GRU",
+        "inference": "worldnets.heads.inference:InferenceHead",
         "linear": "worldnets.heads.linear:Linear",
         "message_passing": "worldnets.heads.message_passing:MessagePassing",
         "mlp": "worldnets.heads.mlp:MLP",
+        "scikit_learn": "worldnets.heads.scikit_learn:ScikitLearn",
+        "transformer": "worldnets.heads.transformer:Transformer",
+        "world_model": "worldnets.heads.world_model:WorldModel",
     },
     group="worldnets.heads",
 )

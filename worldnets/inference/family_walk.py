@@ -176,8 +176,10 @@ class _Walk:
         from worldnets.inference import tangent
 
         rows, size = len(self.seen), len(planner(self.engine).layout.values)
-        totals = np.zeros((size, rows) if per_row else size)
         log_evidence = np.empty(rows)
+        if self.directions is None and not per_row:
+            return self._tallied(size, log_evidence), log_evidence + self.log_scale
+        totals = np.zeros((size, rows) if per_row else size)
         chunks = self._chunks(log_evidence)
 
         def block(first: int, last: int) -> NDArray[np.float64]:
@@ -194,6 +196,30 @@ class _Walk:
             if not per_row:
                 totals += own
         return totals, log_evidence + self.log_scale
+
+    def _tallied(self, size: int, log_evidence: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weighted family marginals summed over rows, [entries]: every block is one compiled call."""
+        from worldnets.inference.expectation import tally
+
+        wiring, width, limits = self.wiring, self._width, LIMITS[self.engine.dtype]
+        evidence = (self.codes, self.seen.likelihood, self.seen.soft_start)
+        step, totals = self._step, np.zeros(size)
+
+        def block(first: int, last: int) -> NDArray[np.float64]:
+            own, space = np.zeros(size), _spare(self.made, width) or _Workspace.of(wiring, width)
+            room = (space.pot, space.arena, space.active, space.scale, space.log_z, space.read)
+            arguments = (self.weights, first, last, step, width, limits, room, log_evidence, own)
+            tally(wiring, self.made.families, evidence, *arguments)
+            if space.bytes <= SPARE_BYTES:
+                self.made.spare.append(space)
+            return own
+
+        rows, threads = len(self.seen), self.engine.threads
+        if threads == 1 and rows * self._cost <= CALL_MULTIPLY_ADDS:
+            return block(0, rows)  # the same sums in the same order
+        for own in in_order(block, range(0, rows, step), rows, threads):
+            totals += own
+        return totals
 
     def beliefs(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The distributions that a plan for beliefs reads off, [states, rows], and log evidence [rows]."""
@@ -245,14 +271,23 @@ class _Walk:
         """What belongs to those tables, nats."""
         return self._numbers[1]
 
-    def _over_blocks(self, block: Callable[[int, int], NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
+    @property
+    def _cost(self) -> int:
+        """Multiply-adds of a row, about."""
+        return 3 * max(1, self.made.plan.multiply_adds)
+
+    @property
+    def _step(self) -> int:
+        """Rows of a block, by the plan and the number of rows alone."""
         rows, width = len(self.seen), self._width
         if rows <= width:
-            return in_order(block, range(0, rows, width), rows, 1)
-        cost = 3 * max(1, self.made.plan.multiply_adds)
-        longest = max(width, int(CALL_MULTIPLY_ADDS / cost) // width * width)
-        step = min(longest, math.ceil(rows / (MOST_BLOCKS * width)) * width)
-        return in_order(block, range(0, rows, step), rows, self.engine.threads)
+            return width
+        longest = max(width, int(CALL_MULTIPLY_ADDS / self._cost) // width * width)
+        return min(longest, math.ceil(rows / (MOST_BLOCKS * width)) * width)
+
+    def _over_blocks(self, block: Callable[[int, int], NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
+        rows = len(self.seen)
+        return in_order(block, range(0, rows, self._step), rows, self.engine.threads)
 
     def _chunks(
         self, log_evidence: NDArray[np.float64]

@@ -12,8 +12,14 @@ Builder = Callable[..., World]
 REGISTRY: Registry[Builder] = Registry(
     "world",
     {
+        "chains": "worldnets.worlds.chains:chains",
         "cue_parity": "worldnets.worlds.cue_parity:cue_parity",
+        "hidden_markov": "worldnets.worlds.hidden_markov:hidden_markov",
+        "mess3": "worldnets.worlds.hidden_markov:mess3",
         "public": "worldnets.worlds.public:public",
+        "rrxor": "worldnets.worlds.hidden_markov:rrxor",
+        "tracker": "worldnets.worlds.tracker:tracker",
         "vault": "worldnets.worlds.vault:vault",
+        "zero_one_random": "worldnets.worlds.hidden_markov:zero_one_random",
     },
 )
