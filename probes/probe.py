@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from probes.finding import Conclusion
     from probes.presentation import Presentation
     from worldnets.trace import Trace
+    from worldnets.training_plan import Plan
 
 #: Called as progress(done, total) while a probe measures.
 Progress = Callable[[int, int], None]
@@ -40,6 +41,14 @@ class Probe(Protocol):
     @property
     def presentation(self) -> Presentation:
         """Its columns in tables, and its part of the report."""
+        ...
+
+    def check(self, plan: Plan) -> None:
+        """Refuse what it cannot measure before anything is trained.
+
+        Raises:
+            ProbeError: such a request.
+        """
         ...
 
     def measure(self, trace: Trace, progress: Progress | None = None) -> dict[str, Any]:

@@ -122,6 +122,7 @@ def measure_cell(cell: Cell, tell: Tell) -> Mapping[str, Any]:
         inputs=identity["inputs"],
         seeds=tuple(range(first, first + GROUP)),
         progress=progress,
+        penalties=identity.get("penalties"),
         **identity["training"],
     )
 

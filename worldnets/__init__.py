@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from worldnets import errors
+    from worldnets import errors, learning
     from worldnets.dataset import Dataset, check_dataset, dataset_names, load_dataset
     from worldnets.draw import draw_messages, draw_net, draw_plan
     from worldnets.errors import WorldnetsError
@@ -65,6 +65,7 @@ __all__ = [
     "errors",
     "expected_counts",
     "frame_name",
+    "learning",
     "load_dataset",
     "read_evidence",
     "read_net",
@@ -114,8 +115,8 @@ _HOME = {
 def __getattr__(name: str) -> object:
     if name in _HOME:
         value = getattr(importlib.import_module(_HOME[name]), name)
-    elif name == "errors":
-        value = importlib.import_module("worldnets.errors")
+    elif name in ("errors", "learning"):
+        value = importlib.import_module(f"worldnets.{name}")
     else:
         raise AttributeError(f"module 'worldnets' has no attribute {name!r}")
     globals()[name] = value  # asked for once only

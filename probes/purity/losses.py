@@ -9,9 +9,9 @@ everything, the sum over nodes of E[−log2 W(v | its parents in W)].
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,19 +102,44 @@ class AskedFamilies:
 
     Attributes:
         objective, surface, least, exact: as `ProxyLoss` says.
-        families: W*(parents in W, node) for each of the world-model's families.
+        world: exact inference in W*.
     """
 
     objective: str
-    families: Mapping[tuple[str, ...], Floats]
+    world: Inference
     surface: float
-    least: float
+    least: float = math.nan
+    exact: bool = True
+    _joints: dict[tuple[str, ...], Floats] = field(default_factory=dict, repr=False)
+
+    def of(self, engine: Inference) -> float:
+        """As `ProxyLoss.of`."""
+        bits = 0.0
+        for scope, table in engine.net.factors:
+            if scope not in self._joints:
+                self._joints[scope] = _joint(self.world, scope)
+            bits += cross_entropy(self._joints[scope], table)
+        return bits
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """−score in bits, given by a second model: no loss of answers, and without a lower limit.
+
+    Attributes:
+        objective, surface, least, exact: as `ProxyLoss` says; nobody's knowledge of single nodes is scored.
+        judge: from the world-model to bits.
+    """
+
+    objective: str
+    judge: Callable[[WorldNet], float]
+    surface: float = math.nan
+    least: float = math.nan
     exact: bool = True
 
     def of(self, engine: Inference) -> float:
         """As `ProxyLoss.of`."""
-        tables = {factor.scope: factor.table for factor in engine.net.factors}
-        return sum(cross_entropy(joint, tables[scope]) for scope, joint in self.families.items())
+        return self.judge(cast("WorldNet", engine.net))
 
 
 def cross_entropy(joint: Floats, table: Floats) -> float:
@@ -149,14 +174,17 @@ def proxy_losses(
 
 def _loss(dataset: Dataset, model: WorldNet, engine: Inference, name: str, clips: int, seed: int) -> ProxyLoss | None:
     objective, net = REGISTRY.get(name), dataset.net
+    judge = getattr(objective, "world_model_gradient", None)
+    if judge is not None:
+        scored = Judged(name, lambda model: float(judge(dataset, model)[0]))
+        return replace(scored, least=scored.of(engine))
     ask = _ask(objective, dataset)
     if ask is None or any(model.states.get(v) != net.states[v] for v in (*ask.given, *ask.asked)):
         return None
     surface = sum(_entropy(engine, v) for v in ask.asked)
     if set(ask.asked) == set(net.variables) == set(model.variables):
-        families = {factor.scope: _joint(engine, factor.scope) for factor in model.factors}
-        least = sum(cross_entropy(_joint(engine, factor.scope), factor.table) for factor in net.factors)
-        return AskedFamilies(name, families, surface, least)
+        whole = AskedFamilies(name, engine, surface)
+        return replace(whole, least=whole.of(engine))
     variables = (*ask.given, *ask.asked)
     columns = [net.index[v] for v in variables]
     drawn = np.asarray(dataset.simulate(clips, stream(seed, 1)))
@@ -172,7 +200,7 @@ def _loss(dataset: Dataset, model: WorldNet, engine: Inference, name: str, clips
         rows, which = distinct(labelled[:, columns])
         exact, weight = False, np.bincount(which, minlength=len(rows)) / len(labelled)
     loss = AskedRows(name, variables, rows, len(ask.given), weight, surface, exact)
-    return loss if not by_truth else AskedRows(**{**loss.__dict__, "least": loss.of(engine)})
+    return replace(loss, least=loss.of(engine)) if by_truth else loss
 
 
 def _ask(objective: Objective, dataset: Dataset) -> Ask | None:

@@ -23,8 +23,8 @@ Floats = NDArray[np.float64]
 class Numbers:
     """What is measured of one world-model; as arrays with leading axes [T, S] of many.
 
-    L kinds of latent, D interventions (each state of each node that is set), J objectives, G groups of clips, M the most
-    states that a latent has.
+    L kinds of latent, D interventions (each state of each node that is set), J objectives, G groups of clips, M states
+    of the latent that has most.
 
     Attributes:
         divergence: KL(W*‖W) on the observables, bits.

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,8 @@ class Sampling:
     """How purity is measured: part of a cell's key.
 
     Attributes:
-        clips: evaluation clips where the observables have more than 2^16 configurations; 0 would not do there.
+        method: all configurations of the observables, clips, or clips where there are more than 2^16 ("auto").
+        clips: how many evaluation clips then.
         groups: independent groups of these clips, whose spread is the Monte-Carlo error.
         seed: stream of the clips; every checkpoint, seed and head of a world shares them.
         frame: where interventions are made: in this frame, or the latest there is before it. The first frame's latents
@@ -42,6 +43,7 @@ class Sampling:
         losses: objectives whose loss is measured besides the one trained for, as far as the dataset has them.
     """
 
+    method: Literal["auto", "enumerate", "sample"] = "auto"
     clips: int = 4096
     groups: int = 16
     seed: int = 0
@@ -141,7 +143,8 @@ def truth(dataset: Dataset, model: WorldNet, sampling: Sampling | None = None, o
 
     Args:
         dataset: its net is W*.
-        model: a world-model; only nodes of the same name count, and these must have the same states if observed.
+        model: a world-model; only nodes of the same name count, and these must have the same states if observed. What
+            comes out serves all world-models with these nodes, whatever their arrows.
         sampling: how many clips, where to intervene, which losses.
         objective: whose loss is measured in any case.
 
@@ -212,7 +215,10 @@ def configurations(net: WorldNet, variables: Iterable[str]) -> Codes:
 
 def _rows(dataset: Dataset, observed: tuple[str, ...], sampling: Sampling) -> tuple[Codes, Floats | None]:
     net = dataset.net
-    if math.prod(len(net.states[v]) for v in observed) <= LARGEST:
+    count = math.prod(len(net.states[v]) for v in observed)
+    if sampling.method == "enumerate" and count > LARGEST:
+        raise ProbeError("too many configurations to enumerate", found=count, expected=f"≤ {LARGEST}", mend="sample")
+    if sampling.method != "sample" and count <= LARGEST:
         return configurations(net, observed), None
     size = sampling.clips // max(sampling.groups, 1)
     if sampling.groups < 2 or size < 2:

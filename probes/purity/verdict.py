@@ -174,7 +174,7 @@ class _Rules:
             return Verdict("pure", (self._summary(), "Every demand is met."), statements=tuple(met))
         seen = [statement for statement, demand in zip(met, self.demands, strict=True) if demand.part == "observables"]
         beyond = self._failed([demand for demand in self.demands if demand.part != "observables"])
-        if all(statement.holds for statement in seen) and beyond is not None:
+        if seen and all(statement.holds for statement in seen) and beyond is not None:
             reasons = [self._summary(), f"What can be seen is met; {beyond.text}: {beyond.interval}."]
             return Verdict("observables-only", tuple(reasons), statements=(*seen, beyond))
         failed = self._failed(self.demands)

@@ -9,6 +9,7 @@ Not part of the line from dataset to trace: this module looks at heads from its 
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import json
 import tempfile
@@ -30,6 +31,7 @@ from worldnets.training_plan import GROUP, Plan, plan_training
 ROWS = 64
 UPDATES = 3  # of a stepping head, between two looks at its state
 NOISE = 0.1  # added to first parameters before gradients are looked at: a readout of zeros hides what lies below
+ROUNDING = 1e-9  # nats by which a stepping head's prediction may depend on the number of rows: a sum in another order
 
 Outcome = tuple[bool, str, str]  # passed, what was seen, how to mend it
 Check = Callable[[Plan], Outcome]
@@ -45,10 +47,10 @@ def check_head(
     steps: int = 300,
     seed: int = 0,
 ) -> list[CheckResult]:
-    """Build a head, look at it, train it briefly, save it and read it back. Structured results, failures included.
+    """Build a head, look at it, and if it is sound train it briefly, save it and read it back. Structured results.
 
     - Every head: options have JSON defaults; equal generators build equal heads; training lowers the loss; a saved
-      trace predicts the same bits; a row's prediction has the same bits whatever rows are beside it.
+      trace predicts the same bits; a row's prediction does not depend on the rows beside it.
     - A differentiable head: parameters are float32 and the rest is equal for all seeds; outputs have the right shape
       and are finite; a gradient reaches every parameter; a seed among seeds has the bits it has alone in its slot.
     - A stepping head: names, shapes and types of its state are fixed; q is normalised and finite; a restored head
@@ -79,7 +81,8 @@ def check_head(
             return results
         checks: Mapping[str, Check] = _stepping_checks(seed) if is_stepping(kind) else _differentiable_checks(seed)
         results += [_checked(title, check, plan) for title, check in checks.items()]
-        results += _training_results(plan, steps, seed)
+        if all(result.ok for result in results):
+            results += _training_results(plan, steps, seed)
         return results
 
 
@@ -103,13 +106,12 @@ def _options_are_json(kind: type) -> Outcome:
     bare = [p.name for p in keywords if p.default is inspect.Parameter.empty]
     if bare:
         return False, f"options without a default: {', '.join(bare)}", "give every option a default"
-    defaults = {p.name: p.default for p in keywords}
+    shown = ", ".join(f"{p.name}={p.default!r}" for p in keywords) or "none"
     try:
-        same = json.loads(json.dumps(defaults, allow_nan=False)) == defaults
+        json.dumps({p.name: p.default for p in keywords}, allow_nan=False)
     except (TypeError, ValueError):
-        same = False
-    shown = ", ".join(f"{name}={value!r}" for name, value in defaults.items())
-    return same, shown or "none", "make defaults plain JSON: numbers, texts, true, false, null, lists, tables"
+        return False, shown, "make defaults plain JSON: numbers, texts, true, false, null, lists, tables"
+    return True, shown, ""
 
 
 def _plan(
@@ -145,6 +147,10 @@ def _is_the_same(subject: tuple[Plan, int]) -> Outcome:
 
 
 def _differentiable_checks(seed: int) -> dict[str, Check]:
+    @functools.cache
+    def outputs_of(plan: Plan) -> NDArray[np.float32]:
+        return np.asarray(jax.jit(jax.vmap(_built(plan, seed)))(_features(plan, seed)))
+
     def parameters_are_float32(plan: Plan) -> Outcome:
         leaves = [leaf for leaf in jax.tree.leaves(_built(plan, seed)) if is_parameter(leaf)]
         wrong = sorted({str(leaf.dtype) for leaf in leaves} - {"float32"})
@@ -153,7 +159,7 @@ def _differentiable_checks(seed: int) -> dict[str, Check]:
         return bool(leaves) and not wrong, message, "make parameters float32 arrays of the module"
 
     def outputs_are_right(plan: Plan) -> Outcome:
-        outputs = np.asarray(jax.jit(jax.vmap(_built(plan, seed)))(_features(plan, seed)))
+        outputs = outputs_of(plan)
         expected, finite = (ROWS, output_count(plan.counts)), bool(np.isfinite(outputs).all())
         message = f"{outputs.shape[1:]} for one row" + ("" if finite else ", some not finite")
         mend = f"return finite outputs of shape {expected[1:]} for features of shape {(plan.inputs.width,)}"
@@ -179,14 +185,14 @@ def _differentiable_checks(seed: int) -> dict[str, Check]:
         return not lost, message, "use every parameter, differentiably; make constants static fields or integers"
 
     def seeds_are_independent(plan: Plan) -> Outcome:
-        heads = [_built(plan, seed + slot) for slot in range(GROUP)]
-        features, slot = _features(plan, seed), GROUP // 2
+        slot, features = GROUP // 2, _features(plan, seed)
+        heads = [_built(plan, seed if place == slot else seed + 1 + place) for place in range(GROUP)]
         stack = lambda *leaves: np.stack(leaves) if is_parameter(leaves[0]) else leaves[0]
         together = jax.tree.map(stack, *heads)
         alone = jax.tree.map(lambda leaf: _only(leaf, slot) if is_parameter(leaf) else leaf, together)
         axes = jax.tree.map(lambda leaf: 0 if is_parameter(leaf) else None, together)
         forward = jax.jit(jax.vmap(lambda head: jax.vmap(head)(features), in_axes=(axes,)))
-        found, single = np.asarray(forward(together)), np.asarray(jax.jit(jax.vmap(heads[slot]))(features))
+        found, single = np.asarray(forward(together)), outputs_of(plan)
         same = np.array_equal(found[slot], np.asarray(forward(alone))[slot])
         close = np.allclose(found[slot], single, rtol=1e-3, atol=1e-4)
         message = f"{GROUP} side by side" if same and close else "a seed's outputs depend on the seeds beside it"
@@ -283,12 +289,10 @@ def _training_results(plan: Plan, steps: int, seed: int) -> Iterator[CheckResult
     def rows_are_independent(plan: Plan) -> Outcome:
         few, many = kept[0].predict(codes[5:8], -1), kept[0].predict(codes, -1)
         same = np.array_equal(few, many[:, 5:8])
-        message = "the same bits alone and among others" if same else "a row's prediction depends on the rows beside it"
-        return (
-            same,
-            message,
-            "predict each row by itself; where sums depend on the number of rows, fill up to a fixed one",
-        )
+        close = plan.stepping and np.allclose(few, many[:, 5:8], rtol=0, atol=ROUNDING)
+        message = "the same alone and among others" + ("" if same else f", within {ROUNDING:g} nats")
+        message = message if same or close else "a row's prediction depends on the rows beside it"
+        return same or close, message, "predict each row by itself"
 
     yield _checked("training lowers the loss", trains, plan)
     if kept:

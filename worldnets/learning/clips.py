@@ -13,19 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from worldnets.distinct import distinct
 from worldnets.errors import LearningError
 from worldnets.inference.codes import UNOBSERVED
 from worldnets.inference.planner import MEMORY_LIMIT
 from worldnets.inference.temporal.counts import ClipCounter, clip_counter
 from worldnets.inference.temporal.evidence import place_of
-from worldnets.learning.data import Data, Rows, distinct_rows
+from worldnets.learning.data import Data, Rows
 from worldnets.net import Label
 from worldnets.temporal import PREVIOUS, TwoSliceNet, frame_name
 
 ClipArray = NDArray[np.int16]  # [clips, frames, variables of a frame], −1 unobserved
 
 
-def hidden_markov(
+def hidden_markov_structure(
     hidden: int | Sequence[Label],
     symbols: int | Sequence[Label],
     emits: str = "state",
@@ -103,9 +104,10 @@ class Clips:
         frames = max(place_of(structure, name)[1] for name in rows.variables)
         net = structure.unroll(frames)
         flat = rows.codes_in(net)
-        first, inverse = distinct_rows(flat, net.cardinalities)
+        kinds, inverse = distinct(flat)
+        first = np.unique(inverse, return_index=True)[1]
         weights = np.bincount(inverse, weights=rows.weights, minlength=len(first)).astype(np.float64)
-        codes = np.ascontiguousarray(flat[first]).reshape(len(first), frames, len(structure.variables))
+        codes = np.ascontiguousarray(kinds).reshape(len(first), frames, len(structure.variables))
         shown = (codes != UNOBSERVED).any(axis=2)
         lengths = np.where(shown.any(axis=1), frames - shown[:, ::-1].argmax(axis=1), 0)
         kept = (lengths > 0) & (weights > 0)
@@ -139,5 +141,7 @@ def states_of_columns(data: Data, structure: TwoSliceNet) -> dict[str, tuple[Lab
 def check_structure(structure: TwoSliceNet) -> None:
     """Raise `LearningError` unless the structure is a two-slice net."""
     if not isinstance(structure, TwoSliceNet):
-        mend = "give a TwoSliceNet: hidden_markov(states, symbols), TwoSliceNet.uniform(…), or one with tables"
+        mend = (
+            "give a TwoSliceNet: hidden_markov_structure(…), TwoSliceNet.uniform(…), or one with tables"
+        )
         raise LearningError("a structure that is not over time", found=type(structure).__name__, mend=mend)

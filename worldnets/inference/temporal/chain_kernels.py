@@ -132,8 +132,9 @@ def forward_backward(  # type: ignore[no-untyped-def]
                 smallest = min(smallest, running[r])
             if smallest < RUNNING:
                 for r in range(columns):
-                    log_evidence[n, r] += math.log(running[r])
-                    running[r] = 1.0
+                    if running[r] < RUNNING:
+                        log_evidence[n, r] += math.log(running[r])
+                        running[r] = 1.0
         for r in range(columns):
             log_evidence[n, r] += math.log(running[r])
             error[n, r] = 0.0
