@@ -10,7 +10,7 @@ import fnmatch
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from worldnets.errors import SuiteError
@@ -33,7 +33,8 @@ class Cell:
     """One seed group of one condition, measured by one probe.
 
     Args:
-        identity: JSON-able; all that determines the result: probe, world, objective, head, inputs, training, group.
+        identity: JSON-able; all that determines the result: probe, world, objective, head, inputs, training, penalties
+            where there are some, group.
         title: how people name the condition, `world/objective/head/inputs`; not part of the key.
         source: what `worldnets.load_dataset` is given to load the world; a path on this machine is not part of the key.
     """
@@ -64,7 +65,8 @@ class Condition:
     """One row of the verdict table: a probe's question to one head, on one world, under one objective.
 
     Args:
-        title: `world/objective/head/inputs`, with the job's label instead of the world's name where it gives one.
+        title: `world/objective/head/inputs`, with the job's label instead of the world's name where it gives one; the
+            head's part goes on with what is paid for besides, `head+weight_decay=0.001`.
         probe: name and version and what is fixed for measuring, `{"name", "version", "measure"}`.
         world: what identifies the world, `{"name", "parameters", "redrawn", "digest"}`.
         source: what `worldnets.load_dataset` is given to load it.
@@ -72,6 +74,7 @@ class Condition:
         training: steps, batch, optimizer, learning_rate, checkpoints.
         seeds: how many seeds the conclusion is drawn from, 0 … seeds − 1.
         primary: whether the suite declares it among the cells over which multiplicity is controlled.
+        penalties: all options of every penalty, by name; empty for none.
     """
 
     title: str
@@ -85,6 +88,7 @@ class Condition:
     training: Mapping[str, Any]
     seeds: int
     primary: bool = True
+    penalties: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -97,6 +101,8 @@ class Condition:
             "head": dict(self.head),
             "inputs": self.inputs,
             "training": dict(self.training),
+            # Only where there are some: cells from before there were penalties keep their keys.
+            **({"penalties": dict(self.penalties)} if self.penalties else {}),
         }
 
     @property
@@ -111,10 +117,34 @@ class Condition:
         return {
             "world": self.label,
             "objective": self.objective,
-            "head": str(self.head["name"]),
+            "head": str(self.head["name"]) + penalty_label(self.penalties),
             "inputs": self.inputs,
             "probe": str(self.probe["name"]),
         }
+
+
+def penalty_label(penalties: Mapping[str, Any]) -> str:
+    """`+weight_decay=0.001` for each penalty, as it stands in titles; further options in brackets; "" for none.
+
+    Args:
+        penalties: all options of every penalty, by name, as `worldnets.penalties.penalty_settings` gives them.
+    """
+    parts = []
+    for name, options in sorted(penalties.items()):
+        more = {key: value for key, value in options.items() if key != "strength" and value != _default(name, key)}
+        written = ", ".join(f"{key}={_listed(value)}" for key, value in more.items())
+        parts.append(f"+{name}={options['strength']:g}" + (f"({written})" if written else ""))
+    return "".join(parts)
+
+
+def _default(penalty: str, option: str) -> Any:
+    from worldnets.penalties import REGISTRY
+
+    return next(field.default for field in fields(REGISTRY.get(penalty)) if field.name == option)
+
+
+def _listed(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def matching(conditions: Iterable[Condition], pattern: str | None) -> list[Condition]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from probes.results import Results
     from probes.runner import Plan
 
-KINDS = ("worlds", "heads", "objectives", "probes", "suites")
+KINDS = ("worlds", "heads", "objectives", "penalties", "probes", "suites")
 
 
 class Group(click.Group):
@@ -71,10 +71,10 @@ def main() -> None:
 
 
 @main.command("list")
-@click.argument("kind", required=False, metavar="[worlds|heads|objectives|probes|suites]")
+@click.argument("kind", required=False, metavar="[worlds|heads|objectives|penalties|probes|suites]")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def list_names(kind: str | None, as_json: bool) -> None:
-    """Names of worlds, heads, objectives, probes and suites."""
+    """Names of worlds, heads, objectives, penalties, probes and suites."""
     if kind is not None and kind not in KINDS:
         raise UnknownNameError("no such kind of thing to list", found=repr(kind), mend=did_you_mean(kind, KINDS))
     found = {name: names(name) for name in (KINDS if kind is None else (kind,))}
@@ -102,6 +102,10 @@ def names(kind: str) -> list[str]:
         from worldnets.objectives import REGISTRY as objectives
 
         return objectives.names()
+    if kind == "penalties":
+        from worldnets.penalties import REGISTRY as penalties
+
+        return penalties.names()
     if kind == "probes":
         from probes.registry import REGISTRY as registered
 

@@ -7,12 +7,19 @@ from typing import Any
 
 
 def described(kind: str, name: str) -> str:
-    """A paragraph about a world, head, objective, probe or suite.
+    """A paragraph about a world, head, objective, penalty, probe or suite.
 
     Raises:
         UnknownNameError, SuiteError, DatasetError: no such name, or it cannot be loaded.
     """
-    return {"worlds": _world, "heads": _head, "objectives": _objective, "probes": _probe, "suites": _suite}[kind](name)
+    return {
+        "worlds": _world,
+        "heads": _head,
+        "objectives": _objective,
+        "penalties": _penalty,
+        "probes": _probe,
+        "suites": _suite,
+    }[kind](name)
 
 
 def _world(name: str) -> str:
@@ -50,6 +57,16 @@ def _objective(name: str) -> str:
     from worldnets.objectives import REGISTRY
 
     return _about(f"objective {name}", REGISTRY.get(name), {})
+
+
+def _penalty(name: str) -> str:
+    from dataclasses import MISSING, fields
+
+    from worldnets.penalties import REGISTRY
+
+    kind = REGISTRY.get(name)
+    options = {field.name: field.default for field in fields(kind) if field.default is not MISSING}
+    return _about(f"penalty {name}, strength given with it", kind, options)
 
 
 def _probe(name: str) -> str:

@@ -150,11 +150,34 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Plotted:
+    """What `Conclusion.plot` draws.
+
+    Attributes:
+        names: findings over training, one line each.
+        axis: what the vertical axis says.
+        prefix: what all names begin with, left out of the legend.
+    """
+
+    names: tuple[str, ...]
+    axis: str
+    prefix: str = ""
+
+
+EFFICIENCIES = Plotted(
+    ("efficiency, deep", "efficiency, shallow", "efficiency, world-model"),
+    "efficiency (captured / available bits)",
+    "efficiency, ",
+)
+
+
+@dataclass(frozen=True)
 class Conclusion(Sequence[Finding]):
-    """Everything a probe concluded: a sequence of findings, with one verdict per target."""
+    """Everything a probe concluded: a sequence of findings, one verdict per target, and what is worth a picture."""
 
     findings: tuple[Finding, ...]
     verdicts: Mapping[str, Verdict]
+    plotted: Plotted = EFFICIENCIES
 
     @property
     def verdict(self) -> Verdict:
@@ -171,21 +194,26 @@ class Conclusion(Sequence[Finding]):
         """The findings of one name, and of one target if given."""
         return [f for f in self.findings if f.name == name and target in (None, f.target)]
 
+    def last(self, name: str, target: str) -> Finding | None:
+        """The finding of that name at the last checkpoint, or the one without a step."""
+        found = self.named(name, target)
+        return max(found, key=lambda finding: -1 if finding.step is None else finding.step) if found else None
+
     def plot(self, target: str | None = None) -> Any:
-        """Captured share of the deep and the shallow rungs over training, with intervals: a matplotlib figure."""
+        """The shares that matter over training, with intervals: a matplotlib figure.
+
+        Of the depth probe the captured share of the deep and the shallow rungs, and of the world-model's own deep ones.
+        """
         from matplotlib.figure import Figure
 
         target = next(iter(self.verdicts)) if target is None else target
         figure = Figure(figsize=(6, 3.5), layout="constrained")
         axes = figure.subplots()
-        for name, colour in (
-            ("efficiency, deep", "C0"),
-            ("efficiency, shallow", "C1"),
-            ("efficiency, world-model", "C7"),
-        ):
+        for name, colour in zip(self.plotted.names, ("C0", "C1", "C7", "C2"), strict=False):
             found = [f for f in self.named(name, target) if f.step is not None]
             steps = [int(f.step or 0) for f in found]
-            axes.plot(steps, [f.value.estimate for f in found], color=colour, label=name.removeprefix("efficiency, "))
+            label = name.removeprefix(self.plotted.prefix)
+            axes.plot(steps, [f.value.estimate for f in found], color=colour, label=label)
             axes.fill_between(
                 steps,
                 [f.value.low for f in found],
@@ -196,9 +224,7 @@ class Conclusion(Sequence[Finding]):
             )
         axes.set_xscale("symlog", linthresh=1)
         axes.set_ylim(-0.5, 1.05)
-        axes.set(
-            xlabel="training step", ylabel="efficiency (captured / available bits)", title=self.verdicts[target].name
-        )
+        axes.set(xlabel="training step", ylabel=self.plotted.axis, title=self.verdicts[target].name)
         axes.legend(frameon=False)
         return figure
 

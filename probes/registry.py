@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 from worldnets.registry import Registry
 
 if TYPE_CHECKING:
-    from probes.catalogue.depth import DepthProbe
+    from collections.abc import Callable
+
+    from probes.probe import Probe
 
 __all__ = ["REGISTRY", "names", "probe"]
 
-REGISTRY: Registry[type[DepthProbe]] = Registry(
-    "probe", {"depth": "probes.catalogue.depth:DepthProbe"}, group="worldnets.probes"
+REGISTRY: Registry[Callable[[], Probe]] = Registry(
+    "probe",
+    {"depth": "probes.catalogue.depth:DepthProbe", "purity": "probes.catalogue.purity:PurityProbe"},
+    group="worldnets.probes",
 )
 
 
@@ -21,7 +25,7 @@ def names() -> list[str]:
     return REGISTRY.names()
 
 
-def probe(name: str) -> DepthProbe:
+def probe(name: str) -> Probe:
     """A probe with its default settings.
 
     Raises:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,8 @@ from worldnets.files import write_atomically
 if TYPE_CHECKING:
     import pandas as pd
 
-    from probes.finding import Conclusion, Finding
+    from probes.finding import Conclusion
+    from probes.presentation import Presentation
 
 #: Columns that say which row of the verdict table something belongs to.
 NAMES = ("world", "objective", "head", "inputs", "probe")
@@ -53,6 +55,14 @@ class Results:
     def path(self) -> Path:
         """The run directory."""
         return self.store.path
+
+    @functools.cached_property
+    def presentations(self) -> dict[str, Presentation]:
+        """How each probe of the suite is shown, by its name, in the suite's order."""
+        from probes.registry import probe
+
+        names = dict.fromkeys(str(condition.probe["name"]) for condition in self.store.conditions)
+        return {name: probe(name).presentation for name in names}
 
     @functools.cached_property
     def concluded(self) -> tuple[Concluded, ...]:
@@ -92,9 +102,9 @@ class Results:
     def verdicts(self) -> pd.DataFrame:
         """One row per condition and target, in suite order; conditions without a verdict are there, as "missing".
 
-        Columns: world, objective, head, inputs, probe, target, verdict; efficiency and gap at the last step with
-        _low and _high; pie and deep_pie (bits); p, survives_holm over the suite's primary conditions; seeds, diverged,
-        seeds_needed; primary; reasons; title.
+        Columns: world, objective, head, inputs, probe, target, verdict; the columns of the probes (of depth: efficiency
+        and gap at the last step with _low and _high, pie and deep_pie in bits); p, survives_holm over the suite's
+        primary conditions; seeds, diverged, seeds_needed; primary; reasons; title.
         """
         import pandas as pd
 
@@ -106,12 +116,12 @@ class Results:
                 continue
             for target, verdict in one.conclusion.verdicts.items():
                 row = {**names, "target": target, "verdict": verdict.name, "reasons": " ".join(verdict.reasons)}
-                row |= _headlines(one.conclusion, target)
+                row |= self.presentations[str(names["probe"])].headlines(one.conclusion, target)
                 row |= {"p": verdict.p, "seeds": verdict.seeds, "diverged": verdict.diverged}
                 rows.append({**row, "seeds_needed": verdict.seeds_needed})
         _holm(rows)
         frame = pd.DataFrame(rows)
-        return frame.reindex(columns=[*VERDICT_COLUMNS]).astype(
+        return frame.reindex(columns=[*verdict_columns(self.presentations.values())]).astype(
             {"seeds": "Int64", "diverged": "Int64", "seeds_needed": "Int64"}
         )
 
@@ -180,7 +190,10 @@ class Results:
         return f"Results({str(self.path)!r}, {self.store.suite.name}: {said})"
 
     def _repr_html_(self) -> str:
-        shown = self.verdicts[["world", "objective", "target", "head", "inputs", "verdict", "efficiency", "gap", "pie"]]
+        own = [c for c in verdict_columns(self.presentations.values()) if c not in {*NAMES, *_FIRST, *_LAST}]
+        limits = tuple(f"{column}{end}" for column in own for end in ("_low", "_high"))
+        shown = self.verdicts[["world", "objective", "target", "head", "inputs", "verdict"]]
+        shown = shown.join(self.verdicts[[column for column in own if column not in limits]])
         return str(shown.to_html(index=False, escape=True, float_format="{:.3f}".format, na_rep="–"))
 
 
@@ -189,22 +202,15 @@ FINDING_COLUMNS = (
     *("target", "name", "rung", "step", "unit", "estimate", "low", "high", "level", "kind", "n", "note", "title"),
 )
 
-VERDICT_COLUMNS = (
-    *NAMES,
-    "target",
-    "verdict",
-    *(f"{column}{end}" for column in ("efficiency", "gap") for end in ("", "_low", "_high")),
-    "pie",
-    "deep_pie",
-    "p",
-    "survives_holm",
-    "seeds",
-    "diverged",
-    "seeds_needed",
-    "primary",
-    "reasons",
-    "title",
-)
+# Columns of the verdict table that every probe has, before and after those of its own.
+_FIRST = ("target", "verdict")
+_LAST = ("p", "survives_holm", "seeds", "diverged", "seeds_needed", "primary", "reasons", "title")
+
+
+def verdict_columns(presentations: Iterable[Presentation]) -> tuple[str, ...]:
+    """Columns of the verdict table of a run with these probes."""
+    own = dict.fromkeys(column for presentation in presentations for column in presentation.columns)
+    return (*NAMES, *_FIRST, *own, *_LAST)
 
 
 def load(path: str | os.PathLike[str]) -> Results:
@@ -214,26 +220,6 @@ def load(path: str | os.PathLike[str]) -> Results:
         StoreError: there is none at the path, or it is damaged.
     """
     return Results(Store.open(path))
-
-
-def last(conclusion: Conclusion, name: str, target: str) -> Finding | None:
-    """The finding of that name at the last checkpoint, or the one without a step."""
-    found = conclusion.named(name, target)
-    return max(found, key=lambda finding: -1 if finding.step is None else finding.step) if found else None
-
-
-def _headlines(conclusion: Conclusion, target: str) -> dict[str, Any]:
-    """The numbers of the verdict table: those of the last step, and the world's pie."""
-    row: dict[str, Any] = {}
-    verdict, efficiency = conclusion.verdicts[target], last(conclusion, "efficiency, deep", target)
-    if efficiency is not None:
-        value, ceiling = efficiency.value, verdict.ceiling
-        row |= {"efficiency": value.estimate, "efficiency_low": value.low, "efficiency_high": value.high}
-        row |= {"gap": ceiling - value.estimate, "gap_low": ceiling - value.high, "gap_high": ceiling - value.low}
-    rungs = conclusion.named("information", target)
-    row["pie"] = sum(rung.value.estimate for rung in rungs) if rungs else None
-    row["deep_pie"] = sum(rung.value.estimate for rung in rungs if rung.note.startswith("deep")) if rungs else None
-    return row
 
 
 def _holm(rows: list[dict[str, Any]]) -> None:

@@ -1,7 +1,7 @@
 """A probe's settings from a suite file: completed with its defaults, unknown names refused.
 
-A probe class is a dataclass with two fields of settings, both frozen dataclasses: `sampling` (how it measures; part of
-a cell's key) and `settings` (how it concludes; not part of it).
+A probe has two fields of settings, both frozen dataclasses: `sampling` (how it measures; part of a cell's key) and
+`settings` (how it concludes; not part of it).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from worldnets.errors import SuiteError, did_you_mean
 
 if TYPE_CHECKING:
-    from probes.catalogue.depth import DepthProbe
+    from probes.probe import Probe
 
 PARTS = {"measure": "sampling", "conclude": "settings"}
 
 
-def configured(name: str, measure: Mapping[str, Any], conclude: Mapping[str, Any]) -> DepthProbe:
+def configured(name: str, measure: Mapping[str, Any], conclude: Mapping[str, Any]) -> Probe:
     """The probe of that name with these settings, the rest as it comes.
 
     Raises:
@@ -34,12 +34,12 @@ def configured(name: str, measure: Mapping[str, Any], conclude: Mapping[str, Any
     return probe
 
 
-def measure_settings(probe: DepthProbe) -> dict[str, Any]:
+def measure_settings(probe: Probe) -> dict[str, Any]:
     """All that its measurements depend on, plain: part of a cell's key."""
     return asdict(probe.sampling)
 
 
-def conclude_settings(probe: DepthProbe) -> dict[str, Any]:
+def conclude_settings(probe: Probe) -> dict[str, Any]:
     """All that its conclusions depend on besides the measurements, plain."""
     return asdict(probe.settings)
 

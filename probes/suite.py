@@ -96,6 +96,10 @@ class Job(Training):
     inputs: Annotated[tuple[Literal["evidence", "beliefs"], ...], BeforeValidator(_listed), Field(min_length=1)] = (
         "evidence",
     )
+    #: What is paid for besides the objective: tables such as `{ weight_decay = 1e-3 }`, crossed; `{}` is nothing.
+    penalties: Annotated[
+        tuple[dict[str, Any], ...] | None, BeforeValidator(lambda v: v if v is None else _listed(v))
+    ] = None
     probes: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else _listed(v))] = None
     seeds: int | None = Field(default=None, ge=2)
 

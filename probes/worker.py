@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from probes.catalogue.depth import DepthProbe
     from probes.cells import Cell
+    from probes.probe import Probe
     from worldnets.dataset import Dataset
 
 #: The function that measures one cell, as "module:function"; a work item may name another (tests do).
@@ -122,6 +122,7 @@ def measure_cell(cell: Cell, tell: Tell) -> Mapping[str, Any]:
         inputs=identity["inputs"],
         seeds=tuple(range(first, first + GROUP)),
         progress=progress,
+        penalties=identity.get("penalties"),
         **identity["training"],
     )
 
@@ -132,10 +133,10 @@ def measure_cell(cell: Cell, tell: Tell) -> Mapping[str, Any]:
 
 
 _WORLDS: dict[str, Dataset] = {}
-_PROBES: dict[str, DepthProbe] = {}
+_PROBES: dict[str, Probe] = {}
 
 
-def _probe(identity: Mapping[str, Any]) -> DepthProbe:
+def _probe(identity: Mapping[str, Any]) -> Probe:
     """The cell's probe; one object per process, which keeps the references it has built."""
     from probes.cells import canonical
     from probes.settings import configured

@@ -13,11 +13,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from worldnets import errors
+    from worldnets import errors, learning
     from worldnets.dataset import Dataset, check_dataset, dataset_names, load_dataset
     from worldnets.draw import draw_messages, draw_net, draw_plan
     from worldnets.errors import WorldnetsError
     from worldnets.formats import read_evidence, read_net, write_evidence, write_net
+    from worldnets.heads.check import check_head
     from worldnets.inference import (
         Beliefs,
         Inference,
@@ -56,6 +57,7 @@ __all__ = [
     "WorldnetsError",
     "beliefs_function",
     "check_dataset",
+    "check_head",
     "dataset_names",
     "draw_messages",
     "draw_net",
@@ -63,6 +65,7 @@ __all__ = [
     "errors",
     "expected_counts",
     "frame_name",
+    "learning",
     "load_dataset",
     "read_evidence",
     "read_net",
@@ -92,6 +95,7 @@ _HOME = {
     "WorldnetsError": "worldnets.errors",
     "beliefs_function": "worldnets.inference",
     "check_dataset": "worldnets.dataset",
+    "check_head": "worldnets.heads.check",
     "dataset_names": "worldnets.dataset",
     "draw_messages": "worldnets.draw",
     "draw_net": "worldnets.draw",
@@ -111,8 +115,8 @@ _HOME = {
 def __getattr__(name: str) -> object:
     if name in _HOME:
         value = getattr(importlib.import_module(_HOME[name]), name)
-    elif name == "errors":
-        value = importlib.import_module("worldnets.errors")
+    elif name in ("errors", "learning"):
+        value = importlib.import_module(f"worldnets.{name}")
     else:
         raise AttributeError(f"module 'worldnets' has no attribute {name!r}")
     globals()[name] = value  # asked for once only

@@ -22,5 +22,11 @@ def distinct(codes: NDArray[np.int16]) -> tuple[NDArray[np.int16], NDArray[np.in
     if len(words) == 1:
         _, first, inverse = np.unique(word, return_index=True, return_inverse=True)
     else:
-        _, first, inverse = np.unique(np.stack(words, axis=-1), axis=0, return_index=True, return_inverse=True)
+        order = np.lexsort(words[::-1])
+        begins = np.zeros(len(codes), dtype=np.bool_)  # the first of its kind, in that order
+        begins[0] = True
+        for word in words:
+            begins[1:] |= np.diff(word[order]) != 0
+        first, inverse = order[begins], np.empty(len(codes), dtype=np.int64)
+        inverse[order] = np.cumsum(begins) - 1
     return codes[first], inverse.reshape(-1)

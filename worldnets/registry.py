@@ -6,6 +6,7 @@ that listing names costs no import. Installed packages add names by an entry poi
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 from collections.abc import Iterator, Mapping
@@ -67,6 +68,21 @@ class Registry(Generic[T]):
                 mend="choose a name that still differs in lower case with - as _",
             )
         self._targets[key] = target
+
+    @contextlib.contextmanager
+    def lent(self, name: str, target: T) -> Iterator[None]:
+        """A name that is known inside a `with` block only.
+
+        Raises:
+            RegistryError: as `register` does.
+        """
+        known = name in self
+        self.register(name, target)
+        try:
+            yield
+        finally:
+            if not known:
+                del self._targets[normalised(name)]
 
     @functools.cached_property
     def _plugins(self) -> dict[str, EntryPoint]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from worldnets.errors import DatasetError, EvidenceError, did_you_mean
 from worldnets.net import WorldNet
 from worldnets.temporal import TwoSliceNet
+
+if TYPE_CHECKING:
+    from worldnets.candidates import Candidates
+    from worldnets.episodes import RealClips
 
 Ladder = tuple[tuple[str, ...], ...]
 
@@ -215,10 +219,13 @@ class World:
         frames: the observed nodes of each frame, in time order; empty for a world without time. Nodes are named
             `frame_name(kind, t)`.
         labeller: a human who answers questions about the clip from what he sees of it, if there is one.
+        episodes: the finite real clips of a world that no one knows; `net` is then a world-model learned from them,
+            over their columns and maybe hidden states.
+        candidates: the world-models that `net` was chosen from.
 
     Raises:
-        DatasetError: a task, a role, a frame or the labeller names a node the net does not have, or a task is filed
-            under another's name.
+        DatasetError: a task, a role, a frame or the labeller names a node the net does not have, a task is filed under
+            another's name, or net and episodes do not go together.
     """
 
     net: WorldNet
@@ -227,6 +234,8 @@ class World:
     template: TwoSliceNet | None = None
     frames: tuple[tuple[str, ...], ...] = ()
     labeller: Labeller | None = None
+    episodes: RealClips | None = None
+    candidates: Candidates | None = None
 
     def __post_init__(self) -> None:
         if not self.tasks:
@@ -246,6 +255,17 @@ class World:
             self.net.check_variables(names, error=DatasetError)
         if self.labeller is not None:
             self._check_labeller(self.labeller)
+        if self.episodes is not None:
+            self._check_episodes(self.episodes)
+
+    def _check_episodes(self, episodes: RealClips) -> None:
+        for v, labels in episodes.layout.states.items():
+            if self.net.states.get(v) != labels:
+                found = f"states {self.net.states[v]!r}" if v in self.net.states else "no such variable"
+                mend = "learn the net from these episodes"
+                raise DatasetError(
+                    "the net is none of these episodes", node=v, found=found, expected=f"states {labels!r}", mend=mend
+                )
 
     def _check_labeller(self, labeller: Labeller) -> None:
         self.net.check_variables(labeller.evidence, error=DatasetError)
@@ -267,6 +287,8 @@ class World:
             self.template,
             self.frames,
             self.labeller,
+            self.episodes,
+            self.candidates,
         )
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from worldnets.errors import NetError
 from worldnets.net import Label, WorldNet
@@ -65,6 +66,33 @@ class TwoSliceNet:
     def variables(self) -> tuple[str, ...]:
         """Variables of one frame."""
         return self.initial.variables
+
+    @classmethod
+    def uniform(
+        cls,
+        states: Mapping[str, Sequence[Label]],
+        first: Mapping[str, Sequence[str]],
+        later: Mapping[str, Sequence[str]],
+        name: str = "",
+    ) -> TwoSliceNet:
+        """The net with these arrows and uniform tables: a structure to learn tables for.
+
+        Args:
+            states: of each variable of a frame.
+            first, later: the parents of each variable in frame 1, and in later frames; variables without parents may
+                be left out.
+            name: shown in representations.
+
+        Raises:
+            NetError: arrows that are none, as for the class.
+        """
+
+        def table(parents: Mapping[str, Sequence[str]], v: str) -> NDArray[np.float64]:
+            known = [states[u] for u in (p.removesuffix(PREVIOUS) for p in parents.get(v, ())) if u in states]
+            return np.full([*map(len, known), len(states[v])], 1.0 / max(1, len(states[v])))
+
+        initial = WorldNet(states, first, {v: table(first, v) for v in states}, name)
+        return cls(initial, later, {v: table(later, v) for v in states}, name)
 
     def unroll(self, frames: int) -> WorldNet:
         """The `WorldNet` of a clip of `frames` frames; variable `v` of frame `t` is named `frame_name(v, t)`."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from worldnets.archive import damaged, read_archive, write_archive
 from worldnets.dataset import Dataset, load_dataset
 from worldnets.errors import StoreError, TrainingError, WorldnetsError, did_you_mean
-from worldnets.heads.base import Head, is_parameter
+from worldnets.heads.base import Head, is_parameter, outputs_of
 from worldnets.heads.base import head_options as complete_options
 from worldnets.heads.inputs import Features, Inputs
 from worldnets.net import WorldNet
@@ -366,11 +366,10 @@ class Trace:
 def _forward() -> Any:
     # Heads [GROUP slots] on features [rows, width] -> outputs [slots, rows, outputs].
     import equinox as eqx
-    import jax
 
     @eqx.filter_jit
     def apply(heads: Any, features: Any) -> Any:
-        return eqx.filter_vmap(lambda head: jax.vmap(head)(features), in_axes=(eqx.if_array(0),))(heads)
+        return eqx.filter_vmap(lambda head: outputs_of(head, features), in_axes=(eqx.if_array(0),))(heads)
 
     return apply
 

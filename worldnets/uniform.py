@@ -22,12 +22,13 @@ def uniform(seed: int, first: int, rows: int, columns: int) -> NDArray[np.float6
     """
     row = np.arange(first, first + rows, dtype=np.uint64)[:, None]
     column = np.arange(columns, dtype=np.uint64)[None, :]
-    state = _mixed(np.full((1, 1), np.uint64(seed)), _DOMAIN)
-    words = _mixed(_mixed(state, row), column) >> np.uint64(11)
+    state = mixed(np.full((1, 1), np.uint64(seed)), _DOMAIN)
+    words = mixed(mixed(state, row), column) >> np.uint64(11)
     return words.astype(np.float64) * 2.0**-53
 
 
-def _mixed(state: NDArray[np.uint64], word: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mixed(state: NDArray[np.uint64], word: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A word mixed into a state: 64 bits that look as if they had been drawn, a function of the two alone."""
     z = (state ^ word) + _STEP  # arrays of whole numbers wrap around without a warning, as they should here
     z = (z ^ (z >> np.uint64(30))) * _MIX_1
     z = (z ^ (z >> np.uint64(27))) * _MIX_2

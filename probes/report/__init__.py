@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from probes.report import palette
 
@@ -22,7 +24,16 @@ def render(results: Results) -> str:
 
     folder = files("probes.report")
     content = context(results)
-    css = (folder / "style.css").read_text("utf-8") + palette.stylesheet({3, *content.pop("rung_counts")})
+    css = (folder / "style.css").read_text("utf-8") + palette.stylesheet({3, *_ladders(content)})
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((folder / "report.html.j2").read_text("utf-8"))
     return template.render(css=Markup(css), **content)
+
+
+def _ladders(content: Any) -> set[int]:
+    """Lengths of the ladders whose colours the page's pictures use."""
+    if isinstance(content, str):
+        return {int(count) for count in re.findall(r"var\(--rung-(\d+)-", content)} if "--rung-" in content else set()
+    if isinstance(content, Mapping):
+        return set().union(*map(_ladders, content.values()))
+    return set().union(*map(_ladders, content)) if isinstance(content, list | tuple) else set()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from probes.presentation import Figure, Shown, Table, number
+from probes.report import palette
 from probes.report.figures import efficiency_over_training, pie_on_offer, pie_over_training, rungs_over_training
 
 if TYPE_CHECKING:
@@ -19,20 +21,79 @@ if TYPE_CHECKING:
     from probes.results import Concluded, Results
 
 Floats = NDArray[np.float64]
-Figure = dict[str, Any]
 
 
-def pies(name: str, results: Results, members: Sequence[Concluded], rung_counts: set[int]) -> list[Figure]:
+class DepthPresentation:
+    """How the depth probe is shown."""
+
+    columns = (
+        *(f"{column}{end}" for column in ("efficiency", "gap") for end in ("", "_low", "_high")),
+        "pie",
+        "deep_pie",
+    )
+    titles = ("Deep efficiency", "Gap", "Deep / pie, bits")
+    signs: Mapping[str, tuple[str, str]] = palette.VERDICTS
+    question = (
+        "Each head was trained on one objective over a world whose exact answers are known by message passing. The "
+        "question\nof every row: did what it learned reach the <em>deep</em> evidence, beyond the rungs that hold the "
+        "first half of the information,\nor did it stay on the surface?"
+    )
+    caption = (
+        "Deep efficiency: share of the deep rungs' bits that the head captures at its last step, with its {level} "
+        "interval over seeds\nand evaluation clips. Gap: what is missing to the ceiling."
+    )
+    reading = (
+        "A <em>ladder</em> adds the evidence rung by rung, shallow first; each rung offers I<sub>k</sub> bits about "
+        "the target, and the sum is the\npie. A head captures C<sub>k</sub> ≤ I<sub>k</sub> of each. Shallow rungs are "
+        "the first that together hold half of the pie; the rest are\ndeep. Verdicts follow one ordered rule with the "
+        "margins of the suite file; figures show every seed."
+    )
+
+    def headlines(self, conclusion: Conclusion, target: str) -> dict[str, Any]:
+        """Deep efficiency and the gap at the last step, and the world's pie."""
+        row: dict[str, Any] = {}
+        verdict, efficiency = conclusion.verdicts[target], conclusion.last("efficiency, deep", target)
+        if efficiency is not None:
+            value, ceiling = efficiency.value, verdict.ceiling
+            row |= {"efficiency": value.estimate, "efficiency_low": value.low, "efficiency_high": value.high}
+            row |= {"gap": ceiling - value.estimate, "gap_low": ceiling - value.high, "gap_high": ceiling - value.low}
+        rungs = conclusion.named("information", target)
+        row["pie"] = sum(rung.value.estimate for rung in rungs) if rungs else None
+        row["deep_pie"] = sum(rung.value.estimate for rung in rungs if rung.note.startswith("deep")) if rungs else None
+        return row
+
+    def shown(self, row: Mapping[Any, Any]) -> tuple[Shown, ...]:
+        """Deep efficiency, gap, and the bits on offer."""
+        bits = "" if row["verdict"] == "missing" else f"{number(row['deep_pie'])} / {number(row['pie'])}"
+        pair = [Shown(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in ("efficiency", "gap")]
+        return *pair, Shown(text=bits)
+
+    def offered(self, name: str, results: Results, members: Sequence[Concluded]) -> list[Figure]:
+        """The pie of every target."""
+        return pies(name, results, members)
+
+    def overview(self, results: Results, members: Sequence[Concluded]) -> list[Table]:
+        """None: conditions stand in the verdict table."""
+        return []
+
+    def figures(self, name: str, one: Concluded, measured: Sequence[Mapping[str, Any]], target: str) -> list[Figure]:
+        """The pie, its rungs and deep efficiency over training."""
+        return figures(name, one, measured, target)
+
+
+PRESENTATION = DepthPresentation()
+
+
+def pies(name: str, results: Results, members: Sequence[Concluded]) -> list[Figure]:
     """What a world offers for each target of an objective, from the first condition that was measured."""
     from probes.catalogue.depth import unpack
 
     for one in members:
-        if one.conclusion is None or one.condition.probe["name"] != "depth":
+        if one.conclusion is None:
             continue
         drawn = []
         for i, target in enumerate(unpack(results.measured(one.condition)[0])):
             about = target.about
-            rung_counts.add(len(about.information))
             deep = _deep_rungs(one.conclusion, target.target)
             svg = pie_on_offer(f"{name}-{i}", target.target, about.information, rung_labels(about.rungs), deep)
             how = "exactly" if about.groups is None else f"from {about.clips:,} clips × {about.draws} exact draws"
@@ -41,23 +102,19 @@ def pies(name: str, results: Results, members: Sequence[Concluded], rung_counts:
                 f"the evidence, computed {how}; {about.information[-deep:].sum() if deep else 0:.3f} bits are deep. "
                 f"Attainable depth D* = {about.attainable_depth:.2f} rungs."
             )
-            drawn.append({"svg": Markup(svg), "caption": caption})
+            drawn.append(Figure(Markup(svg), caption))
         return drawn
     return []
 
 
-def figures(
-    name: str, one: Concluded, measured: Sequence[dict[str, Any]], target: str, rung_counts: set[int]
-) -> list[Figure]:
-    """The figures of one condition and target; none for cells of another probe."""
+def figures(name: str, one: Concluded, measured: Sequence[Mapping[str, Any]], target: str) -> list[Figure]:
+    """The figures of one condition and target."""
     from probes.catalogue.depth import unpack
 
-    if one.conclusion is None or one.condition.probe["name"] != "depth":
-        return []
+    assert one.conclusion is not None
     groups = [next(m for m in unpack(cell) if m.target == target) for cell in measured]
     first, title = groups[0], f"{one.condition.title}, {target}"
     count = len(first.about.information)
-    rung_counts.add(count)
     drawn = []
     captured = [_curve(one.conclusion, "captured bits", target, first.steps, k + 1) for k in range(count)]
     if all(curve is not None for curve in captured):
@@ -66,12 +123,12 @@ def figures(
         about = first.about.information
         svg = pie_over_training(f"pie-{name}", title, first.steps, about, mean, labels)
         caption = "Solid is captured, hatched is lost; together they are the pie."
-        drawn.append({"svg": Markup(svg), "caption": caption})
+        drawn.append(Figure(Markup(svg), caption))
         svg = rungs_over_training(f"rungs-{name}", title, first.steps, about, mean, low, high, labels)
         caption = "Means over seeds with their intervals."
         if np.any(mean < -0.005):
             caption += " Below zero, evidence is misused: the head would do better without it."
-        drawn.append({"svg": Markup(svg), "caption": caption})
+        drawn.append(Figure(Markup(svg), caption))
     deep = _curve(one.conclusion, "efficiency, deep", target, first.steps)
     if deep is not None:
         drawn.append(_efficiency(name, title, one, groups, target, deep))
@@ -102,7 +159,7 @@ def _efficiency(name: str, title: str, one: Concluded, groups: Sequence[Measured
     near = verdict.at_ceiling
     if near is not None and math.isfinite(near.estimate):
         caption += f" Seeds in it at the end: {near.estimate:.0%} [{near.low:.0%}, {near.high:.0%}] (exact binomial)."
-    return {"svg": Markup(svg), "caption": caption}
+    return Figure(Markup(svg), caption)
 
 
 def rung_labels(rungs: Sequence[Sequence[str]]) -> list[str]:

@@ -159,7 +159,7 @@ def pie_over_training(
         axes.set_ylim(0, max(float(edges.max()), 1e-3) * 1.02)
         axes.set_ylabel("bits")
         axes.set_title("Captured and lost (hatched)")
-        _finish(figure, columns, -(-count // columns))
+        finish(figure, columns, -(-count // columns))
 
     end = "; ".join(f"{labels[k]}: {captured[-1, k]:.3f} of {information[k]:.3f}" for k in range(count))
     return drawn(name, f"Pie over training: {title}", f"Bits captured at the last step. {end}.", SIZE, draw)
@@ -197,13 +197,13 @@ def rungs_over_training(
         axes.set_ylim(min(floor * 1.15, -0.04 * top), top * 1.08)
         axes.set_ylabel("bits")
         axes.set_title("Each rung, with its offer (dashed)")
-        _finish(figure, columns, -(-count // columns))
+        finish(figure, columns, -(-count // columns))
 
     end = "; ".join(f"{labels[k]}: {captured[-1, k]:.3f} [{low[-1, k]:.3f}, {high[-1, k]:.3f}]" for k in range(count))
     return drawn(name, f"Captured bits of each rung: {title}", f"At the last step, with limits. {end}.", SIZE, draw)
 
 
-def _finish(figure: Figure, columns: int, lines: int) -> None:
+def finish(figure: Figure, columns: int, lines: int) -> None:
     """Legend below in that many columns, room for that many lines of it, margins in inches.
 
     A layout engine would draw every figure twice; equal margins also let neighbours line up.
@@ -267,7 +267,7 @@ def efficiency_over_training(
         axes.set_ylim(max(float(np.nanmin(shown)) - 0.05, -0.6), 1.1)
         axes.set_ylabel("efficiency e(t)")
         axes.set_title("Deep efficiency")
-        _finish(figure, 1, 4 if shallow is not None else 3)
+        finish(figure, 1, 4 if shallow is not None else 3)
 
     description = (
         f"Deep efficiency goes from {mean[0]:.2f} to {mean[-1]:.2f} (interval {low[-1]:.2f} to {high[-1]:.2f}) "

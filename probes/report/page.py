@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
 import shlex
 from collections import Counter
@@ -12,32 +11,40 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from probes.report.palette import sign
+from probes.presentation import number
 from worldnets.errors import WorldnetsError
 
 if TYPE_CHECKING:
     from probes.cells import Condition
+    from probes.presentation import Shown, Table
     from probes.results import Concluded, Results
     from worldnets.dataset import Dataset
+
+
+#: The probe whose places in the page are named by the condition's title alone; others add their name.
+FIRST = "depth"
+
+#: Sign and colour class of a verdict that its probe gives none, such as "missing".
+OTHER = ("•", "open")
 
 
 def context(results: Results) -> dict[str, Any]:
     """Everything the template names."""
     suite = results.store.suite
-    rung_counts: set[int] = set()
     conclude = {name: table.conclude for name, table in suite.probes.items()}
     alpha = float(next((table["alpha"] for table in conclude.values() if "alpha" in table), 0.05))
+    level = f"{1 - alpha:.0%}".replace("%", " %")
     manifest = results.store.manifest
     return {
         "title": suite.suite.title or suite.name,
         "suite": suite.name,
-        "level": f"{1 - alpha:.0%}".replace("%", " %"),
+        "questions": [Markup(presentation.question) for presentation in results.presentations.values()],
+        "readings": [Markup(presentation.reading) for presentation in results.presentations.values()],
         "counts": _counts(results),
-        "rows": _rows(results),
+        "tables": [_verdicts(results, name, level) for name in results.presentations],
         "problems": results.failures.to_dict("records"),
         "cells": sum(len(one.condition.cells) for one in results.concluded),
-        "worlds": [_world(results, label, group, rung_counts) for label, group in _by_world(results.concluded)],
-        "rung_counts": rung_counts,
+        "worlds": [_world(results, label, group) for label, group in _by_world(results.concluded)],
         "command": _command(results),
         "toml": suite.to_toml(),
         "created": manifest.get("created", "an unknown day"),
@@ -56,14 +63,6 @@ def identifier(*parts: object) -> str:
     return re.sub(r"[^a-z0-9]+", "-", "-".join(str(part) for part in parts).lower()).strip("-") or "part"
 
 
-def number(value: float | None, digits: int = 2) -> str:
-    """A number with a proper minus sign, or a dash where there is none."""
-    if value is None or not isinstance(value, int | float) or not math.isfinite(value):
-        return "–"
-    text = f"{value:.{digits}f}"
-    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
-
-
 def interval(estimate: float | None, low: float | None, high: float | None, digits: int = 2) -> dict[str, str]:
     """The estimate and, apart from it, its limits in brackets."""
     text = number(estimate, digits)
@@ -72,36 +71,51 @@ def interval(estimate: float | None, low: float | None, high: float | None, digi
 
 
 def _counts(results: Results) -> list[dict[str, Any]]:
-    counted = Counter(str(name) for name in results.verdicts["verdict"])
-    return [{"verdict": name, "count": count, **_mark(name)} for name, count in counted.most_common()]
+    counted = Counter(zip(map(str, results.verdicts["verdict"]), map(str, results.verdicts["probe"]), strict=True))
+    return [
+        {"verdict": verdict, "count": count, **_mark(results, verdict, probe)}
+        for (verdict, probe), count in counted.most_common()
+    ]
 
 
-def _mark(verdict: str) -> dict[str, str]:
-    mark, kind = sign(verdict)
+def _mark(results: Results, verdict: str, probe: str) -> dict[str, str]:
+    mark, kind = results.presentations[probe].signs.get(verdict, OTHER)
     return {"mark": mark, "kind": "bad" if verdict == "missing" else kind}
 
 
-def _rows(results: Results) -> list[dict[str, Any]]:
+def _verdicts(results: Results, probe: str, level: str) -> dict[str, Any]:
+    """The verdict table of one probe."""
+    presentation = results.presentations[probe]
     rows, previous = [], None
     for row in results.verdicts.to_dict("records"):
+        if row["probe"] != probe:
+            continue
         block = (row["world"], row["objective"])
         missing = row["verdict"] == "missing"
         rows.append(
             {
                 **{name: row[name] for name in ("world", "objective", "target", "head", "inputs", "verdict")},
-                **_mark(str(row["verdict"])),
+                **_mark(results, str(row["verdict"]), probe),
                 "first": previous is not None and previous != block,
-                "anchor": identifier(row["title"]),
-                "efficiency": interval(row["efficiency"], row["efficiency_low"], row["efficiency_high"]),
-                "gap": interval(row["gap"], row["gap_low"], row["gap_high"]),
-                "bits": "–" if missing else f"{number(row['deep_pie'])} / {number(row['pie'])}",
+                "anchor": _anchor(row["title"], probe),
+                "numbers": [_field(shown) for shown in presentation.shown(row)],
                 "p": _p(row["p"]),
                 "holm": {True: "survives", False: "no"}.get(row["survives_holm"], "–"),
                 "seeds": "–" if missing else _seeds(row),
             }
         )
         previous = block
-    return rows
+    caption = Markup(presentation.caption.replace("{level}", level))
+    return {"probe": probe, "caption": caption, "titles": presentation.titles, "rows": rows}
+
+
+def _anchor(title: str, probe: str) -> str:
+    """Where a condition stands in the page; one title may be measured by several probes."""
+    return identifier(title) if probe == FIRST else identifier(title, probe)
+
+
+def _field(shown: Shown) -> dict[str, str]:
+    return {"text": shown.text, "limits": ""} if shown.text else interval(shown.estimate, shown.low, shown.high)
 
 
 def _p(value: float | None) -> str:
@@ -122,29 +136,52 @@ def _by_world(concluded: Iterable[Concluded]) -> list[tuple[str, list[Concluded]
     return list(groups.items())
 
 
-def _world(results: Results, label: str, group: list[Concluded], rung_counts: set[int]) -> dict[str, Any]:
-    from probes.report.depth import pies
-
+def _world(results: Results, label: str, group: list[Concluded]) -> dict[str, Any]:
     first = group[0].condition
     jobs = []
     for objective, members in itertools.groupby(group, key=lambda one: one.condition.objective):
         listed = list(members)
         name = identifier("job", label, objective)
+        offered = [
+            figure
+            for probe, own in _by_probe(listed).items()
+            for figure in results.presentations[probe].offered(
+                name if probe == FIRST else f"{name}-{probe}", results, own
+            )
+        ]
         jobs.append(
             {
                 "id": name,
                 "objective": objective,
-                "pies": pies(name, results, listed, rung_counts),
-                "conditions": [_condition(results, one, rung_counts) for one in listed],
+                "offered": offered,
+                "conditions": [_condition(results, one) for one in listed],
             }
         )
+    tables = [
+        table
+        for probe, own in _by_probe(group).items()
+        for table in results.presentations[probe].overview(results, own)
+    ]
     return {
         "id": identifier("world", label),
         "label": label,
         "parameters": sorted((name, repr(value)) for name, value in first.world.get("parameters", {}).items()),
+        "overview": [_overview(table) for table in tables],
         "jobs": jobs,
         **_picture(first),
     }
+
+
+def _by_probe(group: Iterable[Concluded]) -> dict[str, list[Concluded]]:
+    groups: dict[str, list[Concluded]] = {}
+    for one in group:
+        groups.setdefault(str(one.condition.probe["name"]), []).append(one)
+    return groups
+
+
+def _overview(table: Table) -> dict[str, Any]:
+    rows = [{"name": name, "fields": [_field(shown) for shown in fields]} for name, fields in table.rows]
+    return {"caption": table.caption, "head": table.head, "rows": rows}
 
 
 def _picture(condition: Condition) -> dict[str, Any]:
@@ -164,9 +201,10 @@ def _picture(condition: Condition) -> dict[str, Any]:
 
 def _drawing(dataset: Dataset, condition: Condition) -> Markup:
     from worldnets.draw import draw_net, svg
+    from worldnets.objectives import REGISTRY as OBJECTIVES
 
     name = identifier("net", condition.label)
-    task = dataset.task(condition.objective)
+    task = OBJECTIVES.get(condition.objective).task(dataset)
     groups = {
         "evidence": task.evidence,
         "target": tuple(v for target in task.targets for v in target.variables),
@@ -182,28 +220,27 @@ def _drawing(dataset: Dataset, condition: Condition) -> Markup:
     return Markup(picture)
 
 
-def _condition(results: Results, one: Concluded, rung_counts: set[int]) -> dict[str, Any]:
-    from probes.report.depth import figures
-
-    title, conclusion = one.condition.title, one.conclusion
+def _condition(results: Results, one: Concluded) -> dict[str, Any]:
+    title, probe, conclusion = one.condition.title, str(one.condition.probe["name"]), one.conclusion
     targets = []
     if conclusion is not None:
         measured = results.measured(one.condition)
         for target, verdict in conclusion.verdicts.items():
             found = [finding for finding in conclusion if finding.target in ("", target)]
             step = max((finding.step for finding in found if finding.step is not None), default=0)
+            name = identifier(title, target) if probe == FIRST else identifier(title, probe, target)
             targets.append(
                 {
                     "target": target,
                     "verdict": verdict.name,
-                    **_mark(verdict.name),
+                    **_mark(results, verdict.name, probe),
                     "reasons": verdict.reasons,
                     "step": f"{step:,}",
                     "findings": [_finding(finding) for finding in found if finding.step in (None, step)],
-                    "figures": figures(identifier(title, target), one, measured, target, rung_counts),
+                    "figures": results.presentations[probe].figures(name, one, measured, target),
                 }
             )
-    return {"id": identifier(title), "title": title, "problem": one.problem, "targets": targets}
+    return {"id": _anchor(title, probe), "title": title, "problem": one.problem, "targets": targets}
 
 
 def _finding(finding: Any) -> dict[str, Any]:

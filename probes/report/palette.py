@@ -27,11 +27,6 @@ VERDICTS = {
 }
 
 
-def sign(verdict: str) -> tuple[str, str]:
-    """The sign and the colour class of a verdict; a verdict of another probe gets a neutral one."""
-    return VERDICTS.get(verdict, ("•", "open"))
-
-
 def scale(count: int, stops: tuple[str, ...] = LIGHT) -> list[str]:
     """`count` colours from the first stop (shallow) to the last (deep), interpolated in RGB between the stops."""
     if count == 1:

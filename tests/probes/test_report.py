@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from probes.pool import cells_of
+from probes.presentation import number
 from probes.report import palette, render
 from probes.report.depth import rung_labels
 from probes.report.figures import efficiency_over_training, pie_over_training
-from probes.report.page import identifier, interval, number
+from probes.report.page import identifier, interval
 from probes.results import Results
 from probes.runner import plan
 from probes.store import Store

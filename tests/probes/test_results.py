@@ -7,13 +7,19 @@ import pytest
 
 import probes
 from probes.pool import cells_of
-from probes.results import FINDING_COLUMNS, VERDICT_COLUMNS, Results
+from probes.results import FINDING_COLUMNS, Results
 from probes.runner import plan
 from probes.store import Store
 from probes.suite import read_suite
 from probes.worker import work
 from tests.tiny_suite import tiny_suite
 from worldnets.errors import StoreError
+
+DEPTH_COLUMNS = [
+    *("world", "objective", "head", "inputs", "probe", "target", "verdict"),
+    *("efficiency", "efficiency_low", "efficiency_high", "gap", "gap_low", "gap_high", "pie", "deep_pie"),
+    *("p", "survives_holm", "seeds", "diverged", "seeds_needed", "primary", "reasons", "title"),
+]
 
 TINY = tiny_suite('primary = ["*/mlp/*"]')
 
@@ -37,7 +43,7 @@ def broken(whole, tmp_path):
 
 def test_verdicts_have_one_row_per_condition_and_target_in_suite_order(whole):
     verdicts = Results(whole).verdicts
-    assert list(verdicts.columns) == list(VERDICT_COLUMNS)
+    assert list(verdicts.columns) == DEPTH_COLUMNS
     assert list(verdicts["head"]) == ["linear", "mlp"]
     assert set(verdicts["target"]) == {"answer"}
     assert list(verdicts["primary"]) == [False, True]

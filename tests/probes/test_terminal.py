@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from probes.registry import probe
 from probes.terminal import verdict_table
 
 ROW = {
+    "probe": "depth",
     "world": "vault",
     "objective": "continuation",
     "target": "next_frame",
@@ -30,7 +32,8 @@ ROW = {
 def printed(monkeypatch, capsys, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    verdict_table(SimpleNamespace(verdicts=pd.DataFrame([ROW])))
+    shown = {"depth": probe("depth").presentation}
+    verdict_table(SimpleNamespace(verdicts=pd.DataFrame([ROW]), presentations=shown))
     return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)  # colours
 
 

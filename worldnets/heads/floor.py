@@ -16,7 +16,8 @@ def floored(log_p: NDArray[np.floating]) -> NDArray[np.float64]:
     Args:
         log_p: nats, [..., outcomes]; −∞ where impossible; need not be normalised where all is −∞.
     Returns:
-        float64, the shape of `log_p`; finite.
+        float64, the shape of `log_p`; finite, but NaN in rows that hold NaN.
     """
     raised = np.maximum(np.asarray(log_p, dtype=np.float64), math.log(FLOOR))
-    return raised - np.logaddexp.reduce(raised, axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # NaN stays NaN
+        return raised - np.logaddexp.reduce(raised, axis=-1, keepdims=True)

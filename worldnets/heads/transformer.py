@@ -80,13 +80,13 @@ class Block(eqx.Module):
     def __call__(self, x: jax.Array, last_only: bool = False) -> jax.Array:
         """[positions, width] → the same, or only its last row, [1, width], at a fraction of the cost."""
         x = (x[-1:] if last_only else x) + self._attention(self.attention_norm(x), last_only)
-        hidden = jax.nn.gelu(jax.vmap(self.expansion)(self.perceptron_norm(x)))
-        return x + jax.vmap(self.contraction)(hidden)
+        hidden = jax.nn.gelu(_each(self.expansion, self.perceptron_norm(x)))
+        return x + _each(self.contraction, hidden)
 
     def _attention(self, x: jax.Array, last_only: bool) -> jax.Array:
         positions, width = x.shape
         size = width // self.heads
-        parts = jnp.split(jax.vmap(self.projection)(x), 3, axis=-1)
+        parts = jnp.split(_each(self.projection, x), 3, axis=-1)
         queries, keys, values = (part.reshape(positions, self.heads, size) for part in parts)
         if last_only:
             queries = queries[-1:]
@@ -95,7 +95,7 @@ class Block(eqx.Module):
             future = ~np.tri(positions, dtype=bool)
             scores = jnp.where(future, -jnp.inf, scores)  # every row keeps its own position: no row is −∞ throughout
         mixed = jnp.einsum("hqk,khd->qhd", jax.nn.softmax(scores, axis=-1), values)
-        return jax.vmap(self.mixing)(mixed.reshape(-1, width))
+        return _each(self.mixing, mixed.reshape(-1, width))
 
 
 class Transformer(eqx.Module):
@@ -119,7 +119,7 @@ class Transformer(eqx.Module):
         depth: int = 2,
         heads: int = 4,
     ) -> Self:
-        """Draw weights from N(0, 1 / inputs of their unit), those that add to the residual stream from that / (2·depth).
+        """Draw weights from N(0, 1 / inputs), those of layers that add to x from N(0, 1 / (2·depth·inputs)).
 
         Positions come from N(0, 1), the size of an embedded frame; biases are zero, scales of norms one.
 
@@ -162,7 +162,12 @@ class Transformer(eqx.Module):
         x = self._embedded(features)
         for block in self.blocks:
             x = block(x)
-        return jax.vmap(self.readout)(self.norm(x))
+        return _each(self.readout, self.norm(x))
 
     def _embedded(self, features: jax.Array) -> jax.Array:
-        return jax.vmap(self.embedding)(read_frames(features, self.steps)) + self.positions
+        return _each(self.embedding, read_frames(features, self.steps)) + self.positions
+
+
+def _each(layer: Linear, x: jax.Array) -> jax.Array:
+    # One product with all positions as its rows; a layer vmapped over positions gives the transpose and turns it round.
+    return x @ layer.weight.T + layer.bias

@@ -57,7 +57,7 @@ def _cache_folder(usual: str) -> str | None:
 
     Numba itself looks at one file's date, and would go on using code from a file that another version has replaced.
     """
-    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py"))]
     kernels = b"".join(source for source in sources if b"@compiled" in source)
     digest = hashlib.sha256(kernels).hexdigest()[:16]
     folder = Path(usual or Path(__file__).parent / "__pycache__") / f"{_CACHE}{digest}"

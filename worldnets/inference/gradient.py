@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,8 @@ from worldnets.net import FactorNet, WorldNet
 
 if TYPE_CHECKING:
     from worldnets.inference.exact import Do, Evidence, Inference, Likelihood
+    from worldnets.inference.temporal.beliefs import TemporalCounts
+    from worldnets.temporal import TwoSliceNet
 
 Tables = dict[str, NDArray[np.floating]] | list[NDArray[np.floating]]
 
@@ -160,18 +162,44 @@ def expected_counts(
     return ExpectedCounts(_as_tables(engine, own, entries, do), log_evidence)
 
 
-def reestimate(net: WorldNet, counts: ExpectedCounts, pseudocount: float = 0.0) -> WorldNet:
+@overload
+def reestimate(net: WorldNet, counts: ExpectedCounts, pseudocount: float = 0.0) -> WorldNet: ...
+
+
+@overload
+def reestimate(
+    net: TwoSliceNet, counts: TemporalCounts, pseudocount: float = 0.0, *, tied: bool = True
+) -> TwoSliceNet: ...
+
+
+def reestimate(
+    net: WorldNet | TwoSliceNet, counts: ExpectedCounts | TemporalCounts, pseudocount: float = 0.0, *, tied: bool = True
+) -> WorldNet | TwoSliceNet:
     """The net whose tables are the normalised counts: the M step of expectation–maximisation.
 
     With `pseudocount` 0 its likelihood of the counted rows is never below the net's (Dempster, Laird & Rubin 1977).
 
     Args:
         net: the net that was counted under; a row of a table that was never counted keeps its numbers.
-        counts: of `expected_counts`, with weights ≥ 0.
+        counts: of `expected_counts`, with weights ≥ 0; of a two-slice net, of `TemporalInference.expected_counts`.
         pseudocount: added to each entry that is not zero in `net`.
+        tied: of a two-slice net: whether a variable with the same parents in frame 1 as later has one table for all
+            frames (then the two should be equal before, or the likelihood may fall once).
     Raises:
         EvidenceError: a negative pseudocount, or a negative count (of negative weights).
+        QueryError: counts of the other kind of net.
     """
+    from worldnets.inference.temporal.beliefs import TemporalCounts
+    from worldnets.inference.temporal.counts import reestimate_over_time
+    from worldnets.temporal import TwoSliceNet
+
+    if isinstance(net, TwoSliceNet) != isinstance(counts, TemporalCounts):
+        mend = "count with Inference for a WorldNet, with TemporalInference for a TwoSliceNet"
+        raise QueryError("counts of another kind of net", found=repr(counts), mend=mend)
+    if isinstance(net, TwoSliceNet) and isinstance(counts, TemporalCounts):
+        return reestimate_over_time(net, counts, pseudocount, tied)
+    assert isinstance(net, WorldNet)
+    assert isinstance(counts, ExpectedCounts)
     lowest = min([pseudocount, *(float(counts[v].min()) for v in net.variables)])
     if not lowest >= 0:
         raise EvidenceError("counts must not be negative", found=lowest, mend="use weights and pseudocounts ≥ 0")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from worldnets.distinct import distinct
 from worldnets.errors import EvidenceError, LearningError
 from worldnets.inference.codes import UNKNOWN, UNOBSERVED, Codes
 from worldnets.inference.evidence import as_codes, decode
@@ -209,9 +210,9 @@ class Rows:
 
     def distinct(self) -> tuple[Rows, NDArray[np.intp]]:
         """Each different row once, weighted by all that are like it; and for each row here, which of them it is."""
-        first, inverse = distinct_rows(self.codes, self.cardinalities)
-        weights = np.bincount(inverse, weights=self.weights, minlength=len(first)).astype(np.float64)
-        return _rows(self.states, self.codes[first], weights), inverse
+        kinds, inverse = distinct(self.codes)
+        weights = np.bincount(inverse, weights=self.weights, minlength=len(kinds)).astype(np.float64)
+        return _rows(self.states, kinds, weights), inverse
 
     def joined(self, more: Rows) -> Rows:
         """These rows, then those of `more`, in these states.
@@ -250,32 +251,6 @@ def as_rows(data: Data, states: States | None = None, weights: ArrayLike | None 
     if weights is not None:
         data = _rows(data.states, data.codes, _frozen(_checked_weights(weights, len(data))))
     return data
-
-
-def distinct_rows(codes: Codes, cardinalities: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The first row of each kind, and for each row its kind; kinds in ascending order of their first codes.
-
-    Args:
-        codes: [rows, variables], −1 to cardinality − 1.
-        cardinalities: [variables].
-    """
-    words, word, room = [], np.zeros(len(codes), dtype=np.int64), 1
-    for column, states in zip(codes.T, cardinalities, strict=True):
-        if room * (int(states) + 1) >= 2**63:  # as many columns as fit are one number
-            words.append(word)
-            word, room = np.zeros(len(codes), dtype=np.int64), 1
-        word = word * (int(states) + 1) + column + 1
-        room *= int(states) + 1
-    words.append(word)
-    order = np.lexsort(words[::-1])
-    changes = np.zeros(len(codes), dtype=np.bool_)
-    for word in words:
-        ranked = word[order]
-        changes[1:] |= ranked[1:] != ranked[:-1]
-    inverse = np.empty(len(codes), dtype=np.intp)
-    inverse[order] = np.cumsum(changes)
-    changes[0] = True
-    return order[changes], inverse
 
 
 def _rows(states: Mapping[str, tuple[Label, ...]], codes: Codes, weights: NDArray[np.float64]) -> Rows:

@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from worldnets.distinct import distinct
 from worldnets.errors import LearningError
 from worldnets.inference import Inference
+from worldnets.inference.arguments import check_threads
 from worldnets.inference.codes import UNOBSERVED
 from worldnets.inference.compiled import available_threads
 from worldnets.inference.evidence import Observed, observe
 from worldnets.inference.family_walk import family_totals
 from worldnets.inference.workers import over_rows
-from worldnets.learning.data import Data, Rows, States, distinct_rows
+from worldnets.learning.data import Data, Rows, States
 from worldnets.learning.learned import Learned, Run, take_back
 from worldnets.learning.tables import Entries, Families, Prior, Structure, log_likelihood, parent_sets
 from worldnets.net import Factor, FactorNet, Label, WorldNet
@@ -209,10 +211,10 @@ class Problem:
         for i, v in enumerate(own):
             if v in column:
                 codes[:, i] = rows.codes[:, column[v]]
-        first, kind = distinct_rows(codes, net.cardinalities)
-        weights = np.bincount(kind, rows.weights, minlength=len(first)).astype(np.float64)
-        engine = Inference(net, threads=threads if len(first) * len(free) > SMALL else 1)
-        return divided(engine, observe(net, codes[first]), weights, kind)
+        kinds, kind = distinct(codes)
+        weights = np.bincount(kind, rows.weights, minlength=len(kinds)).astype(np.float64)
+        engine = Inference(net, threads=threads if len(kinds) * len(free) > SMALL else 1)
+        return divided(engine, observe(net, kinds), weights, kind)
 
     def nothing(self) -> Statistics:
         """The statistics of no rows."""
@@ -282,6 +284,7 @@ class Maximising:
 
     def __post_init__(self) -> None:
         _check_counts(iterations=self.iterations)
+        check_threads(self.threads)
         if not (isinstance(self.tolerance, int | float | np.number) and 0 <= self.tolerance < math.inf):
             raise LearningError("tolerance must be a number ≥ 0", found=self.tolerance, mend="bits per row: 1e-5")
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from worldnets.distinct import distinct
 from worldnets.errors import LearningError
 from worldnets.inference.codes import UNKNOWN, UNOBSERVED, Codes
-from worldnets.learning.data import Data, Rows, States, as_rows, distinct_rows
+from worldnets.learning.data import Data, Rows, States, as_rows
 from worldnets.net import WorldNet
 
 if TYPE_CHECKING:
@@ -199,8 +200,8 @@ def bits_per_row(net: WorldNet, codes: Codes) -> NDArray[np.float64]:
         return _complete_bits(net, codes)
     from worldnets.inference import Inference
 
-    first, inverse = distinct_rows(codes, net.cardinalities)
-    return -(Inference(net).log_evidence(codes[first]) / math.log(2))[inverse]
+    kinds, inverse = distinct(codes)
+    return -(Inference(net).log_evidence(kinds) / math.log(2))[inverse]
 
 
 def take_back(

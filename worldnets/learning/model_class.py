@@ -120,12 +120,16 @@ class ModelClass:
         entries[self._learned] = probabilities[self._place]
         return entries
 
+    def summed(self, entries: Entries) -> Entries:
+        """What all entries with the same parameter add up to, [parameters]."""
+        return np.bincount(self._place, entries[self._learned], minlength=len(self.free)).astype(np.float64)
+
     def gradient(self, probabilities: Entries, slopes: Entries) -> Logits:
         """From the gradient in the logarithm of every entry [entries] to that in the logits [parameters].
 
         Entries that share a parameter add up; then g − W(v | parents)·Σ_states g, as `inference.gradient.on_simplex`.
         """
-        summed = np.bincount(self._place, slopes[self._learned], minlength=len(self.free))
+        summed = self.summed(slopes)
         return summed - probabilities * np.add.reduceat(summed, self.free.row_start)[self._row]
 
     def net_of(self, entries: Entries) -> WorldNet:

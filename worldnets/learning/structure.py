@@ -306,7 +306,10 @@ class HillClimbing:
             if not converged:
                 here = there
                 bits.append(score.bits(here))
-        shown = "the structure given" if restart == 0 else f"seed {self.seed}, restart {restart}"
+        if restart:
+            shown = f"seed {self.seed}, restart {restart}"
+        else:
+            shown = "the structure given" if any(begin.values()) else "no arrows"
         return here, Run(shown, np.array(bits), converged)
 
     def _random(self, variables: tuple[str, ...], restart: int) -> dict[str, tuple[str, ...]]:

@@ -98,6 +98,7 @@ REGISTRY: Registry[Objective] = Registry(
         "likelihood": "worldnets.objectives.likelihood:LIKELIHOOD",
         "question": "worldnets.objectives.question:QUESTION",
         "question_human": "worldnets.objectives.question:QUESTION_HUMAN",
+        "scorer": "worldnets.objectives.scorer:SCORER",
         "world": "worldnets.objectives.world:WORLD",
     },
     group="worldnets.objectives",

@@ -5,12 +5,10 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from worldnets.errors import EvidenceError, LearningError, NetError
 from worldnets.learning import Rows
-from worldnets.learning.data import as_rows, distinct_rows
+from worldnets.learning.data import as_rows
 from worldnets.net import FactorNet
 
 
@@ -182,15 +180,12 @@ def test_a_variable_that_is_not_on_both_sides_is_refused():
         rows.in_states({"a": (0, 1), "b": (0, 1)})
 
 
-@given(st.data())
-def test_distinct_rows_stand_for_all_rows_with_their_weights(data):
-    cards = data.draw(st.lists(st.sampled_from([1, 2, 3, 30_000]), min_size=1, max_size=9))
-    kinds = [[data.draw(st.integers(-1, min(c, 3) - 1)) for c in cards] for _ in range(data.draw(st.integers(1, 4)))]
-    picked = data.draw(st.lists(st.integers(0, len(kinds) - 1), min_size=1, max_size=20))
-    codes = np.array([kinds[i] for i in picked], np.int16)
-    first, inverse = distinct_rows(codes, np.array(cards))
-    np.testing.assert_array_equal(codes[first][inverse], codes)
-    assert len(first) == len({tuple(row) for row in codes.tolist()})
+def test_distinct_rows_stand_for_all_rows_with_their_weights():
+    codes = np.array([[1, -1], [0, 2], [1, -1], [0, 1], [1, -1]])
+    kinds, kind = Rows({"a": (0, 1), "b": (0, 1, 2)}, codes, [1, 2, 4, 8, 16]).distinct()
+    np.testing.assert_array_equal(kinds.codes[kind], codes)
+    assert len(kinds) == 3
+    np.testing.assert_array_equal(kinds.weights[kind], [21, 2, 21, 8, 21])
 
 
 def test_joined_rows_come_one_after_the_other_in_the_first_ones_states():

@@ -18,7 +18,7 @@ from tests.strategies import world_nets
 from worldnets import load_dataset
 from worldnets.errors import CapacityError, LearningError, NetError
 from worldnets.formats import read_net
-from worldnets.inference import decode, simulate
+from worldnets.inference import simulate
 from worldnets.learning import Rows, chow_liu, held_out_bits, hill_climb, maximum_likelihood, mutual_information
 from worldnets.learning.score import Score
 from worldnets.net import WorldNet
@@ -240,14 +240,3 @@ def test_an_update_climbs_on_from_the_structure_there_is():
 def _counts(learned, variable):
     rows = learned.statistics["rows"]
     return maximum_likelihood(rows, learned.net).statistics["counts"][variable]
-
-
-def test_alarms_structure_is_learned_to_half_a_bit_and_its_best_tree_is_worse():
-    net = load_dataset("alarm").net
-    train, test = (decode(net, simulate(net, rows, seed)) for rows, seed in ((20_000, 1), (5_000, 2)))
-    truth = held_out_bits(net, test).bits
-    climbed = hill_climb(train, states=net.states, held_out=test)
-    tree = chow_liu(train, states=net.states, held_out=test)
-    assert climbed.history[0].converged
-    assert 0 < climbed.held_out.bits - truth < 0.5
-    assert climbed.held_out.bits < tree.held_out.bits < truth + 3

@@ -89,7 +89,7 @@ def _from_table(net: TwoSliceNet, table: pd.DataFrame, frames: int | None, memor
     if not table.columns.is_unique:
         twice = table.columns[table.columns.duplicated()][0]
         raise EvidenceError("a column stands twice in the evidence", node=twice, mend="keep one of the two")
-    places = [_place(net, name) for name in table.columns]
+    places = [place_of(net, name) for name in table.columns]
     last = max((frame for _, frame in places), default=0)
     if frames is not None and last > frames:
         raise EvidenceError("evidence after the last frame", found=f"frame {last}", expected=f"at most {frames}")
@@ -115,7 +115,7 @@ def _unobserved(net: TwoSliceNet, frames: int, rows: int, memory_limit: float) -
     return np.full((frames, len(net.variables), rows), UNOBSERVED, dtype=np.int16)
 
 
-def _place(net: TwoSliceNet, name: Hashable) -> tuple[str, int]:
+def place_of(net: TwoSliceNet, name: Hashable) -> tuple[str, int]:
     """Variable and frame of a column: the inverse of `frame_name`."""
     if isinstance(name, str):
         variable, _, number = name.rpartition("_")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from worldnets.errors import CapacityError, EvidenceError, QueryError
 from worldnets.inference.arguments import check_dtype, check_threads
@@ -187,6 +187,7 @@ class TemporalInference(TemporalPasses):
         evidence: pd.DataFrame | NDArray[np.integer],
         frames: int | None = None,
         lengths: NDArray[np.integer] | None = None,
+        weights: ArrayLike | None = None,
     ) -> TemporalCounts:
         """Posterior family marginals summed over rows and frames: the E-step of learning with tied tables.
 
@@ -195,15 +196,16 @@ class TemporalInference(TemporalPasses):
             frames: frames of the clip; default the last one named by the evidence.
             lengths: [rows], how many of them each clip really has (default all): later frames count nothing. Evidence
                 there is refused.
+            weights: [rows], how much each row counts; default 1.
         Raises:
-            EvidenceError: as in `filter`, or lengths that do not fit the evidence.
+            EvidenceError: as in `filter`, or lengths or weights that do not fit the evidence.
 
         Source: Dempster, Laird & Rubin 1977; Murphy 2002, section 4.2 for tables tied over time.
         """
         from worldnets.inference.temporal.counts import temporal_counts
 
         clip = clip_codes(self.net, evidence, frames, self.memory_limit)
-        return temporal_counts(self, clip, _checked_lengths(clip, lengths))
+        return temporal_counts(self, clip, _checked_lengths(clip, lengths), _checked_weights(clip, weights))
 
     def stream(self, variables: Iterable[str] | None = None, lag: int = 0) -> Stream:
         """An object that takes one frame of evidence at a time, in constant memory.
@@ -305,3 +307,14 @@ def _checked_lengths(clip: ClipCodes, lengths: NDArray[np.integer] | None) -> ND
             "evidence after the end of a clip", row=row, found=f"frame {frame + 1}", expected=f"≤ {int(found[row])}"
         )
     return found.astype(np.int64)
+
+
+def _checked_weights(clip: ClipCodes, weights: ArrayLike | None) -> NDArray[np.float64]:
+    rows = clip.shape[2]
+    found = np.ones(rows) if weights is None else np.asarray(weights, dtype=np.float64)
+    if found.shape != (rows,) or not np.isfinite(found).all():
+        expected = f"finite numbers [{rows}]"
+        raise EvidenceError(
+            "weights do not fit the rows", found=list(found.shape), expected=expected, mend="one per row"
+        )
+    return found

@@ -1,5 +1,6 @@
 """Temporal queries against the unrolled net: filtering, smoothing, lags, rollout, counts, streams, long clips."""
 
+import itertools
 import math
 import tracemalloc
 
@@ -13,6 +14,8 @@ from tests.strategies import TABLES, random_table
 from worldnets.errors import CapacityError, EvidenceError, QueryError
 from worldnets.inference import UNOBSERVED, Inference, TemporalInference
 from worldnets.inference.temporal import contraction
+from worldnets.inference.temporal.counts import by_messages
+from worldnets.inference.temporal.evidence import clip_codes
 from worldnets.net import WorldNet
 from worldnets.temporal import PREVIOUS, TwoSliceNet, frame_name
 
@@ -191,8 +194,14 @@ def test_expected_counts_are_the_summed_family_posteriors_of_the_unrolled_net(da
     lengths = codes.shape[1] - (codes >= 0).any(axis=2)[:, ::-1].argmax(axis=1)
     lengths[~(codes >= 0).any(axis=(1, 2))] = data.draw(st.integers(0, codes.shape[1]))
     engine, flat = unrolled(net, codes)
-    for given_lengths in (None, lengths):
-        found = TemporalInference(net, threads=1).expected_counts(codes, lengths=given_lengths)
+    weights = data.draw(st.sampled_from([np.ones(len(codes)), np.arange(len(codes)) / 2]))
+    for given_lengths, way in itertools.product((None, lengths), ("as it likes", "by messages")):
+        temporal = TemporalInference(net, threads=1)
+        if way == "by messages":
+            real = np.full(len(codes), codes.shape[1]) if given_lengths is None else lengths
+            found = by_messages(temporal, clip_codes(net, codes), real, weights)
+        else:
+            found = temporal.expected_counts(codes, lengths=given_lengths, weights=weights)
         initial = {v: np.zeros(net.initial.cpt(v).shape) for v in net.variables}
         transition = {v: np.zeros(np.shape(net.cpts[v])) for v in net.variables}
         for t in range(1, codes.shape[1] + 1):
@@ -201,7 +210,7 @@ def test_expected_counts_are_the_summed_family_posteriors_of_the_unrolled_net(da
                 posterior = engine.joint(flat, family)
                 real = codes.shape[1] if given_lengths is None else lengths
                 into = initial if t == 1 else transition
-                into[v] += posterior[np.broadcast_to(t <= np.asarray(real), len(codes))].sum(axis=0)
+                into[v] += np.tensordot(weights * (t <= np.asarray(real)), posterior, axes=1)
         for v in net.variables:
             np.testing.assert_allclose(found.initial[v], initial[v], atol=1e-9)
             np.testing.assert_allclose(found.transition[v], transition[v], atol=1e-9)
