@@ -87,7 +87,7 @@ def refitted(dataset: Dataset, model_class: ModelClass, clips: int, seed: int) -
 
     So where nothing was counted, W*'s own numbers stand.
     """
-    drawn, columns = dataset.simulate(clips, seed), dataset.net.index
+    drawn, columns = dataset.simulate_model(clips, seed), dataset.net.index
     counts = model_class.summed(model_class.every.count(drawn, columns, np.ones(clips)))
     return model_class.free.normalised(counts + model_class.tables_of(dataset.net))
 
