@@ -1,9 +1,9 @@
 """Learned message passing beside the linear head on the vault: how much of the deep rungs' information each captures.
 
-Rules: the same clips, steps, batch and optimizer, eight seeds. Learning rates are those in `CONDITIONS`; the linear head
-has several and the one with the highest deep efficiency counts, chosen with its result in view, which can only help it.
-The pie is measured exactly, over all evidence. Intervals are t-intervals over seeds at 95 %; differences are paired by
-seed, since seeds share their clips.
+Rules: the same clips, steps, batch and optimizer, eight seeds. Learning rates are those in `CONDITIONS`; the linear
+head has several, and the one with the highest deep efficiency counts: chosen with its result in view, which can only
+help it. The pie is measured exactly, over all evidence. Intervals are t-intervals over seeds at 95 %; differences are
+paired by seed, since seeds share their clips.
 
 python benchmarks/learned_messages.py [--steps 1500] [--seeds 8]
 """
@@ -132,8 +132,8 @@ def measure(steps: int = STEPS, seeds: int = SEEDS) -> Report:
     """The tables of both tasks."""
     dataset, probe = wn.load_dataset("vault"), DepthProbe()
     lines = [
-        f"Deep efficiency on the vault after {steps:,} steps of Adam on batches of 128, {seeds} seeds, 95 % t-intervals; "
-        "“over linear” is paired by seed. “Seconds” trains all seeds, compilation included.",
+        f"Deep efficiency on the vault after {steps:,} steps of Adam on batches of 128, {seeds} seeds, "
+        "95 % t-intervals; “over linear” is paired by seed. “Seconds” trains all seeds, compilation included.",
         where(["jax", "equinox", "optax"]),
         "",
     ]

@@ -22,6 +22,7 @@ BLOCKS = {
     "loopy": "loopy",
     "temporal": "temporal",
     "learning": "learning",
+    "recovery": "recovery",
     "reading": "reading",
     "startup": "startup",
 }

@@ -203,3 +203,20 @@ def test_steps_are_timed_for_every_objective(benchmark):
     module = benchmark("world_models")
     text = module.step_times(repeats=1, frames=2, batch=4)
     assert all(f"| `{objective}` |" in text for objective in module.OBJECTIVES)
+
+
+def test_planted_models_are_searched_for_and_reported_one_by_one(benchmark):
+    module = benchmark("recovery")
+    lines = module.table(1, ["medium noise", "zero-one-random"], clips=60, test_clips=200, restarts=2)
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["medium noise", "zero-one-random"]
+    net = module.medium()
+    found = module.search(net, 0, clips=400, test_clips=500, restarts=3)
+    assert -0.002 < found.excess < module.FOUND < found.memoryless
+    codes = module.hidden_clips(net, 30, 5, 0)
+    assert (codes[:, :, 0] == -1).all()
+    assert (codes[:, :, 1] >= 0).all()
+    # A step is a step: the plain ones climb as those of the search do, from the same start.
+    again = module.reestimate(net, module.wn.TemporalInference(net).expected_counts(codes))
+    assert module.our_steps(net, codes, 2) == pytest.approx(
+        module.wn.TemporalInference(again).log_evidence(codes).sum()
+    )

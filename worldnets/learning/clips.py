@@ -141,7 +141,5 @@ def states_of_columns(data: Data, structure: TwoSliceNet) -> dict[str, tuple[Lab
 def check_structure(structure: TwoSliceNet) -> None:
     """Raise `LearningError` unless the structure is a two-slice net."""
     if not isinstance(structure, TwoSliceNet):
-        mend = (
-            "give a TwoSliceNet: hidden_markov_structure(…), TwoSliceNet.uniform(…), or one with tables"
-        )
+        mend = "give a TwoSliceNet: hidden_markov_structure(…), TwoSliceNet.uniform(…), or one with tables"
         raise LearningError("a structure that is not over time", found=type(structure).__name__, mend=mend)

@@ -168,7 +168,7 @@ def reduced(
         tuple(map(tuple, observed)),
         tuple(v for v in evidence if v in inside),
         factor_net,
-        factor_graph(factor_net),
+        factor_graph(factor_net, {f for f, some in enumerate(observed) if some}),
     )
 
 
