@@ -23,6 +23,7 @@ from probes.purity.truth import Sampling, Truth, truth
 from probes.purity.verdict import TARGET, TITLES, Settings, verdict
 from probes.statistics import Interval, binomial_interval, clip_interval, exactly, over_seeds
 from worldnets.errors import ProbeError, WorldnetsError
+from worldnets.objectives import REGISTRY as OBJECTIVES
 
 if TYPE_CHECKING:
     from probes.presentation import Presentation
@@ -61,11 +62,14 @@ class PurityProbe:
         return PRESENTATION
 
     def check(self, plan: Plan) -> None:
-        """Refuse heads that are no world-models.
+        """Refuse heads that are no world-models, and losses of objectives that do not exist.
 
         Raises:
             ProbeError: such a head.
+            UnknownNameError: such an objective.
         """
+        for name in self.sampling.losses:
+            OBJECTIVES.get(name)
         if not hasattr(plan.kind, "net"):
             raise ProbeError("purity is of world-models", found=f"head {plan.head_name!r}", mend=_MEND)
 

@@ -108,7 +108,7 @@ def test_what_a_world_model_holds_impossible_is_floored_counted_and_leaves_its_p
     assert np.isfinite(numbers.recovered).all()
 
 
-def test_the_first_evidence_rows_cover_every_configuration_once():
+def test_the_rows_cover_every_configuration_once():
     found = small_truth(QUIET)
     assert len(np.unique(found.rows, axis=0)) == len(found.rows) == size(small_vault().net, found.observed)
     log_evidence = Inference(small_vault().net).log_evidence(found.rows)
