@@ -13,7 +13,7 @@ PINS    := pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format bench pies validity notebooks constraints clean distclean
+.PHONY: help run test lint types format bench pies validity purity notebooks constraints clean distclean
 
 # An environment copied along with its checkout would still run the old checkout's code: install again when it moved.
 ifneq ($(shell cat $(RUN_ENV) 2>/dev/null),$(CURDIR))
@@ -49,6 +49,9 @@ pies: $(RUN_ENV) ## what there is to be known in each built-in dataset, written 
 
 validity: $(RUN_ENV) ## planted heads with known verdicts, 1,000 repeats each: does the probe get them right?
 	$(BIN)/python benchmarks/validity.py $(ARGS)
+
+purity: $(RUN_ENV) ## world-models trained through five objectives, held against the world: tables of docs/purity.md
+	$(BIN)/python benchmarks/purity.py $(ARGS)
 
 notebooks: $(DEV_ENV) ## execute the notebooks
 	$(BIN)/python -m pytest notebooks $(ARGS)

@@ -22,6 +22,7 @@ BLOCKS = {
     "loopy": "loopy",
     "temporal": "temporal",
     "learning": "learning",
+    "recovery": "recovery",
     "seeds": "seeds",
     "reading": "reading",
     "startup": "startup",

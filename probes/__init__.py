@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from probes.finding import Finding, Verdict
+    from probes.purity.gap import proxy_gap
     from probes.registry import names, probe
     from probes.results import Results, load
     from probes.runner import run
 
-__all__ = ["Finding", "Results", "Verdict", "load", "names", "probe", "run"]
+__all__ = ["Finding", "Results", "Verdict", "load", "names", "probe", "proxy_gap", "run"]
 
 # The same list for the running program; a test holds the two together.
 _HOME = {
@@ -29,6 +30,7 @@ _HOME = {
     "load": "probes.results",
     "names": "probes.registry",
     "probe": "probes.registry",
+    "proxy_gap": "probes.purity.gap",
     "run": "probes.runner",
 }
 

@@ -13,7 +13,7 @@ from probes.pie import GROUPED, Information, Pie, concatenate
 from worldnets.errors import ProbeError
 
 Floats = NDArray[np.float64]
-FORMAT = 1  # of a measured cell
+FORMATS = (1, 2)  # of a measured cell; 2 where the world-model changes in training: `model` by checkpoint
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Measured:
         about: rung information and ceilings of the reference.
         pie: its arrays, [T, S, …].
         refitted: C_k at the last checkpoint after one temperature and bias per rung, [S, K].
-        model: C_k of the world-model's own predictor, [K]: I_k itself where the head sits on W*, NaN where the
-            world-model has no such target.
+        model: C_k of the world-model's own predictor at each checkpoint, [T, K]: I_k itself where the head sits on W*,
+            NaN where the world-model has no such target. Of a world-model that never changes one row is stored, [K].
     """
 
     target: str
@@ -44,6 +44,9 @@ def pack(measured: Sequence[Measured], probe: str, version: int) -> dict[str, An
     """Measured targets as one JSON-able dict and one dict of arrays."""
     arrays: dict[str, NDArray[Any]] = {}
     targets = []
+    grows = not all(
+        np.array_equal(m.model, np.broadcast_to(m.model[0], m.model.shape), equal_nan=True) for m in measured
+    )
     for i, m in enumerate(measured):
         about = {f.name: getattr(m.about, f.name) for f in fields(Information)}
         plain = {key: value for key, value in about.items() if not isinstance(value, np.ndarray)}
@@ -53,12 +56,12 @@ def pack(measured: Sequence[Measured], probe: str, version: int) -> dict[str, An
         for f in fields(Pie):
             if getattr(m.pie, f.name) is not None:
                 arrays[f"{i}.pie.{f.name}"] = getattr(m.pie, f.name)
-        arrays[f"{i}.refitted"], arrays[f"{i}.model"] = m.refitted, m.model
+        arrays[f"{i}.refitted"], arrays[f"{i}.model"] = m.refitted, m.model if grows else m.model[0]
         arrays["steps"] = m.steps
     metadata = {
         "probe": probe,
         "version": version,
-        "format": FORMAT,
+        "format": FORMATS[grows],
         "seeds": list(measured[0].seeds),
         "targets": targets,
     }
@@ -72,11 +75,10 @@ def unpack(cell: Mapping[str, Any], probe: str = "depth") -> list[Measured]:
         ProbeError: a cell of another probe or of a newer format.
     """
     metadata, arrays = cell["metadata"], cell["arrays"]
-    if metadata.get("probe") != probe or metadata.get("format") != FORMAT:
+    if metadata.get("probe") != probe or metadata.get("format") not in FORMATS:
         found = f"{metadata.get('probe')} format {metadata.get('format')}"
-        raise ProbeError(
-            "not a cell of this probe", found=found, expected=f"{probe} format {FORMAT}", mend="measure again"
-        )
+        expected = f"{probe} format {' or '.join(map(str, FORMATS))}"
+        raise ProbeError("not a cell of this probe", found=found, expected=expected, mend="measure again")
     measured = []
     for i, target in enumerate(metadata["targets"]):
         about = dict(target["about"])
@@ -91,6 +93,7 @@ def unpack(cell: Mapping[str, Any], probe: str = "depth") -> list[Measured]:
         }
         seeds, steps = tuple(metadata["seeds"]), np.asarray(arrays["steps"])
         refitted, model = np.asarray(arrays[f"{i}.refitted"]), np.asarray(arrays[f"{i}.model"])
+        model = np.broadcast_to(model, (len(steps), model.shape[-1]))
         measured.append(Measured(target["name"], seeds, steps, Information(**about), Pie(**pie), refitted, model))
     return measured
 

@@ -6,6 +6,8 @@ complete clips need no beliefs.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worldnets.episodes import Clips, Taken
+from worldnets.episodes import RealClips, Taken
 from worldnets.errors import CapacityError, DatasetError
 from worldnets.inference.codes import UNOBSERVED
 from worldnets.net import WorldNet
@@ -30,6 +32,8 @@ MOST_CELLS = 1 << 18  # clique cells of all marginals without evidence: about a 
 LEARNED_FROM = 20_000  # training clips at most
 JUDGED_ON = 10_000  # validation and test clips at most
 HIDDEN = (2, 4, 8)
+HIDDEN_FROM = 4_000  # training clips at most: each is gone through a few hundred times
+MOST_BASES = 2  # structures that get hidden states
 MOST_PARENTS = 4
 
 
@@ -42,8 +46,8 @@ class Candidate:
         parameters: free parameters; a table that frames share counts once.
         training: mean bits on the clips it was learned from.
         validation, test: bits on held-out clips.
-        frames: bits on test clips of the frames alone, known latents summed out; None where there are no latents, or where
-            that cannot be computed.
+        frames: bits on test clips of the frames alone, known latents summed out; None where there are no latents, or
+            where that cannot be computed.
         cells: clique cells of exact inference; None: too many, so it cannot be the reference.
         seconds: what learning took.
     """
@@ -65,7 +69,7 @@ class Candidate:
 
 @dataclass(frozen=True, repr=False)
 class Candidates:
-    """All of them, and which one was chosen: of those that can be the reference, the one with the fewest validation bits.
+    """All of them, and which one was chosen: of those that can be the reference, that with the fewest validation bits.
 
     Args:
         all: in the order in which they were learned.
@@ -93,6 +97,28 @@ class Candidates:
             row |= {"impossible": one.test.impossible, "cells": one.cells, "chosen": one.name == self.chosen}
             rows.append(row)
         return pd.DataFrame(rows).astype({"cells": "Int64"})
+
+    def to_markdown(self) -> str:
+        """The table people read."""
+        latents = any(one.frames is not None for one in self.all)
+        head = [
+            "world-model",
+            "free parameters",
+            "training",
+            "validation",
+            "test",
+            "test, frames alone",
+            "clique cells",
+        ]
+        rows = []
+        for one in self.all:
+            bits = [f"{one.training:.2f}", _with_error(one.validation), _with_error(one.test), _with_error(one.frames)]
+            cells = "too many" if one.cells is None else f"{one.cells:,}"
+            name = f"**{one.name}**" if one.name == self.chosen else one.name
+            rows.append([name, f"{one.parameters:,}", *bits, cells])
+        lines = [head, ["---"] * len(head), *rows]
+        kept = [i for i in range(len(head)) if latents or i != 5]
+        return "\n".join("| " + " | ".join(line[i] for i in kept) + " |" for line in lines)
 
     def __iter__(self) -> Iterator[Candidate]:
         return iter(self.all)
@@ -130,8 +156,15 @@ def bits_said(bits: HeldOut) -> str:
     return f"{bits.bits:.2f} ± {bits.standard_error:.2f} bits"
 
 
+def _with_error(bits: HeldOut | None) -> str:
+    if bits is None:
+        return "–"
+    lost = f", {bits.impossible} impossible" if bits.impossible else ""
+    return f"{bits.bits:.2f} ± {bits.standard_error:.2f}{lost}"
+
+
 def learn(
-    clips: Clips,
+    clips: RealClips,
     *,
     neighbours: Neighbours | None = None,
     parents: int = MOST_PARENTS,
@@ -140,9 +173,10 @@ def learn(
 ) -> tuple[WorldNet, Candidates]:
     """Learn all candidates from training clips, judge them on validation and test clips, and choose.
 
-    Candidates: marginals; the Chow–Liu tree; two-slice nets tied over time with at most 1, 2, … parents per node, which are
-    kinds of the frame before and known latents, chosen by BIC; the same with parents within a frame; the best of the
-    former with a hidden state of so many values that no clip shows, by expectation–maximisation.
+    Candidates: marginals; the Chow–Liu tree; two-slice nets tied over time with at most 1, 2, … parents per node, which
+    are kinds of the frame before and known latents, chosen by BIC; the same with parents within a frame; the best two
+    of the former with a hidden state of so many values that no clip shows, by expectation–maximisation, where beliefs
+    in such a net can be computed.
 
     Args:
         clips: where they are learned from; at most `LEARNED_FROM` training clips, drawn without replacement.
@@ -169,7 +203,7 @@ def learn(
 
     add("marginals", lambda: models.marginals(layout, training))
     add("Chow-Liu tree", lambda: models.tree(layout, training))
-    arrows = {}
+    arrows: dict[str, models.TwoSlice] = {}
     for within in (False, True):
         for most in range(1, parents + 1):
             name = f"two-slice, {most} parent{'s' if most > 1 else ''}{', within frames' if within else ''}"
@@ -177,15 +211,13 @@ def learn(
             if chosen in arrows.values():  # more parents, or parents within the frame, gained nothing
                 continue
             arrows[name] = chosen
-            add(name, lambda chosen=chosen, name=name: models.two_slice(layout, training, chosen, name))
-    base = min((found[name][1] for name in arrows if found[name][1].usable), key=_validation, default=None)
-    if base is not None:
-        for states in hidden:
-            name = f"{base.name}, {states} hidden states"
-            add(
-                name,
-                lambda states=states, name=name: models.with_hidden(layout, training, arrows[base.name], states, name),
-            )
+            add(name, functools.partial(models.two_slice, layout, training, chosen, name))
+    bases = sorted((found[name][1] for name in arrows if "within" not in name), key=_validation)[:MOST_BASES]
+    some = clips.take("train", HIDDEN_FROM).codes
+    for base, states in itertools.product(bases, hidden):
+        chosen, name = arrows[base.name], f"{base.name}, {states} hidden states"
+        if clique_cells(models.hidden_structure(layout, chosen, states)) is not None:
+            add(name, functools.partial(models.with_hidden, layout, some, chosen, states, name))
     usable = [candidate for _, candidate in found.values() if candidate.usable]
     if not usable:
         mend = "merge states, or take fewer kinds of node"
@@ -202,7 +234,7 @@ def _validation(candidate: Candidate) -> float:
 class _Judge:
     """The clips that candidates are judged on."""
 
-    def __init__(self, clips: Clips, training: Taken) -> None:
+    def __init__(self, clips: RealClips, training: Taken) -> None:
         self.layout, self.training = clips.layout, training
         self.validation, self.test = clips.take("validation", JUDGED_ON), clips.take("test", JUDGED_ON)
 
@@ -253,8 +285,8 @@ def clique_cells(net: WorldNet, most: int = MOST_CELLS) -> int | None:
     from worldnets.inference import Inference
 
     try:
-        # Tables, messages and marginals of a plan: a clique cell takes a few numbers of eight bytes.
-        cells = Inference(net, memory_limit=most * 64).plan.cells
+        # Clique tables and the index lists of a plan take far less than this.
+        cells = Inference(net, memory_limit=most * 512).plan.cells
     except CapacityError:
         return None
     return cells if cells <= most else None

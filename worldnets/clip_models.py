@@ -1,13 +1,14 @@
 """Ways to learn a world-model of clips: independent nodes, a tree, two-slice nets tied over time, with hidden states.
 
 All of them are nets over every column of the clips (known latents, then frame after frame), so that their bits on
-held-out clips compare. A known latent is one node for the whole clip. "Tied" means that frames 2 … T share their tables.
+held-out clips compare. A known latent is one node for the whole clip. "Tied" means that frames 2 … T share tables.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.episodes import ClipLayout, Codes
+from worldnets.hidden_chain import Emission, learn_chain
 from worldnets.learning.counts import dirichlet
 from worldnets.learning.data import Rows
 from worldnets.learning.score import Score
@@ -27,6 +29,8 @@ from worldnets.temporal import PREVIOUS, frame_name
 PSEUDOCOUNT = 0.5  # of every table entry: Krichevsky & Trofimov 1981
 MOST_CONSIDERED = 12  # parents looked at for a node: those that tell most about it alone
 LEAST_GAIN = 1e-4  # nats of BIC that another parent must gain
+RESTARTS = 3
+TOLERANCE = 5e-3  # bits per clip
 
 Table = NDArray[np.float64]
 Neighbours = Mapping[str, Sequence[str]]
@@ -110,6 +114,69 @@ def two_slice(layout: ClipLayout, codes: Codes, arrows: TwoSlice, name: str = "t
     first = _counted(_first_frames(layout, codes), {**arrows.latents, **arrows.first})
     later = _counted(_transitions(layout, codes), arrows.later)
     return unrolled(layout, arrows, first, later, {}, name)
+
+
+def with_hidden(layout: ClipLayout, codes: Codes, arrows: TwoSlice, states: int, name: str) -> Fitted:
+    """The tied net with these arrows and a chain of hidden states, on which every node of its frame depends too.
+
+    By expectation–maximisation (`hidden_chain`); known latents are observed.
+    """
+    hidden = hidden_name(layout)
+    beginning, moves = _first_frames(layout, codes), _transitions(layout, codes)
+    chain = learn_chain(
+        [_emission(beginning, kind, arrows.first[kind], len(codes)) for kind in layout.kinds],
+        [_emission(moves, kind, arrows.later[kind], len(codes)) for kind in layout.kinds],
+        states,
+        pseudocount=PSEUDOCOUNT,
+        restarts=RESTARTS,
+        tolerance=TOLERANCE,
+    )
+    known = _counted(beginning, arrows.latents)
+    start, moved = {hidden: chain.start}, {hidden: chain.move}
+    for kind, of_first, of_later in zip(layout.kinds, chain.first, chain.later, strict=True):
+        for tables, rows, parents, table in (
+            (start, beginning, arrows.first[kind], of_first),
+            (moved, moves, arrows.later[kind], of_later),
+        ):
+            tables[kind] = table.reshape(*(len(rows.states[p]) for p in parents), states, -1)
+    own = {hidden: tuple(range(states))}
+    return unrolled(layout, _and_hidden(layout, arrows), known | start, moved, own, name)
+
+
+def hidden_structure(layout: ClipLayout, arrows: TwoSlice, states: int) -> WorldNet:
+    """The net of `with_hidden` with uniform tables: what asking it would cost is known before it is learned."""
+    hidden = hidden_name(layout)
+    sizes = {v: len(labels) for v, labels in {**layout.latents, **layout.kinds}.items()} | {hidden: states}
+    wide = _and_hidden(layout, arrows)
+
+    def uniform(parents: Mapping[str, tuple[str, ...]]) -> dict[str, Table]:
+        shapes = {v: [*(sizes[p.removesuffix(PREVIOUS)] for p in own), sizes[v]] for v, own in parents.items()}
+        return {v: np.full(shape, 1.0 / shape[-1]) for v, shape in shapes.items()}
+
+    own = {hidden: tuple(range(states))}
+    return unrolled(layout, wide, uniform({**wide.latents, **wide.first}), uniform(wide.later), own, "").net
+
+
+def hidden_name(layout: ClipLayout) -> str:
+    """What the hidden state is called: "hidden", unless the clips have a node of that name."""
+    return next(h for h in ("hidden", "hidden state", "hidden node") if h not in {*layout.kinds, *layout.latents})
+
+
+def _and_hidden(layout: ClipLayout, arrows: TwoSlice) -> TwoSlice:
+    hidden = hidden_name(layout)
+    first = {**{kind: (*arrows.first[kind], hidden) for kind in layout.kinds}, hidden: ()}
+    later = {**{kind: (*arrows.later[kind], hidden) for kind in layout.kinds}, hidden: (hidden + PREVIOUS,)}
+    return TwoSlice(arrows.latents, first, later)
+
+
+def _emission(rows: Rows, kind: str, parents: tuple[str, ...], clips: int) -> Emission:
+    """A node's family as `hidden_chain` counts it; rows are those of all frames, clip after clip."""
+    column = {v: rows.codes[:, i].astype(np.int64) for i, v in enumerate(rows.variables)}
+    row = np.zeros(len(rows), dtype=np.int64)
+    for parent in parents:
+        row = row * len(rows.states[parent]) + column[parent]
+    sizes = [len(rows.states[parent]) for parent in parents]
+    return Emission(row.reshape(clips, -1), column[kind].reshape(clips, -1), math.prod(sizes), len(rows.states[kind]))
 
 
 def unrolled(

@@ -262,7 +262,7 @@ class EpisodeStream:
         return int(self._counts[:, part_number(part)].sum())
 
     def draw(self, rows: int, seed: int, first: int = 0, part: Part = "train") -> Codes:
-        """Clips of the seed's endless order of a part, as `Clips.draw` says."""
+        """Clips of the seed's endless order of a part, as `RealClips.draw` says."""
         return self._drawn(rows, seed, first, part).codes
 
     def _drawn(self, rows: int, seed: int, first: int, part: Part) -> Taken:
@@ -278,8 +278,8 @@ class EpisodeStream:
             taken = min(rows - done, end - place)
             held = self._buffer(order, buffer, part)
             inside = permuted(np.arange(place - begin, place - begin + taken), end - begin, order.keys[buffer])
-            for into, out_of in zip(drawn, held, strict=True):
-                into[done : done + taken] = out_of[inside]
+            drawn.codes[done : done + taken] = held.codes[inside]
+            drawn.sources[done : done + taken] = held.sources[inside]
             done += taken
         return drawn
 
@@ -328,8 +328,9 @@ class EpisodeStream:
         shape = (int(rows[-1]), len(self._layout.variables))
         filled = Taken(np.empty(shape, dtype=np.int16), np.empty(shape[0], dtype=np.int64))
         for place, group in enumerate(groups.tolist()):  # one at a time: a list of them would be a second buffer
-            for into, clips in zip(filled, self._of_part(group, part), strict=True):
-                into[rows[place] : rows[place + 1]] = clips
+            clips = self._of_part(group, part)
+            filled.codes[rows[place] : rows[place + 1]] = clips.codes
+            filled.sources[rows[place] : rows[place + 1]] = clips.sources
         return filled
 
     def _of_part(self, group: int, part: Part) -> Taken:

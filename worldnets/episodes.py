@@ -217,7 +217,7 @@ class Taken(NamedTuple):
     sources: NDArray[np.int64]
 
 
-class Clips(Protocol):
+class RealClips(Protocol):
     """Real clips, in memory or in a file: what a dataset without a net of its own rests on."""
 
     @property
@@ -325,7 +325,7 @@ class Episodes:
         return len(self._places[part_number(part)])
 
     def draw(self, rows: int, seed: int, first: int = 0, part: Part = "train") -> Codes:
-        """Clips of the seed's endless order of a part, as `Clips.draw` says."""
+        """Clips of the seed's endless order of a part, as `RealClips.draw` says."""
         return self.codes[self._drawn(rows, seed, first, part)]
 
     def _drawn(self, rows: int, seed: int, first: int, part: Part) -> NDArray[np.intp]:

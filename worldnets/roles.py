@@ -17,7 +17,7 @@ from worldnets.temporal import TwoSliceNet
 
 if TYPE_CHECKING:
     from worldnets.candidates import Candidates
-    from worldnets.episodes import Clips
+    from worldnets.episodes import RealClips
 
 Ladder = tuple[tuple[str, ...], ...]
 
@@ -219,8 +219,8 @@ class World:
         frames: the observed nodes of each frame, in time order; empty for a world without time. Nodes are named
             `frame_name(kind, t)`.
         labeller: a human who answers questions about the clip from what he sees of it, if there is one.
-        episodes: the finite real clips of a world that no one knows; `net` is then a world-model learned from them, whose
-            first variables are the clips' columns.
+        episodes: the finite real clips of a world that no one knows; `net` is then a world-model learned from them,
+            over their columns and maybe hidden states.
         candidates: the world-models that `net` was chosen from.
 
     Raises:
@@ -234,7 +234,7 @@ class World:
     template: TwoSliceNet | None = None
     frames: tuple[tuple[str, ...], ...] = ()
     labeller: Labeller | None = None
-    episodes: Clips | None = None
+    episodes: RealClips | None = None
     candidates: Candidates | None = None
 
     def __post_init__(self) -> None:
@@ -258,7 +258,7 @@ class World:
         if self.episodes is not None:
             self._check_episodes(self.episodes)
 
-    def _check_episodes(self, episodes: Clips) -> None:
+    def _check_episodes(self, episodes: RealClips) -> None:
         for v, labels in episodes.layout.states.items():
             if self.net.states.get(v) != labels:
                 found = f"states {self.net.states[v]!r}" if v in self.net.states else "no such variable"

@@ -12,7 +12,7 @@ import numpy as np
 from jax import numpy as jnp
 from numpy.typing import NDArray
 
-from worldnets.heads.base import Head, is_parameter
+from worldnets.heads.base import Head, is_parameter, outputs_of
 from worldnets.objectives.base import Objective
 from worldnets.penalties import ParameterPenalty, Penalty, Rounds, SpectralDecoupling
 from worldnets.training_memory import Memory
@@ -205,7 +205,7 @@ def _compiled(
     def loss(parameters: list[jax.Array], features: jax.Array, outcomes: jax.Array) -> tuple[jax.Array, jax.Array]:
         own = iter(parameters)
         head = jax.tree.unflatten(structure, [next(own) if leaf is None else leaf for leaf in rest])
-        outputs = jax.vmap(head)(features)
+        outputs = outputs_of(head, features)
         bits = objective.loss(outputs, outcomes, counts).mean()
         if per_clip > 1:  # bits are those of a clip
             bits = bits * per_clip

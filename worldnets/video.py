@@ -78,8 +78,8 @@ def episodes_of_video(
     """Clips of a video, or of several: every frame a grid of cells, every cell one of some levels of brightness.
 
     A video is cut into segments, the sources: clips lie inside a segment, so that training and test share no frame (at
-    a border of two segments they are still neighbours in time). Levels are cut at the quantiles of the frames of training
-    segments: the median for two levels. State 0 is the darkest; two levels are called "dark" and "bright".
+    a border of two segments they are still neighbours in time). Levels are cut at the quantiles of the frames of
+    training segments: the median for two levels. State 0 is the darkest; two levels are called "dark" and "bright".
 
     Args:
         path: a file, or several; a clip never crosses from one to another.

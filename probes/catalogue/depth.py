@@ -25,6 +25,7 @@ from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
     from probes.presentation import Presentation
+    from worldnets.heads.inputs import Inputs
     from worldnets.roles import Target
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan
@@ -155,7 +156,8 @@ def measure_heads(
         seeds, steps: of the columns and the checkpoints.
         log_q: checkpoint number -> ln q on the rows of `reference.inputs`, [seeds, rows, outcomes]; NaN for a seed that
             diverged.
-        model: C_k of the world-model's own predictor; I_k, that of W*, when omitted.
+        model: C_k of the world-model's own predictor, [T, K], or [K] where it never changes; I_k, that of W*, when
+            omitted.
     """
     pies = []
     refitted = np.full((len(seeds), len(reference.about.information)), np.nan)
@@ -167,7 +169,7 @@ def measure_heads(
             if sound.any():
                 refitted[sound] = reference.refitted(q[sound])
     about = reference.about
-    own = about.information if model is None else model
+    own = np.broadcast_to(about.information if model is None else model, (len(steps), len(about.information)))
     columns, taken = tuple(int(s) for s in seeds), np.asarray(steps, dtype=np.int64)
     return Measured(target, columns, taken, about, stack(pies), refitted, own)
 
@@ -206,14 +208,14 @@ def conclude_target(m: Measured, settings: Settings) -> tuple[list[Finding], Ver
     for name in parts:
         book.curve(f"efficiency, {name}", curve[name], "share", phi[name])
         book.error(f"Monte-Carlo error of efficiency, {name}", pie.mc_error(about, parts[name]), "share")
-    on_truth = np.array_equal(m.model, about.information)
-    model = 1.0 if on_truth else float(m.model[k0:].sum() / max(about.information[k0:].sum(), 1e-12))
-    if np.isfinite(model) and about.information[k0:].sum() >= LEAST_RUNG:
-        note = (
-            "deep rungs; the head sits on W* itself" if on_truth else "deep rungs, of the world-model's own posterior"
-        )
-        for step in m.steps:
-            book.add("efficiency, world-model", exactly(model), "share", step=int(step), note=note)
+    on_truth = (m.model == about.information).all(1)
+    deep = max(about.information[k0:].sum(), 1e-12)
+    model = np.where(on_truth, 1.0, m.model[:, k0:].sum(1) / deep)
+    if about.information[k0:].sum() >= LEAST_RUNG:
+        for t in np.flatnonzero(np.isfinite(model)):
+            whose = "the head sits on W* itself" if on_truth[t] else "of the world-model's own posterior"
+            note = f"deep rungs; {whose}" if on_truth[t] else f"deep rungs, {whose}"
+            book.add("efficiency, world-model", exactly(float(model[t])), "share", step=int(m.steps[t]), note=note)
     book.curve("loss", pie.loss, "bits")
     book.curve("depth", pie.depth, "rungs", some=True)
     for k in range(rungs):
@@ -230,10 +232,10 @@ def conclude_target(m: Measured, settings: Settings) -> tuple[list[Finding], Ver
             book.last("regression weight", pie.weights[-1, :, k], "weight", k + 1, shared)
     book.last("share of regression weight below the floor", pie.floored[-1], "share")
     if settings.ceiling == "world-model":
-        if not np.isfinite(model):
+        if not np.isfinite(model[-1]):
             mend = 'conclude with ceiling = "exact"'
             raise ProbeError("the world-model has no predictor of its own for this target", node=m.target, mend=mend)
-        curves = replace(curves, ceiling=model, ceiling_kind="world-model")
+        curves = replace(curves, ceiling=float(model[-1]), ceiling_kind="world-model")
     return book.findings, verdict(curves, settings, m.target)
 
 
@@ -291,19 +293,38 @@ class _Book:
 
 
 def _model_captured(trace: Trace, reference: Reference, target: Target) -> Floats | None:
-    # C_k of the posterior under the world-model the head is given, None when that is W*.
-    from worldnets.inference import Inference
+    # C_k of the posterior under the world-model the head is given, at every checkpoint; None where that is always W*.
+    from worldnets.heads.growing import sees_all
 
-    truth = trace.dataset.net
-    model = trace.inputs.world_model
-    if model is None or model is truth:
-        return None
+    truth, made = trace.dataset.net, {}
+    rows = []
+    for step in trace.steps:
+        view = trace.inputs.at(int(step))
+        if view.world_model is None or (view.world_model is truth and sees_all(view)):
+            rows.append(reference.about.information)
+            continue
+        if id(view) not in made:
+            made[id(view)] = view, _own_captured(view, trace, reference, target)
+        rows.append(made[id(view)][1])
+    return np.stack(rows) if made else None
+
+
+def _own_captured(view: Inputs, trace: Trace, reference: Reference, target: Target) -> Floats:
+    """C_k of a world-model's own posterior, as it stands while these inputs are in force.
+
+    A stage of a growing world-model may see only part of the evidence, and answer after some rounds of messages.
+    """
+    from worldnets.heads.believer import Believer
+    from worldnets.heads.growing import StageInputs
+
+    truth, model = trace.dataset.net, view.world_model
+    assert model is not None
     if any(v not in model.states or model.states[v] != truth.states[v] for v in target.variables):
         return np.full(len(reference.about.information), np.nan)
-    evidence = list(trace.task.evidence)
-    codes = np.full((len(reference.inputs), len(model.variables)), -1, dtype=np.int16)
-    codes[:, [model.index[v] for v in evidence]] = reference.inputs[:, [truth.index[v] for v in evidence]]
-    belief = Inference(model).joint(codes, target.variables).reshape(len(codes), -1)
+    stage = view if isinstance(view, StageInputs) else None
+    seen, rounds = (trace.task.evidence, None) if stage is None else (stage.evidence, stage.stage.rounds)
+    believer = Believer(model, truth, seen, rounds)
+    belief = believer.joint(reference.inputs[:, believer.columns], target.variables)
     return reference.measure(np.log(np.maximum(belief, LEAST_PROBABILITY))).captured
 
 

@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 
 from probes.finding import Conclusion, Finding, Plotted
 from probes.purity.measured import About, Measured, joined, measure_models, of_seeds, pack, unpack
+from probes.purity.shares import accuracy, demands, learnable, recovery
 from probes.purity.truth import Sampling, Truth, truth
-from probes.purity.verdict import TARGET, TITLES, Demand, Settings, verdict
+from probes.purity.verdict import TARGET, TITLES, Settings, verdict
 from probes.statistics import Interval, binomial_interval, clip_interval, exactly, over_seeds
 from worldnets.errors import ProbeError, WorldnetsError
+from worldnets.objectives import REGISTRY as OBJECTIVES
 
 if TYPE_CHECKING:
     from probes.presentation import Presentation
-    from probes.probe import Progress
+    from probes.protocol import Progress
     from worldnets.net import WorldNet
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan
@@ -60,11 +62,14 @@ class PurityProbe:
         return PRESENTATION
 
     def check(self, plan: Plan) -> None:
-        """Refuse heads that are no world-models.
+        """Refuse heads that are no world-models, and losses of objectives that do not exist.
 
         Raises:
             ProbeError: such a head.
+            UnknownNameError: such an objective.
         """
+        for name in self.sampling.losses:
+            OBJECTIVES.get(name)
         if not hasattr(plan.kind, "net"):
             raise ProbeError("purity is of world-models", found=f"head {plan.head_name!r}", mend=_MEND)
 
@@ -129,61 +134,6 @@ def _world_model(trace: Trace, checkpoint: int, seed: int) -> WorldNet:
         raise ProbeError("purity is of world-models", node=trace.head, found=str(error), mend=_MEND) from None
 
 
-def demands(measured: Measured, settings: Settings) -> list[Demand]:
-    """What is asked of the world-models: shares over training, of everything that W* has enough of."""
-    about = measured.about
-    asked: list[Demand] = []
-    if about.structure >= settings.least_bits:
-        asked.append(Demand("observables", "", *_structure(measured), margin=settings.epsilon_observables))
-    for i, kind in enumerate(about.kinds):
-        if about.information[i] >= settings.least_bits:
-            asked.append(Demand("latents", kind, *_recovery(measured, [i]), margin=settings.epsilon_latents))
-    for kind in dict.fromkeys(about.intervened):
-        which = _learnable(measured, kind, settings)
-        if about.effect[which].sum() >= settings.least_bits:
-            asked.append(Demand("do()", kind, _accuracy(measured, which), margin=settings.epsilon_do))
-    return asked
-
-
-def _learnable(measured: Measured, kind: str, settings: Settings) -> NDArray[np.intp]:
-    """Interventions on a kind of latent whose effects data can teach."""
-    own = np.array([name == kind for name in measured.about.intervened])
-    return np.flatnonzero(own & (measured.about.unseen <= settings.most_unseen))
-
-
-def _accuracy(measured: Measured, which: NDArray[np.intp]) -> Floats:
-    """1 − Σ error / Σ effect of some interventions, [T, S]."""
-    return 1.0 - measured.numbers.error[..., which].sum(-1) / measured.about.effect[which].sum()
-
-
-def _structure(measured: Measured) -> tuple[Floats, Floats | None]:
-    """1 − KL / structure, [T, S], and its influence, [G, T, S]."""
-    about, numbers = measured.about, measured.numbers
-    groups = None
-    if numbers.divergence_groups is not None and about.structure_groups is not None:
-        groups = about.structure_groups[:, None, None] - numbers.divergence_groups
-    return _share(about.structure - numbers.divergence, float(about.structure), groups, about.structure_groups)
-
-
-def _recovery(measured: Measured, kinds: Sequence[int], relabelled: bool = False) -> tuple[Floats, Floats | None]:
-    """Recovered / information of some kinds of latent together, [T, S], and its influence, [G, T, S]."""
-    about, numbers, own = measured.about, measured.numbers, list(kinds)
-    bits = numbers.relabelled if relabelled else numbers.recovered
-    grouped = numbers.relabelled_groups if relabelled else numbers.recovered_groups
-    offered = None if about.information_groups is None else about.information_groups[:, own].sum(-1)
-    groups = None if grouped is None else grouped[..., own].sum(-1)
-    return _share(bits[..., own].sum(-1), float(about.information[own].sum()), groups, offered)
-
-
-def _share(
-    part: Floats, whole: float, part_groups: Floats | None, whole_groups: Floats | None
-) -> tuple[Floats, Floats | None]:
-    share = part / whole
-    if part_groups is None or whole_groups is None:
-        return share, None
-    return share, (part_groups - share * whole_groups[:, None, None]) / whole
-
-
 SHARES = Plotted(("structure captured", "latent recovery", "do() accuracy"), "share of what W* has")
 
 
@@ -214,11 +164,11 @@ def _findings(measured: Measured, settings: Settings) -> list[Finding]:
         members = [demand for demand in asked if demand.part == part]
         if part == "latents" and members:
             kinds = [about.kinds.index(demand.name) for demand in members]
-            book.curve(title, *_with_unit(_recovery(measured, kinds)), note="all kinds together")
-            book.curve(f"{title}, relabelled only", *_with_unit(_recovery(measured, kinds, relabelled=True)))
+            book.curve(title, *_with_unit(recovery(measured, kinds)), note="all kinds together")
+            book.curve(f"{title}, relabelled only", *_with_unit(recovery(measured, kinds, relabelled=True)))
         if part == "do()" and members:
-            which = np.concatenate([_learnable(measured, demand.name, settings) for demand in members])
-            book.curve(title, _accuracy(measured, which), "share", note="all demanded interventions together")
+            which = np.concatenate([learnable(measured, demand.name, settings) for demand in members])
+            book.curve(title, accuracy(measured, which), "share", note="all demanded interventions together")
         for demand in members:
             book.curve(demand.title, demand.share, "share", demand.influence)
     for i, name in enumerate(_named(about)):

@@ -9,9 +9,9 @@ everything, the sum over nodes of E[−log2 W(v | its parents in W)].
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,6 +122,26 @@ class AskedFamilies:
         return bits
 
 
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """−score in bits, given by a second model: no loss of answers, and without a lower limit.
+
+    Attributes:
+        objective, surface, least, exact: as `ProxyLoss` says; nobody's knowledge of single nodes is scored.
+        judge: from the world-model to bits.
+    """
+
+    objective: str
+    judge: Callable[[WorldNet], float]
+    surface: float = math.nan
+    least: float = math.nan
+    exact: bool = True
+
+    def of(self, engine: Inference) -> float:
+        """As `ProxyLoss.of`."""
+        return self.judge(cast("WorldNet", engine.net))
+
+
 def cross_entropy(joint: Floats, table: Floats) -> float:
     """Σ joint·(−log2 table) bits; infinite where the table says 0 to what happens."""
     seen = joint > 0
@@ -154,6 +174,10 @@ def proxy_losses(
 
 def _loss(dataset: Dataset, model: WorldNet, engine: Inference, name: str, clips: int, seed: int) -> ProxyLoss | None:
     objective, net = REGISTRY.get(name), dataset.net
+    judge = getattr(objective, "world_model_gradient", None)
+    if judge is not None:
+        scored = Judged(name, lambda model: float(judge(dataset, model)[0]))
+        return replace(scored, least=scored.of(engine))
     ask = _ask(objective, dataset)
     if ask is None or any(model.states.get(v) != net.states[v] for v in (*ask.given, *ask.asked)):
         return None
@@ -163,7 +187,7 @@ def _loss(dataset: Dataset, model: WorldNet, engine: Inference, name: str, clips
         return replace(whole, least=whole.of(engine))
     variables = (*ask.given, *ask.asked)
     columns = [net.index[v] for v in variables]
-    drawn = np.asarray(dataset.simulate(clips, stream(seed, 1)))
+    drawn = np.asarray(dataset.simulate_model(clips, stream(seed, 1)))
     labelled = objective.labelled(dataset, drawn, stream(seed, 2), 0)
     by_truth = labelled is drawn or np.array_equal(labelled, drawn)
     cards = [len(net.states[v]) for v in variables]

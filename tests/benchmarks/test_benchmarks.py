@@ -13,6 +13,7 @@ import worldnets as wn
 from worldnets.inference import UNOBSERVED, decode, simulate
 from worldnets.learning import held_out_bits, maximum_likelihood
 from worldnets.public_nets import public_net
+from worldnets.training_plan import plan_training
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -183,3 +184,39 @@ def test_learning_from_fewer_rows_is_reported_line_by_line(benchmark, monkeypatc
         monkeypatch.setattr(module, name, value)
     lines = module.planted()
     assert [line.split("|")[1].strip() for line in lines if line.startswith("| ")][1:] == ["2,000", "5,000", "20,000"]
+
+
+def test_the_divergence_of_a_world_model_is_summed_over_every_clip_there_is(benchmark):
+    dataset = wn.load_dataset("vault", frames=2)
+    seen = benchmark("world_models").Observables(dataset)
+    assert len(seen.codes) == 2**6
+    assert np.exp(seen.true).sum() == pytest.approx(1)
+    assert seen.divergence(dataset.net) == 0
+    head = plan_training(dataset, "world_model", "likelihood").build_stepping(0)
+    clips = dataset.simulate(50_000, 0)
+    clips[:, [i for v, i in dataset.net.index.items() if v not in dataset.roles["observed"]]] = UNOBSERVED
+    ratio = wn.Inference(dataset.net).log_evidence(clips) - wn.Inference(head.net).log_evidence(clips)
+    assert seen.divergence(head.net) == pytest.approx(ratio.mean() / math.log(2), rel=0.02)
+
+
+def test_steps_are_timed_for_every_objective(benchmark):
+    module = benchmark("world_models")
+    text = module.step_times(repeats=1, frames=2, batch=4)
+    assert all(f"| `{objective}` |" in text for objective in module.OBJECTIVES)
+
+
+def test_planted_models_are_searched_for_and_reported_one_by_one(benchmark):
+    module = benchmark("recovery")
+    lines = module.table(1, ["medium noise", "zero-one-random"], clips=60, test_clips=200, restarts=2)
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["medium noise", "zero-one-random"]
+    net = module.medium()
+    found = module.search(net, 0, clips=400, test_clips=500, restarts=3)
+    assert -0.002 < found.excess < module.FOUND < found.memoryless
+    codes = module.hidden_clips(net, 30, 5, 0)
+    assert (codes[:, :, 0] == -1).all()
+    assert (codes[:, :, 1] >= 0).all()
+    # A step is a step: the plain ones climb as those of the search do, from the same start.
+    again = module.reestimate(net, module.wn.TemporalInference(net).expected_counts(codes))
+    assert module.our_steps(net, codes, 2) == pytest.approx(
+        module.wn.TemporalInference(again).log_evidence(codes).sum()
+    )

@@ -1,19 +1,25 @@
 """The benchmark of seeds compares equal work and says what was reached."""
 
+import importlib
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.benchmarks.test_benchmarks import benchmark  # noqa: F401  a fixture
+
+BENCHMARKS = str(Path(__file__).resolve().parents[2] / "benchmarks")
 
 STEPS = 20
 
 
 @pytest.fixture
-def seeds(benchmark, monkeypatch):  # noqa: F811
-    module = benchmark("seeds")
+def seeds(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    module = importlib.import_module("seeds")
     monkeypatch.setattr(module, "SEEDS", 8)
-    return module
+    yield module
+    for name in ("seeds", "timing"):
+        del sys.modules[name]
 
 
 def test_all_contestants_train_on_the_same_clips_and_ours_end_in_the_same_place(seeds):
@@ -39,7 +45,6 @@ def test_scikit_learn_learns_on_these_rows(seeds):
 def test_a_python_without_pytorch_is_named_as_missing(seeds, tmp_path, monkeypatch):
     plan = seeds.planned()
     rows = seeds.peer_rows(plan, STEPS)
-    monkeypatch.setitem(sys.modules, "torch", None)
     silent = tmp_path / "python"
     silent.write_text("#!/bin/sh\nexit 1\n")
     silent.chmod(0o755)

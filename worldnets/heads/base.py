@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeGuard, cast
 
 import numpy as np
@@ -93,6 +94,7 @@ REGISTRY: Registry[type[Head] | type[SteppingHead]] = Registry(
         "gru": "worldnets.heads.gru:GRU",
         "inference": "worldnets.heads.inference:InferenceHead",
         "linear": "worldnets.heads.linear:Linear",
+        "message_passing": "worldnets.heads.message_passing:MessagePassing",
         "mlp": "worldnets.heads.mlp:MLP",
         "scikit_learn": "worldnets.heads.scikit_learn:ScikitLearn",
         "transformer": "worldnets.heads.transformer:Transformer",
@@ -162,6 +164,41 @@ def checked_integer(name: str, value: Any, head: str, lowest: int = 1, highest: 
         mend = f"give {name}={lowest} or more"
         raise TrainingError(f"{name} is out of range", node=head, found=repr(value), expected=expected, mend=mend)
     return value
+
+
+def checked_choice(name: str, value: Any, known: Sequence[str], head: str) -> str:
+    """An option that must be one of some names.
+
+    Raises:
+        TrainingError: it is not.
+    """
+    if not isinstance(value, str) or value not in known:
+        raise TrainingError(f"unknown {name}", node=head, found=repr(value), mend=did_you_mean(value, known))
+    return value
+
+
+def checked_number(name: str, value: Any, head: str, lowest: float = 0.0, below: float = math.inf) -> float:
+    """An option that must be a finite number, lowest ≤ value < below.
+
+    Raises:
+        TrainingError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value < below:
+        expected = f"a number from {lowest:g}" + ("" if math.isinf(below) else f" to below {below:g}")
+        mend = f"give {name}={lowest:g} or more"
+        raise TrainingError(f"{name} is out of range", node=head, found=repr(value), expected=expected, mend=mend)
+    return float(value)
+
+
+def outputs_of(head: Head, features: jax.Array) -> jax.Array:
+    """Outputs [rows, outputs] of a differentiable head for features [rows, features].
+
+    A head may have a method `on_rows` for that, where it is faster than row by row; it must compute the same.
+    """
+    import jax
+
+    together = getattr(head, "on_rows", None)
+    return jax.vmap(head)(features) if together is None else together(features)
 
 
 def is_parameter(leaf: object) -> bool:

@@ -5,8 +5,8 @@
   many samples: no noise, and a gradient, which samples of discrete nodes do not have.
 - *Beliefs.* The posteriors of latents and targets given the evidence of some fixed clips.
 
-With e an event such as {a = 1, b = 0}: ∂W(e)/∂ln θ = W(e) · (expected counts given e). So the gradient of either part is
-one vector–Jacobian product of our own message passing.
+With e an event such as {a = 1, b = 0}: ∂W(e)/∂ln θ = W(e) · (expected counts given e). So the gradient of either part
+is one vector–Jacobian product of our own message passing.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ class Appearance:
             weights = {v: by_state[:, low:high] for v, (low, high) in zip(self.believed, self._spans, strict=True)}
             of_events = vjp(engine, events, None, cotangents[: len(events)] * probable, net=world_model)
             of_beliefs = vjp(engine, clips, weights, net=world_model)
-            assert isinstance(of_events, dict) and isinstance(of_beliefs, dict)
+            assert isinstance(of_events, dict)
+            assert isinstance(of_beliefs, dict)
             return {v: of_events[v] + of_beliefs[v] for v in world_model.variables}
 
         return np.concatenate([probable, beliefs[self._shown].T.ravel()]), back
@@ -144,7 +145,7 @@ class Appearance:
         return self._engines[key]
 
     def _in(self, world_model: WorldNet, codes: Codes, certain: dict[str, int]) -> Codes:
-        """The same rows in a world-model's columns; nodes without chance observed, which changes nothing but the cost."""
+        """The same rows in a world-model's columns; nodes without chance are observed, which only makes it cheaper."""
         own = np.full((len(codes), len(world_model.variables)), UNOBSERVED, dtype=np.int16)
         for v, state in certain.items():
             own[:, world_model.index[v]] = state
@@ -155,7 +156,8 @@ class Appearance:
         return own
 
     def __repr__(self) -> str:
-        return f"Appearance({len(self.events)} events, beliefs about {len(self.believed)} nodes in {len(self.clips)} clips)"
+        beliefs = f"beliefs about {len(self.believed)} nodes in {len(self.clips)} clips"
+        return f"Appearance({len(self.events)} events, {beliefs})"
 
 
 def appearance_of(dataset: Dataset, observables: Sequence[str], clips: int = 16, seed: int = 0) -> Appearance:
@@ -182,10 +184,12 @@ def appearance_of(dataset: Dataset, observables: Sequence[str], clips: int = 16,
             row[[net.index[v] for v in scope]] = states
             rows.append(row)
     if not rows:
-        raise LearningError("nothing is to be seen", node=dataset.name, found=list(observables), mend="name observables")
+        raise LearningError(
+            "nothing is to be seen", node=dataset.name, found=list(observables), mend="name observables"
+        )
     task = dataset.task("continuation" if "continuation" in dataset.objectives else dataset.objectives[0])
     columns = [net.index[v] for v in task.evidence]
-    drawn = dataset.simulate(64 * clips, seed)
+    drawn = dataset.simulate_model(64 * clips, seed)
     evidence = np.full_like(drawn, UNOBSERVED)
     evidence[:, columns] = drawn[:, columns]
     different, which = distinct(evidence)

@@ -26,7 +26,7 @@ from worldnets.temporal import PREVIOUS, TwoSliceNet, frame_name
 ClipArray = NDArray[np.int16]  # [clips, frames, variables of a frame], −1 unobserved
 
 
-def hidden_markov(
+def hidden_markov_structure(
     hidden: int | Sequence[Label],
     symbols: int | Sequence[Label],
     emits: str = "state",
@@ -141,5 +141,5 @@ def states_of_columns(data: Data, structure: TwoSliceNet) -> dict[str, tuple[Lab
 def check_structure(structure: TwoSliceNet) -> None:
     """Raise `LearningError` unless the structure is a two-slice net."""
     if not isinstance(structure, TwoSliceNet):
-        mend = "give a TwoSliceNet: hidden_markov(states, symbols), TwoSliceNet.uniform(…), or one with tables"
+        mend = "give a TwoSliceNet: hidden_markov_structure(…), TwoSliceNet.uniform(…), or one with tables"
         raise LearningError("a structure that is not over time", found=type(structure).__name__, mend=mend)

@@ -122,7 +122,7 @@ class ModelClass:
 
     def summed(self, entries: Entries) -> Entries:
         """What all entries with the same parameter add up to, [parameters]."""
-        return np.bincount(self._place, entries[self._learned], minlength=len(self.free))
+        return np.bincount(self._place, entries[self._learned], minlength=len(self.free)).astype(np.float64)
 
     def gradient(self, probabilities: Entries, slopes: Entries) -> Logits:
         """From the gradient in the logarithm of every entry [entries] to that in the logits [parameters].

@@ -1,8 +1,8 @@
 """A judge of world-models: trained to tell good ones from corrupted ones by their samples and beliefs.
 
-Score = ln odds that a world-model is good, as the judge sees it: a small network on the features of `appearance`, trained on
-the specimens of `corruption`. The judge is right about what it was trained on and wrong elsewhere, so it can be gamed:
-the world-model of highest score is not the best one (theory, sections 3 and 13).
+Score = ln odds that a world-model is good, as the judge sees it: a small network on the features of `appearance`,
+trained on the specimens of `corruption`. The judge is right about what it was trained on and wrong elsewhere, so it can
+be gamed: the world-model of highest score is not the best one (theory, sections 3 and 13).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from worldnets.dataset import Dataset
 from worldnets.errors import LearningError
+from worldnets.inference.temporal.blas import one_blas_thread
 from worldnets.learning.appearance import Appearance, Features, appearance_of
 from worldnets.learning.corruption import NONE, gallery
 from worldnets.learning.descent import Moments, descend
@@ -187,7 +188,8 @@ def _fitted(z: NDArray[np.float64], good: NDArray[np.bool_], hidden: int, decay:
     begin[: ends[0]] /= math.sqrt(features)
     begin[ends[1] : ends[2]] /= math.sqrt(hidden)
     found, moments = begin, Moments.none(len(begin))
-    for _ in range(UPDATES):
-        found, moments = descend("adam", LEARNING_RATE, found, slope(found), moments)
+    with one_blas_thread():  # the same bits whatever runs beside it
+        for _ in range(UPDATES):
+            found, moments = descend("adam", LEARNING_RATE, found, slope(found), moments)
     inner, inner_bias, outer, outer_bias = parts(found)
     return _Network(inner, inner_bias, outer, float(outer_bias[0]))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from worldnets.errors import LearningError, did_you_mean
+from worldnets.inference.arguments import check_threads
 from worldnets.inference.codes import UNOBSERVED
 from worldnets.inference.compiled import available_threads
 from worldnets.learning.clips import Clips, check_structure, states_of_columns
@@ -103,14 +104,14 @@ def tied_expectation_maximisation(
 
     Args:
         data: `Rows` or a table of state labels, with the columns of the unrolled net; entries may be missing.
-        structure: variables, states and arrows (`hidden_markov`, `TwoSliceNet.uniform`); its tables play no part,
-            except of `fixed` variables. Variables without a column are latent.
+        structure: variables, states and arrows (`hidden_markov_structure`, `TwoSliceNet.uniform`); its tables play no
+            part, except of `fixed` variables. Variables without a column are latent.
         restarts: how many random starts there are.
         seed: of the starts, and of the draw of a share to hold out.
         start: tables to begin one more run from, before the random ones; `restarts=0` for that run alone. Entries
             that are zero in it stay zero.
         fixed: variables whose tables are known: those of `start`, else of `structure`.
-        iterations: most E steps of a run.
+        iterations: most steps of a run, extrapolated ones included.
         tolerance: bits per clip.
         pseudocount, equivalent_sample_size: the prior, as of `expectation_maximisation`.
         tied, weights, held_out: as of `tied_maximum_likelihood`.
@@ -128,9 +129,9 @@ def tied_expectation_maximisation(
     Sources: Baum, Petrie, Soules & Weiss 1970; Rabiner 1989; Murphy 2002, section 4.2 (tied tables); Neal & Hinton
     1998 (partial E steps); Varadhan & Roland 2008 (extrapolated steps).
     """
-    threads = threads or available_threads()
+    check_threads(threads)
     prior = Prior(pseudocount, equivalent_sample_size)
-    learner = TiedMaximising(prior, iterations, tolerance, tied, tuple(fixed), threads)
+    learner = TiedMaximising(prior, iterations, tolerance, tied, tuple(fixed), threads or available_threads())
     for what, number in (("restarts", restarts), ("seed", seed)):
         check_whole(what, number)
     if restarts == 0 and start is None:

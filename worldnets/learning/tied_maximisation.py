@@ -19,10 +19,11 @@ from worldnets.learning.tables import Entries, Prior, log_likelihood
 from worldnets.learning.tied import TiedTables
 from worldnets.temporal import TwoSliceNet
 
-SLACK = 1e-9  # of the log likelihood: how far it may fall by rounding
+SLACK = 1e-9  # nats a clip, and of the log likelihood: how far it may fall by rounding
 CALM = 5  # cycles in a row that must agree that little is left to be gained …
 LEAST = 20  # … after as many E steps: near the saddle where all hidden states are alike, hardly anything is gained
 REACH = 4.0  # how much farther extrapolation may go after it went as far as it might, and less after it went wrong
+ROUNDING = 4 * np.finfo(np.float64).eps  # of the likelihood: a smaller gain is none
 NEGLIGIBLE = 1e-12  # probabilities that are not extrapolated
 
 
@@ -107,27 +108,34 @@ class TiedMaximising:
         values = [[float(value)] for value in point.value]
         active, reach, calm = np.arange(len(begins)), np.ones(len(begins)), np.zeros(len(begins), dtype=np.int64)
         done: dict[int, Climb] = {}
-        looks = 1
+        one, looks = point, 1
         while len(active):
             left = np.zeros(len(active))
-            if looks + 1 < self.iterations:
+            if looks <= self.iterations:
                 one = look(point.step, held)
                 _check_rise(point.value, one.value, bit)
+                for run, value in zip(active.tolist(), one.value, strict=True):
+                    values[run].append(float(value))
+                looks += 1
+            if looks <= self.iterations:
                 ahead, left, length = extrapolated(
                     point.parameters, one.parameters, one.step, one.value - point.value, reach
                 )
                 far = look(np.where(fixed, point.parameters, tables.normalised(ahead, one.step)), held)
+                left[one.value - point.value <= ROUNDING * np.abs(one.value)] = 0.0
                 taken = far.value >= one.value
                 reach = np.where(taken, np.where(length >= reach, reach * REACH, reach), np.maximum(1.0, reach / REACH))
-                for run, on_the_way, last, kept in zip(active.tolist(), one.value, far.value, taken, strict=True):
-                    values[run] += [float(on_the_way), float(last)] if kept else [float(on_the_way)]
-                point, looks = far.better(taken, one), looks + 2
+                for run, value in zip(active[taken].tolist(), far.value[taken], strict=True):
+                    values[run].append(float(value))
+                one = far.better(taken, one)
+                looks += 1
+            point = one
             calm = np.where(left <= bit * self.tolerance, calm + 1, 0)
             settled = (calm >= CALM) & (looks >= LEAST)
-            ended = settled | (looks + 1 >= self.iterations)
+            ended = settled | (looks > self.iterations)
             for place in np.flatnonzero(ended).tolist():
                 run = int(active[place])
-                history = Run(begins[run][0], -np.array(values[run]) / bit, bool(settled[place]))
+                history = Run(begins[run][0], 0.0 - np.array(values[run]) / bit, bool(settled[place]))
                 parameters, expected = point.parameters[place].copy(), point.expected[place].copy()
                 done[run] = Climb(parameters, expected, float(point.log_evidence[place]), history)
             point, held = point.take(~ended), held[~ended]
@@ -209,7 +217,7 @@ def check_whole(what: str, number: object) -> None:
 
 
 def _check_rise(before: Entries, after: Entries, bit: float) -> None:
-    fallen = after < before - SLACK * np.abs(before)
+    fallen = after < before - SLACK * np.maximum(bit, np.abs(before))
     if fallen.any():
         run = int(np.flatnonzero(fallen)[0])
         found = f"{-before[run] / bit:.9g}, then {-after[run] / bit:.9g} bits per clip"

@@ -1,9 +1,9 @@
 """`scorer`: −score of a world-model, given by a second model trained to tell good world-models from corrupted ones.
 
-The score is the log odds that the world-model is good, from its samples and beliefs (`learning.scorer`); the loss is its
-negative in bits, −log2(odds): 0 where the judge is undecided, and without a lower limit, so that it goes on pulling
-where the judge has long been convinced. Nothing else is asked for: no clip is looked at but those the judge was made
-with. "Being scored well by a secondary world-model-identifier" (theory, section 3).
+The score is the log odds that the world-model is good, from its samples and beliefs (`learning.scorer`); the loss is
+its negative in bits, −log2(odds): 0 where the judge is undecided, and below where it is convinced, on which it goes on
+pulling. Nothing else is asked for: no clip is looked at but those the judge was made with. "Being scored well by a
+secondary world-model-identifier" (theory, section 3).
 
 A head has no tables to be judged by: only world-models can be trained for this.
 """

@@ -14,6 +14,7 @@ REGISTRY: Registry[Builder] = Registry(
     {
         "chains": "worldnets.worlds.chains:chains",
         "cue_parity": "worldnets.worlds.cue_parity:cue_parity",
+        "digits": "worldnets.worlds.digits:digits",
         "hidden_markov": "worldnets.worlds.hidden_markov:hidden_markov",
         "mess3": "worldnets.worlds.hidden_markov:mess3",
         "public": "worldnets.worlds.public:public",

@@ -57,7 +57,7 @@ def clip_tasks(
         net: the unrolled net.
         frames: observed nodes of each frame, in time order.
         context: c.
-        question: what is asked about the context, target name → variables.
+        question: what is asked about the context, target name → variables; without any there is no such task.
         latents: for each of the two tasks, whose beliefs a belief-attached head is given.
     """
     evidence = tuple(v for frame in frames[:context] for v in frame)
@@ -80,4 +80,5 @@ def clip_tasks(
             tuple(latents[objective]),
         )
         for objective, targets in asked.items()
+        if targets
     }

@@ -9,8 +9,8 @@ from worldnets import Inference, TwoSliceNet, WorldNet, load_dataset, train
 from worldnets.distinct import distinct
 from worldnets.errors import LearningError, TrainingError
 from worldnets.heads.floor import FLOOR
-from worldnets.training_plan import plan_training
 from worldnets.trace import Trace
+from worldnets.training_plan import plan_training
 
 LN2 = math.log(2)
 
@@ -174,7 +174,15 @@ def test_without_arrows_it_learns_the_marginals_and_no_more(vault):
 
 
 def test_a_net_of_ones_own_is_trained_on_from_where_it_stands(vault):
-    names = (*vault.task("continuation").evidence, "robber_2", "door_2", "diamond_2", "tampering_2", "pixel1_3", "pixel2_3")
+    names = (
+        *vault.task("continuation").evidence,
+        "robber_2",
+        "door_2",
+        "diamond_2",
+        "tampering_2",
+        "pixel1_3",
+        "pixel2_3",
+    )
     states = {v: vault.net.states[v] for v in names}
     parents = {v: ("diamond_2",) for v in names if v.startswith(("pixel", "sensor"))}
     rng = np.random.default_rng(0)
@@ -204,7 +212,7 @@ def test_a_static_world_has_a_world_model_too():
 
 
 def test_evidence_it_holds_impossible_tells_it_nothing(vault):
-    plan, head = built(vault, "question", options={"initialisation": "true"})
+    _, head = built(vault, "question", options={"initialisation": "true"})
     state = {name: 1e4 * array if name.startswith("logits/") else array for name, array in head.state().items()}
     sure = head.restored(state)
     codes = vault.simulate(400, 0)
@@ -265,3 +273,25 @@ def test_requests_that_cannot_be_are_refused(vault):
         built(load_dataset("cue_parity"), "question", options={"tied": True})
     with pytest.raises(LearningError, match="nothing to learn"):
         built(vault, "question", options={"known": list(vault.template.variables)})
+
+
+def test_the_likelihood_of_a_world_without_time_trains_world_models_and_no_other_head():
+    dataset = load_dataset("cue_parity")
+    trace = train(dataset, "world_model", "likelihood", seeds=1, steps=200, learning_rate=0.1, checkpoints=[0, 200])
+    observed = dataset.roles["observed"]
+    entropy = -Inference(dataset.net).log_evidence(dataset.sample(4000, 3)[list(observed)]).mean() / LN2
+    assert trace.losses[0, 0] > entropy + 1
+    assert divergence(dataset, trace.world_model(-1, 0)) < 0.5
+    with pytest.raises(TrainingError, match=r"cannot be trained on 'likelihood'"):
+        train(dataset, "mlp", "likelihood", seeds=1, steps=2)
+
+
+def test_after_an_update_it_answers_with_its_new_tables(vault):
+    plan, head = built(vault, "question", learning_rate=0.3)
+    codes = vault.simulate(10, 0)
+    before, net = head.log_probabilities(codes), head.net
+    head.step(plan.clips(0, 32, 0))
+    after = head.log_probabilities(codes)
+    assert not np.array_equal(head.net.cpt("diamond_1"), net.cpt("diamond_1"))
+    assert np.array_equal(after, plan.build_stepping(1).restored(head.state()).log_probabilities(codes))
+    assert np.abs(after - before).max() > 0.01

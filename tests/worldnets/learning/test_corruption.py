@@ -100,7 +100,9 @@ def test_permuted_states_permute_a_latents_own_table_and_no_childs(damager, trut
 def test_swapped_frames_show_what_the_other_frame_would(damager, truth, vault):
     net = damaged(damager, truth, "swapped_frames", 1.0, seed=1)
     one, other = Inference(net).query(), Inference(vault.net).query()
-    swapped = {t: next(s for s in range(1, 5) if np.allclose(one[f"sensor_{t}"], other[f"sensor_{s}"])) for t in range(1, 5)}
+    swapped = {
+        t: next(s for s in range(1, 5) if np.allclose(one[f"sensor_{t}"], other[f"sensor_{s}"])) for t in range(1, 5)
+    }
     assert all(swapped[s] == t and s != t for t, s in swapped.items())
     for t, s in swapped.items():
         np.testing.assert_allclose(one[f"pixel1_{t}"], other[f"pixel1_{s}"], atol=1e-12)

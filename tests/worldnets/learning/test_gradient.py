@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.strategies import world_nets
 
+from tests.strategies import world_nets
 from worldnets import Inference, WorldNet, load_dataset
 from worldnets.errors import LearningError
 from worldnets.inference.differentiable import beliefs_function

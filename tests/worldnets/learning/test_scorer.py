@@ -77,7 +77,9 @@ def test_the_gradient_of_the_score_is_that_of_finite_differences(vault, judge):
 def test_the_same_request_gives_the_same_judge(vault):
     one, other = (train_scorer(vault, vault.roles["observed"], specimens=8, clips=2) for _ in range(2))
     assert one.score(vault.net) == other.score(vault.net)
-    assert train_scorer(vault, vault.roles["observed"], specimens=8, clips=2, seed=1).score(vault.net) != one.score(vault.net)
+    assert train_scorer(vault, vault.roles["observed"], specimens=8, clips=2, seed=1).score(vault.net) != one.score(
+        vault.net
+    )
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ class Probability:
         return x * y
 
     def contract(self, table: Array, messages: Array) -> Array:
-        """Σ_b table[f, a, b] · messages[f, b, r], shape [f, a, r]."""
+        """Σ_b table[f, a, b] · messages[f, b, r], shape [f, a, r]; a table may have rows of its own, [f, a, b, r]."""
+        if table.ndim == 4:
+            return (table * messages[:, None]).sum(2)
         return jnp.einsum("fab,fbr->far", table, messages, precision=jax.lax.Precision.HIGHEST)
 
     def total(self, x: Array, axis: int) -> Array:
@@ -77,8 +79,8 @@ class Logarithm:
         return x + y
 
     def contract(self, table: Array, messages: Array) -> Array:
-        """ln Σ_b exp(table[f, a, b] + messages[f, b, r]), shape [f, a, r]."""
-        return self.total(table[..., None] + messages[:, None], 2)
+        """ln Σ_b exp(table[f, a, b] + messages[f, b, r]), shape [f, a, r]; a table may have rows of its own."""
+        return self.total((table if table.ndim == 4 else table[..., None]) + messages[:, None], 2)
 
     def total(self, x: Array, axis: int) -> Array:
         """ln Σ exp x over an axis; −∞ with gradient zero where every term is −∞."""

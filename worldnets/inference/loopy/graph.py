@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -109,8 +110,13 @@ def log_cells(net: WorldNet | FactorNet) -> NDArray[np.float64]:
         return np.log(np.concatenate([np.ravel(table) for _, table in net.factors]))
 
 
-def factor_graph(net: WorldNet | FactorNet) -> FactorGraph:
-    """Group, pad and index the factor graph of a net."""
+def factor_graph(net: WorldNet | FactorNet, apart: Collection[int] = ()) -> FactorGraph:
+    """Group, pad and index the factor graph of a net.
+
+    Args:
+        net: the net.
+        apart: positions of factors that share no group with others, such as those whose tables depend on the row.
+    """
     cardinalities = [int(c) for c in net.cardinalities]
     scopes = [tuple(net.index[v] for v in scope) for scope, _ in net.factors]
     edges = tuple((f, v) for f, scope in enumerate(scopes) for v in scope)
@@ -122,7 +128,9 @@ def factor_graph(net: WorldNet | FactorNet) -> FactorGraph:
     # Axes by falling size, so that tables of like shape meet in one group.
     axes = [sorted(range(len(scope)), key=lambda i: -cardinalities[scope[i]]) for scope in scopes]
     shapes = [tuple(cardinalities[scopes[f][i]] for i in order) for f, order in enumerate(axes)]
-    factor_groups = _grouped([(i, shape) for i, shape in enumerate(shapes) if shape], FACTOR_GROUP_COST)
+    shaped = [(i, shape) for i, shape in enumerate(shapes) if shape]
+    kinds = ([each for each in shaped if (each[0] in apart) == kept_apart] for kept_apart in (False, True))
+    factor_groups = [group for kind in kinds for group in _grouped(kind, FACTOR_GROUP_COST)]
     at_variable: list[list[int]] = [[] for _ in cardinalities]
     for e, (_, v) in enumerate(edges):
         at_variable[v].append(e)

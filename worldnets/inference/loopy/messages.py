@@ -167,16 +167,24 @@ def to_variables(
 
 
 def from_group(algebra: Algebra, table: Array, split: int, into: list[Array]) -> list[Array]:
-    """All messages of one group of factors: tables [F, a, b], messages in and out [F, s, R] per axis.
+    """All messages of one group of factors: tables [F, a, b] or [F, a, b, R], messages in and out [F, s, R] per axis.
 
     Each table is contracted twice, with the product of the messages into either half of its axes.
     """
     if len(into) == 1:
-        return [jnp.broadcast_to(table.reshape(len(table), -1, 1), into[0].shape)]
+        return [jnp.broadcast_to(table.reshape(*into[0].shape[:2], -1), into[0].shape)]
     left, right = into[:split], into[split:]
     over_left = algebra.contract(table, _outer(algebra, right))
-    over_right = algebra.contract(table.transpose(0, 2, 1), _outer(algebra, left))
+    over_right = algebra.contract(table.swapaxes(1, 2), _outer(algebra, left))
     return [*_leave_one_out(algebra, over_left, left), *_leave_one_out(algebra, over_right, right)]
+
+
+def factor_belief(algebra: Algebra, table: Array, split: int, into: list[Array]) -> Array:
+    """Unnormalised beliefs b_f ∝ f Π n of a group of factors, [F, a, b, R]; arguments as those of `from_group`."""
+    table = table if table.ndim == 4 else table[..., None]
+    left, right = into[:split], into[split:]
+    belief = algebra.times(table, _outer(algebra, left)[:, :, None])
+    return algebra.times(belief, _outer(algebra, right)[:, None]) if right else belief
 
 
 def _outer(algebra: Algebra, messages: list[Array]) -> Array:
