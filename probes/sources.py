@@ -184,7 +184,7 @@ class DatasetSource:
         """Clips from the dataset, everything but the evidence hidden."""
         clips = np.full((rows, self.width), -1, dtype=np.int16)
         columns = list(self.columns.values())
-        clips[:, columns] = np.asarray(self.dataset.simulate(rows, seed))[:, columns]
+        clips[:, columns] = np.asarray(self.dataset.simulate_model(rows, seed))[:, columns]
         return clips
 
     def draw(self, codes: Codes, draws: int, seed: int) -> Codes:

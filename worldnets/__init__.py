@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from worldnets import errors, learning
     from worldnets.dataset import Dataset, check_dataset, dataset_names, load_dataset
     from worldnets.draw import draw_messages, draw_net, draw_plan
+    from worldnets.episode_stream import EpisodeStream, EpisodeWriter, read_episodes, write_episodes
+    from worldnets.episodes import ClipLayout, Episodes, Split
     from worldnets.errors import WorldnetsError
     from worldnets.formats import read_evidence, read_net, write_evidence, write_net
     from worldnets.heads.check import check_head
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         simulate,
     )
     from worldnets.net import Factor, FactorNet, WorldNet
+    from worldnets.real_data import from_episodes, from_video
     from worldnets.roles import Target, Task
     from worldnets.temporal import TwoSliceNet, frame_name
     from worldnets.training import Trace, train
@@ -40,13 +43,18 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Beliefs",
+    "ClipLayout",
     "Dataset",
+    "EpisodeStream",
+    "EpisodeWriter",
+    "Episodes",
     "Factor",
     "FactorNet",
     "Inference",
     "LoopyBeliefs",
     "LoopyInference",
     "MessageHistory",
+    "Split",
     "Target",
     "Task",
     "TemporalBeliefs",
@@ -65,12 +73,16 @@ __all__ = [
     "errors",
     "expected_counts",
     "frame_name",
+    "from_episodes",
+    "from_video",
     "learning",
     "load_dataset",
+    "read_episodes",
     "read_evidence",
     "read_net",
     "simulate",
     "train",
+    "write_episodes",
     "write_evidence",
     "write_net",
 ]
@@ -78,13 +90,18 @@ __all__ = [
 # The same list for the running program; a test holds the two together.
 _HOME = {
     "Beliefs": "worldnets.inference",
+    "ClipLayout": "worldnets.episodes",
     "Dataset": "worldnets.dataset",
+    "EpisodeStream": "worldnets.episode_stream",
+    "EpisodeWriter": "worldnets.episode_stream",
+    "Episodes": "worldnets.episodes",
     "Factor": "worldnets.net",
     "FactorNet": "worldnets.net",
     "Inference": "worldnets.inference",
     "LoopyBeliefs": "worldnets.inference",
     "LoopyInference": "worldnets.inference",
     "MessageHistory": "worldnets.inference",
+    "Split": "worldnets.episodes",
     "Target": "worldnets.roles",
     "Task": "worldnets.roles",
     "TemporalBeliefs": "worldnets.inference",
@@ -102,11 +119,15 @@ _HOME = {
     "draw_plan": "worldnets.draw",
     "expected_counts": "worldnets.inference",
     "frame_name": "worldnets.temporal",
+    "from_episodes": "worldnets.real_data",
+    "from_video": "worldnets.real_data",
     "load_dataset": "worldnets.dataset",
+    "read_episodes": "worldnets.episode_stream",
     "read_evidence": "worldnets.formats",
     "read_net": "worldnets.formats",
     "simulate": "worldnets.inference",
     "train": "worldnets.training",
+    "write_episodes": "worldnets.episode_stream",
     "write_evidence": "worldnets.formats",
     "write_net": "worldnets.formats",
 }

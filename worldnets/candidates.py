@@ -98,6 +98,28 @@ class Candidates:
             rows.append(row)
         return pd.DataFrame(rows).astype({"cells": "Int64"})
 
+    def to_markdown(self) -> str:
+        """The table people read."""
+        latents = any(one.frames is not None for one in self.all)
+        head = [
+            "world-model",
+            "free parameters",
+            "training",
+            "validation",
+            "test",
+            "test, frames alone",
+            "clique cells",
+        ]
+        rows = []
+        for one in self.all:
+            bits = [f"{one.training:.2f}", _with_error(one.validation), _with_error(one.test), _with_error(one.frames)]
+            cells = "too many" if one.cells is None else f"{one.cells:,}"
+            name = f"**{one.name}**" if one.name == self.chosen else one.name
+            rows.append([name, f"{one.parameters:,}", *bits, cells])
+        lines = [head, ["---"] * len(head), *rows]
+        kept = [i for i in range(len(head)) if latents or i != 5]
+        return "\n".join("| " + " | ".join(line[i] for i in kept) + " |" for line in lines)
+
     def __iter__(self) -> Iterator[Candidate]:
         return iter(self.all)
 
@@ -132,6 +154,13 @@ class Candidates:
 def bits_said(bits: HeldOut) -> str:
     """Readable bits with their error."""
     return f"{bits.bits:.2f} ± {bits.standard_error:.2f} bits"
+
+
+def _with_error(bits: HeldOut | None) -> str:
+    if bits is None:
+        return "–"
+    lost = f", {bits.impossible} impossible" if bits.impossible else ""
+    return f"{bits.bits:.2f} ± {bits.standard_error:.2f}{lost}"
 
 
 def learn(

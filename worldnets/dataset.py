@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.dataset_folder import Description, built_in_folders, read_description
+from worldnets.episodes import PARTS
 from worldnets.errors import DatasetError, UnknownNameError, WorldnetsError, did_you_mean
 from worldnets.net import WorldNet
+from worldnets.permutation import key_of, permuted
 from worldnets.registry import Registry, normalised
 from worldnets.roles import (
     Target,
@@ -34,11 +36,14 @@ from worldnets.roles import (
     static_task,
 )
 from worldnets.temporal import TwoSliceNet
-from worldnets.twin import second_seed, twin_codes, twin_net
+from worldnets.twin import COPY, UNSEEN, second_seed, twin_codes, twin_net
 from worldnets.worlds import REGISTRY, Builder
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from worldnets.candidates import Candidates
+    from worldnets.episodes import Part, RealClips
 
 __all__ = [
     "CheckResult",
@@ -102,7 +107,8 @@ class Dataset:
     def net(self) -> WorldNet:
         """The distribution clips are drawn from, W*; of a twin, the net in which the redrawn evidence is cut off.
 
-        A twin's net has the base's variables first, in the base's order.
+        A twin's net has the base's variables first, in the base's order. Of a dataset of real clips (`reference` is
+        "learned") it is the best world-model learned from them, and clips come from elsewhere: the `episodes`.
         """
         return twin_net(self.world.net, self.redrawn) if self.redrawn else self.world.net
 
@@ -122,9 +128,29 @@ class Dataset:
         return tuple(self.world.tasks)
 
     @property
-    def reference(self) -> Literal["exact"]:
-        """What the ladder's reference is: `net` itself is the world."""
-        return "exact"
+    def reference(self) -> Literal["exact", "learned"]:
+        """What the ladder's reference is: "exact", `net` is the world itself; "learned", `net` is the best held-out
+        world-model learned from `episodes`, and what is said of the ladder holds under it.
+        """
+        return "exact" if self.world.episodes is None else "learned"
+
+    @property
+    def episodes(self) -> RealClips | None:
+        """The real clips; None where the world is known."""
+        return self.world.episodes
+
+    @property
+    def candidates(self) -> Candidates | None:
+        """The world-models that `net` was chosen from, with their held-out bits; None where the world is known."""
+        return self.world.candidates
+
+    @functools.cached_property
+    def unknown(self) -> tuple[str, ...]:
+        """Variables of `net` that clips do not have, the hidden states of a learned world-model: always −1 in clips."""
+        if self.world.episodes is None:
+            return ()
+        known = self.world.episodes.layout.states
+        return tuple(v for v in self.net.variables if _original(v) not in known)
 
     def task(self, objective: str) -> Task:
         """The task of that name.
@@ -139,24 +165,79 @@ class Dataset:
             raise UnknownNameError("no such task", node=self.name, found=repr(objective), mend=mend) from None
 
     def simulate(self, rows: int, seed: int, first: int = 0) -> NDArray[np.int16]:
-        """Clips as a code array [rows, net variables]; row i depends only on (seed, first + i).
+        """Clips to train on, as a code array [rows, net variables]; row i depends only on (seed, first + i).
+
+        Of a known world: drawn from it, never the same twice. Of real clips: training clips, each once before any comes
+        again, in another order each time; what clips do not have (`unknown`) is −1.
 
         A twin's clip differs from the base's of the same seed in the redrawn columns only: they come from a second,
-        independent simulation.
+        independent draw.
         """
+        if self.world.episodes is None:
+            return self.simulate_model(rows, seed, first)
+        return self._twin(lambda s: self._in_net(self._episodes.draw(rows, s, first)), seed)
+
+    def simulate_model(self, rows: int, seed: int, first: int = 0) -> NDArray[np.int16]:
+        """Clips drawn from `net`, the ladder's reference; the same as `simulate` where the world is known."""
         from worldnets.inference.sampling import simulate
 
-        codes = simulate(self.world.net, rows, seed, first)
+        return self._twin(lambda s: simulate(self.world.net, rows, s, first), seed)
+
+    def _twin(self, draw: Callable[[int], NDArray[np.int16]], seed: int) -> NDArray[np.int16]:
         if not self.redrawn:
-            return codes
-        second = simulate(self.world.net, rows, second_seed(seed), first)
-        return twin_codes(self.world.net, self.net, self.redrawn, codes, second)
+            return draw(seed)
+        return twin_codes(self.world.net, self.net, self.redrawn, draw(seed), draw(second_seed(seed)))
+
+    @property
+    def _episodes(self) -> RealClips:
+        if self.world.episodes is None:
+            mend = "its clips are never seen twice: draw fresh ones with simulate(rows, seed)"
+            raise DatasetError("a known world holds no clips back", node=self.name, mend=mend)
+        return self.world.episodes
+
+    def _in_net(self, clips: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Clips with the columns of the world's net."""
+        net = self.world.net
+        codes = np.full((len(clips), len(net.variables)), -1, dtype=np.int16)
+        codes[:, [net.index[v] for v in self._episodes.layout.variables]] = clips
+        return codes
+
+    def held_out(self, part: Part = "test", most: int | None = None) -> NDArray[np.int16]:
+        """Real clips of sources that no one learned from, as a code array [clips, net variables].
+
+        Args:
+            part: "test", or "validation" (on which the world-model was chosen).
+            most: no more than so many, drawn without replacement.
+
+        A twin's redrawn columns are those of another clip of the part.
+
+        Raises:
+            DatasetError: a known world holds no clips back.
+        """
+        clips = self._in_net(self._episodes.take(part, most).codes)
+        if not self.redrawn:
+            return clips
+        other = permuted(np.arange(len(clips)), len(clips), key_of(second_seed(0)))
+        return twin_codes(self.world.net, self.net, self.redrawn, clips, clips[other])
 
     def sample(self, rows: int, seed: int = 0) -> pd.DataFrame:
         """Clips as a table of state labels, one row per clip, observed and latent nodes alike."""
         from worldnets.inference.evidence import decode
 
         return decode(self.net, self.simulate(rows, seed))
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write a dataset of real clips to a new folder: clips, what was learned, a description and a card.
+
+        `load_dataset` then loads it by that path, in runs of other processes too, without learning anything again.
+
+        Raises:
+            DatasetError: a known world, a twin, or a folder that is there and not empty.
+            StoreError: it cannot be written.
+        """
+        from worldnets.dataset_saving import save_dataset
+
+        return save_dataset(self, Path(folder))
 
     def with_redrawn(self, variables: Iterable[str]) -> Dataset:
         """The twin in which `variables` are drawn jointly from W*(variables), independently of everything else.
@@ -192,6 +273,8 @@ class Dataset:
         for v in net.variables:
             # Adding zero makes −0 and 0 the same bytes.
             digest.update(np.ascontiguousarray(np.round(net.cpt(v), 12) + 0.0, dtype="<f8").tobytes())
+        if self.world.episodes is not None:
+            digest.update(self.world.episodes.digest.encode())
         return digest.hexdigest()
 
     def to_pandas(self) -> pd.DataFrame:
@@ -213,7 +296,8 @@ class Dataset:
 
     def __repr__(self) -> str:
         twin = f", redrawn {', '.join(self.redrawn)}" if self.redrawn else ""
-        return f"Dataset({self.name!r}, {len(self.net.variables)} variables, {' | '.join(self.objectives)}{twin})"
+        real = ", real clips, reference learned" if self.world.episodes is not None else ""
+        return f"Dataset({self.name!r}, {len(self.net.variables)} variables, {' | '.join(self.objectives)}{twin}{real})"
 
 
 def _as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -296,9 +380,10 @@ def _from_folder(name: str, folder: Path, given: Mapping[str, Any]) -> Dataset:
             builder = REGISTRY.get(description.builder)
             return _build(name, builder, description.parameters, given, description.title)
         if given:
-            mend = "leave parameters out; edit the roles in dataset.toml"
-            raise DatasetError("a net file takes no parameters", found=sorted(given), mend=mend)
-        return Dataset(name, {}, _world_of_file(description), title=description.title)
+            mend = "leave parameters out; edit dataset.toml"
+            raise DatasetError("a file takes no parameters", found=sorted(given), mend=mend)
+        world = _world_of_file(description) if description.episodes is None else _world_of_episodes(description)
+        return Dataset(name, {}, world, title=description.title)
     except WorldnetsError as error:
         if given:  # then the file may well be right
             raise
@@ -317,6 +402,18 @@ def _world_of_file(description: Description) -> World:
     objective = roles.get("objective", "question")
     task = static_task(net, roles["evidence"], roles["targets"], roles.get("latents"), roles.get("ladder"), objective)
     return World(net, {objective: task}, {"observed": task.evidence, "latents": task.latents})
+
+
+def _world_of_episodes(description: Description) -> World:
+    from worldnets.learned_world import learned_world, read_learned
+    from worldnets.real_data import read_clips
+
+    assert description.episodes is not None
+    clips = read_clips(description.episodes, **description.reading)
+    if description.net is not None and read_learned(description.net)[2] != clips.digest:
+        mend = "take net = … out of dataset.toml: then it is learned when the dataset is loaded"
+        raise DatasetError("the world-model was learned from other clips", file=description.net, mend=mend)
+    return learned_world(clips, **description.roles, stored=description.net)
 
 
 def _build(
@@ -356,14 +453,17 @@ def check_dataset(dataset: Dataset, rows: int = 200, seed: int = 0) -> list[Chec
     """Does a dataset keep the promises that training and probes rely on? Structured results, failures included.
 
     Checks each task's roles and ladders, that clips can be drawn and a clip does not depend on how many are drawn with
-    it, that targets vary, and that `spec` rebuilds the same dataset. How much information the evidence carries is a
-    measurement and belongs to probes.
+    it, that targets vary, and that `spec` rebuilds the same dataset. Of real clips also that every part has some, that
+    training clips show every state, and which learned world-model is the reference. How much information the evidence
+    carries is a measurement and belongs to probes.
     """
     results = []
     for task in dataset.world.tasks.values():
         for name, passed, message, mend in role_checks(task):
             results.append(_result(f"{task.objective}: {name}", passed, "as it should be" if passed else message, mend))
     results += [_samples(dataset, rows, seed), _varies(dataset, rows, seed), _rebuilds(dataset)]
+    if dataset.episodes is not None:
+        results += [_split(dataset.episodes), _seen(dataset.episodes), _reference(dataset)]
     return results
 
 
@@ -374,7 +474,8 @@ def _result(name: str, passed: bool, message: str, mend: str) -> CheckResult:
 def _samples(dataset: Dataset, rows: int, seed: int) -> CheckResult:
     codes = dataset.simulate(rows, seed)
     name, mend = "clips are drawn", "make simulate's row depend on (seed, first + i) only"
-    complete = bool(np.all((codes >= 0) & (codes < dataset.net.cardinalities)))
+    known = np.array([v not in dataset.unknown for v in dataset.net.variables])
+    complete = bool(np.all((codes >= 0) & (codes < dataset.net.cardinalities), where=known))
     again = dataset.simulate(rows - rows // 2, seed, first=rows // 2)
     if not complete:
         return CheckResult(name, False, "a drawn clip has an unobserved or unknown state", mend)
@@ -397,9 +498,42 @@ def _varies(dataset: Dataset, rows: int, seed: int) -> CheckResult:
 
 def _rebuilds(dataset: Dataset) -> CheckResult:
     name, mend = "spec rebuilds it", "load it by a name or folder instead of building the object in a script"
+    if dataset.episodes is not None:
+        mend = 'dataset.save("folder") and load_dataset("./folder")'
     try:
         spec: dict[str, Any] = json.loads(json.dumps(dataset.spec))
         same = load_dataset(**spec).digest == dataset.digest
     except WorldnetsError as error:
         return CheckResult(name, False, str(error), mend)
     return _result(name, same, "same tables and tasks" if same else "other tables or tasks come back", mend)
+
+
+def _split(episodes: RealClips) -> CheckResult:
+    counts = {part: episodes.count(part) for part in PARTS}
+    message = ", ".join(f"{part} {count}" for part, count in counts.items())
+    return _result("clips for every part", all(counts.values()), message, "split with another seed")
+
+
+def _seen(episodes: RealClips, most: int = 20_000) -> CheckResult:
+    layout, codes = episodes.layout, episodes.take("train", most).codes
+    never = [
+        f"{v}={labels[s]}"
+        for column, (v, labels) in zip(codes.T, layout.states.items(), strict=True)
+        for s in sorted(set(range(len(labels))) - set(np.unique(column).tolist()))
+    ]
+    shown = ", ".join(never[:6]) + (", …" if len(never) > 6 else "")
+    message = f"never in training: {shown}" if never else f"in {len(codes)} training clips every state occurs"
+    return _result("states are seen in training", not never, message, "merge rare states, or split with another seed")
+
+
+def _reference(dataset: Dataset) -> CheckResult:
+    candidates = dataset.candidates
+    name, mend = "learned reference", "learn it from the episodes: worldnets.from_episodes"
+    if candidates is None:
+        return CheckResult(name, False, "no record of how the world-model was chosen", mend)
+    return CheckResult(name, True, f"{candidates!r}")
+
+
+def _original(variable: str) -> str:
+    """The base's name of a twin's variable."""
+    return variable.removesuffix(COPY).removesuffix(UNSEEN)

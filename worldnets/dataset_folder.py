@@ -1,10 +1,15 @@
-"""Dataset folders: a `dataset.toml` that names a builder with parameters, or a net file with roles. Data, never code.
+"""Dataset folders: a `dataset.toml` that names a builder with parameters, a net file with roles, or a file of episodes.
+
+Data, never code.
 
 ```toml
 [dataset]
 name = "vault"                  # the folder's name
 title = "one line for tables"
-builder = "vault"               # a name of worldnets.worlds.REGISTRY; or: net = "file.bif" in the same folder
+builder = "vault"               # a name of worldnets.worlds.REGISTRY
+                                # or: net = "file.bif" in the same folder
+                                # or: episodes = "clips.parquet" (or .csv) in the same folder, and maybe
+                                #     net = "learned.npz", the world-model that was learned from them
 
 [parameters]                    # defaults for the builder
 frames = 6
@@ -16,6 +21,14 @@ latents = ["Z"]                 # optional; default every other node
 ladder = [["A"], ["B"]]         # optional; default by moral-graph distance from each target
 objective = "question"          # optional
 
+[episodes]                      # only beside episodes: how to read a table, options of `worldnets.from_episodes`
+form = "long"                   # episode, frame, source, latents, kinds, quantise, states, missing, frames, stride
+seed = 0                        # and validation, test: the split; memory: of a stream
+
+[roles]                         # beside episodes, these two, both optional
+context = 5                     # frames shown
+questions = ["digit"]           # known latents to ask for
+
 [citation]                      # optional: text, url, doi, bibtex, license
 ```
 """
@@ -24,7 +37,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -34,15 +47,31 @@ from worldnets.errors import DatasetError, did_you_mean
 FILE = "dataset.toml"
 LARGEST = 1 << 20  # bytes; a description is a page of text
 _KEYS: Mapping[str, Sequence[str]] = {
-    "dataset": ("name", "title", "builder", "net"),
-    "roles": ("evidence", "targets", "latents", "ladder", "objective"),
+    "dataset": ("name", "title", "builder", "net", "episodes"),
+    "episodes": (
+        *(
+            "form",
+            "episode",
+            "frame",
+            "source",
+            "latents",
+            "kinds",
+            "quantise",
+            "states",
+            "missing",
+            "frames",
+            "stride",
+        ),
+        *("seed", "validation", "test", "memory"),
+    ),
+    "roles": ("evidence", "targets", "latents", "ladder", "objective", "context", "questions"),
     "citation": ("text", "url", "doi", "bibtex", "license"),
 }
 
 
 @dataclass(frozen=True)
 class Description:
-    """A checked `dataset.toml`: exactly one of `builder` and `net` is given."""
+    """A checked `dataset.toml`: a builder, a net, or episodes with or without the net learned from them."""
 
     path: Path
     name: str
@@ -52,6 +81,8 @@ class Description:
     parameters: Mapping[str, Any]
     roles: Mapping[str, Any]
     citation: Mapping[str, str]
+    episodes: Path | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
 
 def built_in_folders() -> dict[str, Path]:
@@ -105,35 +136,43 @@ def _checked(path: Path, content: dict[str, Any]) -> Description:
     name = head.get("name")
     if not name:
         raise DatasetError("the dataset has no name", mend='write name = "…" under [dataset]')
-    builder, net = head.get("builder"), head.get("net")
-    if (builder is None) == (net is None):
-        found = "both" if builder is not None else "neither"
-        raise DatasetError("a dataset is made by a builder or read from a net file", found=found, mend="give one")
+    builder, net, episodes = head.get("builder"), head.get("net"), head.get("episodes")
+    given = [key for key in ("builder", "net", "episodes") if key in head]
+    if given not in (["builder"], ["net"], ["episodes"], ["net", "episodes"]):
+        found = " and ".join(given) or "none of them"
+        mend = "give one; beside episodes, net is the world-model learned from them"
+        what = "a dataset is made by a builder, read from a net file, or made of episodes"
+        raise DatasetError(what, found=found, mend=mend)
     roles = content.get("roles", {})
-    if net is None and roles:
-        raise DatasetError("[roles] belong to a net file", mend="drop them: the builder sets the roles")
-    if net is not None and "parameters" in content:
-        raise DatasetError("[parameters] belong to a builder", mend="drop them: a net file has none")
+    if builder is not None and roles:
+        raise DatasetError("[roles] belong to a net file or to episodes", mend="drop them: the builder sets the roles")
+    if builder is None and "parameters" in content:
+        raise DatasetError("[parameters] belong to a builder", mend="drop them: a file has none")
+    if episodes is None and "episodes" in content:
+        raise DatasetError("[episodes] belong to a file of episodes", mend='name it: episodes = "…" under [dataset]')
     citation = content.get("citation", {})
     for key, value in citation.items():
         _text(value, f"[citation] {key}")
+    folder = path.parent
     return Description(
         path,
         name,
         head.get("title", ""),
         builder,
-        None if net is None else _net_file(path.parent, net),
+        None if net is None else _file(folder, net, "net"),
         content.get("parameters", {}),
-        {} if net is None else _roles(roles),
+        {} if builder is not None else _roles(roles) if episodes is None else _episode_roles(roles),
         citation,
+        None if episodes is None else _file(folder, episodes, "episodes"),
+        content.get("episodes", {}),
     )
 
 
-def _net_file(folder: Path, name: str) -> Path:
+def _file(folder: Path, name: str, kind: str) -> Path:
     path = _inside(folder, name)
     if not path.is_file():
         here = [p.name for p in folder.iterdir() if p.is_file() and p.name != FILE]
-        raise DatasetError("the net file is missing", found=repr(name), mend=did_you_mean(name, here))
+        raise DatasetError(f"the {kind} file is missing", found=repr(name), mend=did_you_mean(name, here))
     return path
 
 
@@ -145,7 +184,20 @@ def _inside(folder: Path, name: str) -> Path:
     return path
 
 
+def _episode_roles(roles: dict[str, Any]) -> dict[str, Any]:
+    for key in roles:
+        if key not in ("context", "questions"):
+            mend = "frames and latents of the episodes set the rest"
+            raise DatasetError(
+                "a role that episodes do not have", found=repr(key), expected="context, questions", mend=mend
+            )
+    return {**roles, **({"questions": _names(roles["questions"], "questions")} if "questions" in roles else {})}
+
+
 def _roles(roles: dict[str, Any]) -> dict[str, Any]:
+    for key in ("context", "questions"):
+        if key in roles:
+            raise DatasetError("a role of episodes", found=repr(key), mend="a net file has evidence and targets")
     for key in ("evidence", "targets"):
         if not roles.get(key):
             raise DatasetError(f"[roles] names no {key}", mend=f'write {key} = ["…"] under [roles]')

@@ -174,6 +174,9 @@ def plan_training(
         raise TrainingError("training needs a dataset", found=repr(dataset), expected="a Dataset", mend=mend)
     complete = complete_options(head, head_options)
     what = OBJECTIVES.get(objective)
+    if hasattr(what, "world_model_gradient") and not hasattr(HEADS.get(head), "net"):
+        mend = 'train head="world_model", or another objective'
+        raise TrainingError("this objective judges world-models, not answers", node=what.name, found=head, mend=mend)
     how = OPTIMIZERS.get(optimizer)
     paid = penalties_of(penalties)
     task = what.task(dataset)

@@ -187,7 +187,7 @@ def _loss(dataset: Dataset, model: WorldNet, engine: Inference, name: str, clips
         return replace(whole, least=whole.of(engine))
     variables = (*ask.given, *ask.asked)
     columns = [net.index[v] for v in variables]
-    drawn = np.asarray(dataset.simulate(clips, stream(seed, 1)))
+    drawn = np.asarray(dataset.simulate_model(clips, stream(seed, 1)))
     labelled = objective.labelled(dataset, drawn, stream(seed, 2), 0)
     by_truth = labelled is drawn or np.array_equal(labelled, drawn)
     cards = [len(net.states[v]) for v in variables]

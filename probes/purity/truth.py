@@ -226,7 +226,7 @@ def _rows(dataset: Dataset, observed: tuple[str, ...], sampling: Sampling) -> tu
         raise ProbeError("too few clips", found=found, expected="≥ 2 groups of ≥ 2 clips", mend="sample more")
     clips = np.full((size * sampling.groups, len(net.variables)), -1, dtype=np.int16)
     columns = [net.index[v] for v in observed]
-    clips[:, columns] = np.asarray(dataset.simulate(len(clips), stream(sampling.seed, 0)))[:, columns]
+    clips[:, columns] = np.asarray(dataset.simulate_model(len(clips), stream(sampling.seed, 0)))[:, columns]
     rows, which = distinct(clips)
     counts = np.zeros((sampling.groups, len(rows)))
     np.add.at(counts, (np.repeat(np.arange(sampling.groups), size), which), 1.0 / size)

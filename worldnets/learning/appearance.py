@@ -189,7 +189,7 @@ def appearance_of(dataset: Dataset, observables: Sequence[str], clips: int = 16,
         )
     task = dataset.task("continuation" if "continuation" in dataset.objectives else dataset.objectives[0])
     columns = [net.index[v] for v in task.evidence]
-    drawn = dataset.simulate(64 * clips, seed)
+    drawn = dataset.simulate_model(64 * clips, seed)
     evidence = np.full_like(drawn, UNOBSERVED)
     evidence[:, columns] = drawn[:, columns]
     different, which = distinct(evidence)

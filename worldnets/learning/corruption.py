@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from worldnets.dataset import Dataset
+from worldnets.inference.sampling import simulate
 from worldnets.learning.model_class import ModelClass
 from worldnets.learning.tables import Entries
 from worldnets.net import WorldNet
@@ -83,12 +84,12 @@ class Damager:
 
 
 def refitted(dataset: Dataset, model_class: ModelClass, clips: int, seed: int) -> Entries:
-    """Parameters counted from so many clips, latents included, and one imagined clip: W* itself.
+    """Parameters counted from so many clips of the dataset's net, latents included, and one imagined clip: W* itself.
 
     So where nothing was counted, W*'s own numbers stand.
     """
-    drawn, columns = dataset.simulate(clips, seed), dataset.net.index
-    counts = model_class.summed(model_class.every.count(drawn, columns, np.ones(clips)))
+    drawn = simulate(dataset.net, clips, seed)
+    counts = model_class.summed(model_class.every.count(drawn, dataset.net.index, np.ones(clips)))
     return model_class.free.normalised(counts + model_class.tables_of(dataset.net))
 
 

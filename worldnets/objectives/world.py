@@ -26,10 +26,10 @@ class EveryNode(LogLoss):
         """Evidence of the continuation, or of the first task where there is none; a target for every other node.
 
         In a world with frames every target has the ladder of the last k frames, elsewhere that of graph distance. Nodes
-        with one state, or none the evidence leaves open by name (schedules), are no targets.
+        with one state, or none the evidence leaves open by name (schedules), or that clips do not have, are no targets.
         """
         base = dataset.task("continuation" if "continuation" in dataset.objectives else dataset.objectives[0])
-        net, given = dataset.world.net, {*base.evidence, *dataset.roles.get("schedule", ())}
+        net, given = dataset.world.net, {*base.evidence, *dataset.roles.get("schedule", ()), *dataset.unknown}
         asked = [v for v in net.variables if v not in given and len(net.states[v]) > 1]
         in_time = bool(dataset.world.frames) and all(frame_of(v) for v in asked)
         ladder = next(iter(base.ladders.values()))
@@ -37,8 +37,8 @@ class EveryNode(LogLoss):
         return Task(self.name, base.evidence, tuple(Target(v, (v,)) for v in asked), ladders)
 
     def ask(self, dataset: Dataset) -> Ask:
-        """W(everything)."""
-        return Ask((), dataset.net.variables)
+        """W(everything that clips have)."""
+        return Ask((), tuple(v for v in dataset.net.variables if v not in dataset.unknown))
 
 
 WORLD = EveryNode("world")

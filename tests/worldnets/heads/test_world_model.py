@@ -284,3 +284,14 @@ def test_the_likelihood_of_a_world_without_time_trains_world_models_and_no_other
     assert divergence(dataset, trace.world_model(-1, 0)) < 0.5
     with pytest.raises(TrainingError, match=r"cannot be trained on 'likelihood'"):
         train(dataset, "mlp", "likelihood", seeds=1, steps=2)
+
+
+def test_after_an_update_it_answers_with_its_new_tables(vault):
+    plan, head = built(vault, "question", learning_rate=0.3)
+    codes = vault.simulate(10, 0)
+    before, net = head.log_probabilities(codes), head.net
+    head.step(plan.clips(0, 32, 0))
+    after = head.log_probabilities(codes)
+    assert not np.array_equal(head.net.cpt("diamond_1"), net.cpt("diamond_1"))
+    assert np.array_equal(after, plan.build_stepping(1).restored(head.state()).log_probabilities(codes))
+    assert np.abs(after - before).max() > 0.01
