@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from worldnets.dataset import Dataset
 from worldnets.errors import TrainingError, did_you_mean
+from worldnets.growth import Growth
 from worldnets.heads.base import REGISTRY as HEADS
 from worldnets.heads.base import Head, SteppingHead, build_head, is_parameter, is_stepping
 from worldnets.heads.base import head_options as complete_options
@@ -165,10 +166,11 @@ def plan_training(
     optimizer: str = "adam",
     learning_rate: float | None = None,
     head_options: Mapping[str, Any] | None = None,
-    world_model: WorldNet | None = None,
+    world_model: WorldNet | Growth | None = None,
     penalties: Mapping[str, Any] | None = None,
+    training_steps: int | None = None,
 ) -> Plan:
-    """Check a request; arguments and errors are those of `worldnets.train`."""
+    """Check a request; arguments and errors are those of `worldnets.train`, whose `steps` are `training_steps` here."""
     if not isinstance(dataset, Dataset):
         mend = 'load it first: train(load_dataset("vault"), …)'
         raise TrainingError("training needs a dataset", found=repr(dataset), expected="a Dataset", mend=mend)
@@ -182,7 +184,7 @@ def plan_training(
     task = what.task(dataset)
     counts = tuple(outcome_count(dataset.net, target) for target in task.targets)
     partial = what.hides(dataset) or any(isinstance(penalty, EvidenceDropout) for penalty in paid)
-    view = make_inputs(inputs, dataset.net, task, world_model, dataset.world.frames, partial)
+    view = make_inputs(inputs, dataset.net, task, world_model, dataset.world.frames, partial, training_steps)
     _check_penalties(paid, HEADS.get(head), normalised(head), task)
     rate = how.learning_rate if learning_rate is None else learning_rate
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not (math.isfinite(rate) and rate > 0):
