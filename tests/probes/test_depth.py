@@ -5,7 +5,6 @@ deep.
 import io
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -206,28 +205,17 @@ def test_a_world_model_that_grows_has_its_own_efficiency_at_every_checkpoint():
     assert with_ceiling.ceiling == 1.0
 
 
-def test_a_stage_answers_from_its_own_evidence_and_rounds():
+def test_a_stage_that_passes_one_round_of_messages_knows_its_neighbours_only():
     import worldnets as wn
+    from worldnets.learning.growth import by_rounds
 
     dataset = load_dataset("vault", frames=3)
-    net = dataset.net
-    model = wn.WorldNet(net.states, net.parent_sets, net.cpts)
-    options = {"objective": "question", "inputs": "beliefs", "seeds": 1, "steps": 1, "checkpoints": [0, 1]}
-    trace = wn.train(dataset, head="linear", world_model=model, **options)
-
-    def own(evidence, rounds):
-        view = Growing(trace.inputs, trace.inputs, 0)
-        view.stage = SimpleNamespace(evidence=evidence, rounds=rounds)
-        view.world_model = model
-        staged = replace(trace, plan=replace(trace.plan, inputs=SimpleNamespace(at=lambda step: view)))
-        staged.plan.inputs.features, staged.plan.inputs.width = trace.inputs.features, trace.inputs.width
-        return unpack(DepthProbe().measure(staged))[0].model[-1]
-
-    last = tuple(v for v in trace.task.evidence if v.endswith("_2"))
-    assert own(last, None)[1] == pytest.approx(0, abs=1e-9)
-    np.testing.assert_allclose(own(None, None), unpack(DepthProbe().measure(trace))[0].about.information, atol=1e-9)
-    # One round of messages reaches the neighbours of what is asked for, not the frame before.
-    assert own(None, 1)[1] < 0.5 * own(None, None)[1]
+    growth = by_rounds(dataset.net, (1, None))
+    options = {"objective": "question", "inputs": "beliefs", "seeds": 1, "steps": 4, "checkpoints": [0, 4]}
+    (found,) = unpack(DepthProbe().measure(wn.train(dataset, head="linear", world_model=growth, **options)))
+    np.testing.assert_allclose(found.model[1], found.about.information, atol=1e-9)
+    assert found.model[0, 0] > 0.5 * found.about.information[0]  # the sensor of the same frame
+    assert found.model[0, 1] < 0.1 * found.about.information[1]  # nothing of the frame before
 
 
 def test_stepping_heads_and_world_models_are_measured_like_any_head():
