@@ -17,6 +17,7 @@ def seeds(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     module = importlib.import_module("seeds")
     monkeypatch.setattr(module, "SEEDS", 8)
+    monkeypatch.setattr(module, "PEER_SEEDS", 2)
     yield module
     for name in ("seeds", "timing"):
         del sys.modules[name]
