@@ -5,7 +5,6 @@ deep.
 import io
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from probes.sources import DatasetSource
 from probes.verdict import Settings
 from worldnets.dataset import load_dataset
 from worldnets.errors import ProbeError, UnknownNameError
+from worldnets.growth import Growth, Stage
 
 WORLD = hidden_chain()
 SMALL = Sampling(clips=128, candidates=512, pool=256, holders=32, partners=32, groups=8)
@@ -206,7 +206,7 @@ def test_a_world_model_that_grows_has_its_own_efficiency_at_every_checkpoint():
     assert with_ceiling.ceiling == 1.0
 
 
-def test_a_stage_answers_from_its_own_evidence_and_rounds():
+def test_a_stage_that_passes_one_round_of_messages_knows_its_neighbours_only():
     import worldnets as wn
 
     dataset = load_dataset("vault", frames=3)
@@ -216,11 +216,8 @@ def test_a_stage_answers_from_its_own_evidence_and_rounds():
     trace = wn.train(dataset, head="linear", world_model=model, **options)
 
     def own(evidence, rounds):
-        view = Growing(trace.inputs, trace.inputs, 0)
-        view.stage = SimpleNamespace(evidence=evidence, rounds=rounds)
-        view.world_model = model
-        staged = replace(trace, plan=replace(trace.plan, inputs=SimpleNamespace(at=lambda step: view)))
-        staged.plan.inputs.features, staged.plan.inputs.width = trace.inputs.features, trace.inputs.width
+        growth = Growth((Stage("only", 1, model, evidence, rounds),))
+        staged = wn.train(dataset, head="linear", world_model=growth, **options)
         return unpack(DepthProbe().measure(staged))[0].model[-1]
 
     last = tuple(v for v in trace.task.evidence if v.endswith("_2"))

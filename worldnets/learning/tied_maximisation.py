@@ -192,7 +192,7 @@ def extrapolated(
     rr, vv, rv = ((one * a * b).sum(axis=1) for a, b in ((r, r), (v, v), (r, v)))
     wished = np.sqrt(rr / np.where(vv > 0, vv, np.inf))
     shrinking = 1 - 1 / np.maximum(wished, 1.0)
-    left = np.where(rv > 0, np.inf, gain * shrinking**2 / (1 - shrinking**2))
+    left = np.where(rv > 0, np.inf, gain * shrinking**2 / np.maximum(1 - shrinking**2, NEGLIGIBLE))
     length = np.clip(wished, 1.0, reach)
     s = length[:, None]
     ahead = np.where(moving, np.exp(np.minimum(logarithms[0] + 2 * s * r + s * s * v, 0.0)), two)
