@@ -1,4 +1,4 @@
-"""Learns the world-models of built-in datasets of real clips, keeps them in the datasets' folders, and writes their cards.
+"""Learns the world-models of built-in datasets of real clips, keeps them in their folders, and writes their cards.
 
 python benchmarks/learned_datasets.py
 """
@@ -33,8 +33,8 @@ def digits() -> None:
 
 def table(candidates: Candidates, clips: str) -> str:
     text = (
-        "Bits per clip, latents included unless said otherwise; ± one standard error over images. The one in bold has the "
-        "fewest validation bits of those in which beliefs can be computed"
+        "Bits per clip, latents included unless said otherwise; ± one standard error over images. The one in bold has "
+        "the fewest validation bits of those in which beliefs can be computed"
     )
     return f"`{clips}`\n\n{candidates.to_markdown()}\n\n{text}. Written by `make learned`."
 

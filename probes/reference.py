@@ -17,6 +17,7 @@ from worldnets.roles import outcome_index
 
 if TYPE_CHECKING:
     from probes.finding import Verdict
+    from probes.statistics import Interval
     from worldnets.dataset import Dataset
     from worldnets.roles import Target
     from worldnets.trace import Trace
@@ -133,9 +134,9 @@ def described(dataset: Dataset) -> dict[str, Any] | None:
 def note(page: Mapping[str, Any]) -> str:
     """The sentence that every report of a learned reference carries."""
     return (
-        f"The reference is learned: {_named(page)}, the best held-out world-model of these real clips. Rung information, "
-        "captured bits, and that a head captures at most what a rung offers (C_k ≤ I_k), hold under that model, not for "
-        "the real world."
+        f"The reference is learned: {_named(page)}, the best held-out world-model of these real clips. Rung information "
+        "and captured bits hold under that model, not for the real world; so does the bound that a head captures at most "
+        "what a rung offers (C_k ≤ I_k)."
     )
 
 
@@ -145,12 +146,29 @@ def notes(cells: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(note(page) for page in pages if page is not None))
 
 
-def under(verdict: Verdict, cells: Sequence[Mapping[str, Any]]) -> Verdict:
-    """A verdict that says under which learned reference it was reached; unchanged where the world is known."""
+def under(verdict: Verdict, cells: Sequence[Mapping[str, Any]], excess: Interval | None = None) -> Verdict:
+    """A verdict that says under which learned reference it was reached; unchanged where the world is known.
+
+    Args:
+        verdict: as the rule gave it.
+        cells: what it rests on.
+        excess: what heads lose on real clips above the reference at the end, bits.
+    """
     page = cells[0]["metadata"].get("reference")
     if page is None:
         return verdict
-    return replace(verdict, reasons=(*verdict.reasons, f"Under a learned reference, {_named(page)}."))
+    said = [f"Under a learned reference, {_named(page)}."]
+    if excess is not None:
+        how = "more" if excess.estimate >= 0 else "less"
+        low, high = sorted((abs(excess.low), abs(excess.high)))
+        clear = excess.low > 0 or excess.high < 0
+        limits = f"[{low:.2f}, {high:.2f}]" if clear else f"(from {excess.low:.2f} to {excess.high:.2f} more)"
+        said.append(f"On real test clips heads lose {abs(excess.estimate):.2f} bits {limits} {how} than the reference.")
+        if excess.high < 0:
+            said.append(
+                "They know what it does not: its clips, on which the rest was measured, are not quite real ones."
+            )
+    return replace(verdict, reasons=(*verdict.reasons, *said))
 
 
 def marked(cell: dict[str, Any], page: Mapping[str, Any] | None) -> dict[str, Any]:

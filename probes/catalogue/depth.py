@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 LEAST_PROBABILITY = 1e-12  # what a world-model is taken to give to an outcome, or a context, it holds impossible
+ABOVE_REFERENCE = "loss on real clips, above the reference"
 
 
 class Measurable(Protocol):
@@ -136,7 +137,8 @@ class DepthProbe:
         for parts in zip(*unpacked, strict=True):
             whole = joined(parts)
             found, concluded = conclude_target(whole, settings)
-            findings, verdicts[whole.target] = findings + found, under(concluded, cells)
+            beside = [f.value for f in found if f.name == ABOVE_REFERENCE]
+            findings, verdicts[whole.target] = findings + found, under(concluded, cells, beside[-1] if beside else None)
         return Conclusion(tuple(findings), verdicts, notes=notes(cells))
 
     def of_seeds(self, cell: Mapping[str, Any], wanted: Container[int]) -> dict[str, Any]:
@@ -257,7 +259,7 @@ def _beside(book: _Book, real: RealLoss) -> None:
     book.world("loss on real clips, learned reference", float(real.model), "bits", groups=whole, note=clips)
     excess, excess_groups = real.over_model
     book.curve("loss on real clips", real.head, "bits", real.head_groups if grouped else None)
-    book.curve("loss on real clips, above the reference", excess, "bits", excess_groups if grouped else None)
+    book.curve(ABOVE_REFERENCE, excess, "bits", excess_groups if grouped else None)
 
 
 class _Book:
