@@ -208,9 +208,10 @@ def report(known: Strings, recurrent: dict[tuple[str, bool], NDArray[np.float64]
     ]
     linear = [f"| {name} | {found:.4f} | {LINEAR[name]:.3f} |" for name, found in linear_rows(known).items()]
     rows = [
-        " | ".join([f"| GRU, {WIDTH} units, {when}", *map(_figure, found), f"{expected} |"])
-        for when, expected in RECURRENT.items()
-        for found in [[recurrent[when, as_pytorch] for as_pytorch in (False, True)]]
+        " | ".join(
+            [f"| GRU, {WIDTH} units, {when}", *(_figure(recurrent[when, p]) for p in (False, True)), f"{value} |"]
+        )
+        for when, value in RECURRENT.items()
     ]
     lines = [
         "# Mess3: decodable is not deep",

@@ -27,7 +27,9 @@ CANDIDATES = {
             "ANAPHYLAXIS",
             "INSUFFANESTH",
         ]
-    }
+    },
+    "hailfinder": {"targets": ["MountainFcst", "PlainsFcst", "N34StarFcst", "R5Fcst", "Scenario"]},
+    "insurance": {"targets": ["Accident", "PropCost", "MedCost", "ILiCost", "Theft", "RiskAversion", "SocioEcon"]},
 }
 
 
@@ -40,6 +42,8 @@ def table(dataset: wn.Dataset) -> str:
         how = "exact"
         if about.groups is not None:
             how = f"{about.clips} clips, standard error of the pie {about.total_error:.3f}"
+        if dataset.reference == "learned":
+            how += "; under the learned reference"
         rows.append((objective, target, f"{about.total:.3f}", rungs, f"{about.beyond_first:.0%}", shallow, how))
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n\nWritten by `make pies`."
 

@@ -173,11 +173,16 @@ EFFICIENCIES = Plotted(
 
 @dataclass(frozen=True)
 class Conclusion(Sequence[Finding]):
-    """Everything a probe concluded: a sequence of findings, one verdict per target, and what is worth a picture."""
+    """Everything a probe concluded: a sequence of findings, one verdict per target, and what is worth a picture.
+
+    Attributes:
+        notes: what every reader of the findings must know, such as that the reference was learned.
+    """
 
     findings: tuple[Finding, ...]
     verdicts: Mapping[str, Verdict]
     plotted: Plotted = EFFICIENCIES
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -242,7 +247,8 @@ class Conclusion(Sequence[Finding]):
         return f"Conclusion({len(self.findings)} findings; {verdicts})"
 
     def _repr_html_(self) -> str:
-        return "".join(verdict._repr_html_() for verdict in self.verdicts.values())
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        return notes + "".join(verdict._repr_html_() for verdict in self.verdicts.values())
 
 
 def settings_dict(settings: Any) -> dict[str, Any]:

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes.pie import GROUPED, Information, Pie, concatenate
+from probes.reference import RealLoss, marked, side_by_side
 from worldnets.errors import ProbeError
 
 Floats = NDArray[np.float64]
 FORMATS = (1, 2)  # of a measured cell; 2 where the world-model changes in training: `model` by checkpoint
+REAL = ("head", "head_groups", "model", "model_groups")  # arrays of a `RealLoss`
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Measured:
         refitted: C_k at the last checkpoint after one temperature and bias per rung, [S, K].
         model: C_k of the world-model's own predictor at each checkpoint, [T, K]: I_k itself where the head sits on W*,
             NaN where the world-model has no such target. Of a world-model that never changes one row is stored, [K].
+        real: losses on real test clips, where the reference is learned from real clips.
     """
 
     target: str
@@ -38,6 +41,7 @@ class Measured:
     pie: Pie
     refitted: Floats
     model: Floats
+    real: RealLoss | None = None
 
 
 def pack(measured: Sequence[Measured], probe: str, version: int) -> dict[str, Any]:
@@ -58,6 +62,9 @@ def pack(measured: Sequence[Measured], probe: str, version: int) -> dict[str, An
                 arrays[f"{i}.pie.{f.name}"] = getattr(m.pie, f.name)
         arrays[f"{i}.refitted"], arrays[f"{i}.model"] = m.refitted, m.model if grows else m.model[0]
         arrays["steps"] = m.steps
+        if m.real is not None:
+            targets[-1]["real"] = {"clips": m.real.clips, "sources": m.real.sources}
+            arrays |= {f"{i}.real.{key}": np.asarray(getattr(m.real, key)) for key in REAL}
     metadata = {
         "probe": probe,
         "version": version,
@@ -94,7 +101,11 @@ def unpack(cell: Mapping[str, Any], probe: str = "depth") -> list[Measured]:
         seeds, steps = tuple(metadata["seeds"]), np.asarray(arrays["steps"])
         refitted, model = np.asarray(arrays[f"{i}.refitted"]), np.asarray(arrays[f"{i}.model"])
         model = np.broadcast_to(model, (len(steps), model.shape[-1]))
-        measured.append(Measured(target["name"], seeds, steps, Information(**about), Pie(**pie), refitted, model))
+        real = None
+        if "real" in target:
+            losses: dict[str, Any] = {key: np.asarray(arrays[f"{i}.real.{key}"]) for key in REAL}
+            real = RealLoss(**target["real"], **losses)
+        measured.append(Measured(target["name"], seeds, steps, Information(**about), Pie(**pie), refitted, model, real))
     return measured
 
 
@@ -109,8 +120,9 @@ def of_seeds(cell: Mapping[str, Any], wanted: Container[int]) -> dict[str, Any]:
             if value is not None:
                 arrays[name] = np.take(value, chosen, axis=2 if name in GROUPED else 1)
         seeds = tuple(m.seeds[column] for column in chosen)
-        parts.append(replace(m, seeds=seeds, pie=Pie(**arrays), refitted=m.refitted[chosen]))
-    return pack(parts, metadata["probe"], metadata["version"])
+        real = m.real and m.real.of_seeds(chosen)
+        parts.append(replace(m, seeds=seeds, pie=Pie(**arrays), refitted=m.refitted[chosen], real=real))
+    return marked(pack(parts, metadata["probe"], metadata["version"]), metadata.get("reference"))
 
 
 def joined(parts: Sequence[Measured]) -> Measured:
@@ -139,4 +151,6 @@ def joined(parts: Sequence[Measured]) -> Measured:
             arrays[name] = np.take(value, order, axis=2 if name in GROUPED else 1)
     refitted = np.concatenate([part.refitted for part in parts])[order]
     ordered = tuple(seeds[i] for i in order)
-    return Measured(first.target, ordered, first.steps, first.about, Pie(**arrays), refitted, first.model)
+    losses = [part.real for part in parts if part.real is not None]
+    real = side_by_side(losses).of_seeds(order) if losses else None
+    return Measured(first.target, ordered, first.steps, first.about, Pie(**arrays), refitted, first.model, real)

@@ -126,6 +126,15 @@ class Results:
         )
 
     @functools.cached_property
+    def notes(self) -> dict[str, tuple[str, ...]]:
+        """What every reader must know of a world, by its label: that its reference was learned, and how good it is."""
+        found: dict[str, dict[str, None]] = {}
+        for one in self.concluded:
+            if one.conclusion is not None and one.conclusion.notes:
+                found.setdefault(one.condition.label, {}).update(dict.fromkeys(one.conclusion.notes))
+        return {label: tuple(own) for label, own in found.items()}
+
+    @functools.cached_property
     def findings(self) -> pd.DataFrame:
         """One row per number, the columns of `FINDING_COLUMNS`."""
         import pandas as pd

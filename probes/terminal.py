@@ -24,10 +24,14 @@ FULL_WIDTH = 135  # characters; on a narrower terminal the names share one colum
 def verdict_table(results: Results) -> None:
     """Print it: in full where there is room or the output is no terminal, else condition, verdict and one number."""
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else 150, soft_wrap=False)
     for probe, presentation in results.presentations.items():
         console.print(_table(console, results, probe, presentation))
+    for world, notes in results.notes.items():
+        for note in notes:
+            console.print(Text(f"{world}: {note}"), soft_wrap=False)
 
 
 def _table(console: Console, results: Results, probe: str, presentation: Presentation) -> Table:

@@ -18,6 +18,7 @@ from probes.finding import Conclusion, Finding, Verdict
 from probes.ladder import Reference, References, Sampling
 from probes.measured import Measured, joined, of_seeds, pack, unpack
 from probes.pie import LEAST_RUNG, Information, Pie, stack
+from probes.reference import HeldOutClips, RealLoss, described, marked, notes, under
 from probes.sources import DatasetSource
 from probes.statistics import Interval, clip_interval, exactly, over_seeds
 from probes.verdict import Curves, Settings, split, verdict
@@ -63,6 +64,7 @@ class DepthProbe:
     settings: Settings = field(default_factory=Settings)
     ladders: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
     _references: dict[tuple[str, str], References] = field(default_factory=dict, repr=False)
+    _real: dict[tuple[str, str], HeldOutClips] = field(default_factory=dict, repr=False)
 
     name = "depth"
     version = 1
@@ -95,6 +97,10 @@ class DepthProbe:
         key = (dataset.digest, trace.objective)
         if key not in self._references:
             self._references[key] = References(DatasetSource(dataset, task), self.sampling)
+        if dataset.reference == "learned" and key not in self._real:
+            self._real[key] = HeldOutClips(dataset, task.evidence)
+        clips = self._real.get(key)
+        on_clips = None if clips is None else trace.predictor(clips.codes)
         total = len(task.targets) * len(trace.steps)
         measured = []
         for i, target in enumerate(task.targets):
@@ -110,8 +116,10 @@ class DepthProbe:
                 return predict(checkpoint, name)
 
             model = _model_captured(trace, reference, target)
-            measured.append(measure_heads(reference, target.name, trace.seeds, trace.steps, log_q, model))
-        return pack(measured, self.name, self.version)
+            found = measure_heads(reference, target.name, trace.seeds, trace.steps, log_q, model)
+            real = None if clips is None else clips.loss(trace, target, on_clips)
+            measured.append(found if real is None else replace(found, real=real))
+        return marked(pack(measured, self.name, self.version), described(dataset))
 
     def conclude(self, cells: Sequence[Mapping[str, Any]], settings: Settings | None = None) -> Conclusion:
         """Findings and one verdict per target from the cells of one run: its groups of seeds, in any order.
@@ -127,9 +135,9 @@ class DepthProbe:
         verdicts: dict[str, Verdict] = {}
         for parts in zip(*unpacked, strict=True):
             whole = joined(parts)
-            found, verdicts[whole.target] = conclude_target(whole, settings)
-            findings += found
-        return Conclusion(tuple(findings), verdicts)
+            found, concluded = conclude_target(whole, settings)
+            findings, verdicts[whole.target] = findings + found, under(concluded, cells)
+        return Conclusion(tuple(findings), verdicts, notes=notes(cells))
 
     def of_seeds(self, cell: Mapping[str, Any], wanted: Container[int]) -> dict[str, Any]:
         """A measured cell with some of its seeds only."""
@@ -231,12 +239,25 @@ def conclude_target(m: Measured, settings: Settings) -> tuple[list[Finding], Ver
         if shared is not None and about.information[k] >= LEAST_RUNG:
             book.last("regression weight", pie.weights[-1, :, k], "weight", k + 1, shared)
     book.last("share of regression weight below the floor", pie.floored[-1], "share")
+    if m.real is not None:
+        _beside(book, m.real)
     if settings.ceiling == "world-model":
         if not np.isfinite(model[-1]):
             mend = 'conclude with ceiling = "exact"'
             raise ProbeError("the world-model has no predictor of its own for this target", node=m.target, mend=mend)
         curves = replace(curves, ceiling=float(model[-1]), ceiling_kind="world-model")
     return book.findings, verdict(curves, settings, m.target)
+
+
+def _beside(book: _Book, real: RealLoss) -> None:
+    """What heads and the learned reference lose on real test clips; intervals over seeds and groups of sources."""
+    grouped = len(real.model_groups) > 1
+    clips = f"{real.clips:,} real test clips of {real.sources:,} sources"
+    whole = real.model + real.model_groups if grouped else None
+    book.world("loss on real clips, learned reference", float(real.model), "bits", groups=whole, note=clips)
+    excess, excess_groups = real.over_model
+    book.curve("loss on real clips", real.head, "bits", real.head_groups if grouped else None)
+    book.curve("loss on real clips, above the reference", excess, "bits", excess_groups if grouped else None)
 
 
 class _Book:

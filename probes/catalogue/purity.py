@@ -21,13 +21,14 @@ from probes.purity.measured import About, Measured, joined, measure_models, of_s
 from probes.purity.shares import accuracy, demands, learnable, recovery
 from probes.purity.truth import Sampling, Truth, truth
 from probes.purity.verdict import TARGET, TITLES, Settings, verdict
+from probes.reference import described, marked, notes, under
 from probes.statistics import Interval, binomial_interval, clip_interval, exactly, over_seeds
 from worldnets.errors import ProbeError, WorldnetsError
 from worldnets.objectives import REGISTRY as OBJECTIVES
 
 if TYPE_CHECKING:
     from probes.presentation import Presentation
-    from probes.probe import Progress
+    from probes.protocol import Progress
     from worldnets.net import WorldNet
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan
@@ -103,7 +104,7 @@ class PurityProbe:
         measured = measure_models(
             self._truths[key], trace.seeds, trace.steps, model, trace.objective, trace.losses, progress
         )
-        return pack(measured, self.version)
+        return marked(pack(measured, self.version), described(trace.dataset))
 
     def conclude(self, cells: Sequence[Mapping[str, Any]], settings: Settings | None = None) -> Conclusion:
         """Findings and the verdict from the cells of one run: its groups of seeds, in any order.
@@ -116,11 +117,12 @@ class PurityProbe:
         measured = joined([unpack(cell) for cell in cells])
         settings = settings or self.settings
         found = verdict(measured.steps, demands(measured, settings), settings)
-        return Conclusion(tuple(_findings(measured, settings)), {TARGET: found}, SHARES)
+        verdicts = {TARGET: under(found, cells)}
+        return Conclusion(tuple(_findings(measured, settings)), verdicts, SHARES, notes(cells))
 
     def of_seeds(self, cell: Mapping[str, Any], wanted: Container[int]) -> dict[str, Any]:
         """A measured cell with some of its seeds only."""
-        return of_seeds(cell, wanted)
+        return marked(of_seeds(cell, wanted), cell["metadata"].get("reference"))
 
     def run(self, trace: Trace, progress: Progress | None = None) -> Conclusion:
         """Measure a trace and conclude."""

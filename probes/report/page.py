@@ -166,6 +166,7 @@ def _world(results: Results, label: str, group: list[Concluded]) -> dict[str, An
         "id": identifier("world", label),
         "label": label,
         "parameters": sorted((name, repr(value)) for name, value in first.world.get("parameters", {}).items()),
+        "notes": results.notes.get(label, ()),
         "overview": [_overview(table) for table in tables],
         "jobs": jobs,
         **_picture(first),

@@ -206,7 +206,7 @@ def test_a_world_model_that_grows_has_its_own_efficiency_at_every_checkpoint():
     assert with_ceiling.ceiling == 1.0
 
 
-def test_a_stage_answers_from_its_own_evidence_and_rounds():
+def test_a_stage_that_passes_one_round_of_messages_knows_its_neighbours_only():
     import worldnets as wn
 
     dataset = load_dataset("vault", frames=3)

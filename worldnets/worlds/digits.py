@@ -26,12 +26,13 @@ from worldnets.worlds.parameters import integer
 SIDE = 8  # pixels of an image
 DARKEST = 16
 FILE = Path("datasets", "data", "digits.csv.gz")
+LEARNED = "learned.npz"  # in the dataset's folder: the world-model of the default clips
 
 
 def digits(
     frames: int = 6,
     context: int | None = None,
-    rows: int = 4,
+    rows: int = 3,
     columns: int = 2,
     velocities: Sequence[int] = (-1, 0, 1),
     starts: int = 3,
@@ -40,7 +41,7 @@ def digits(
 ) -> World:
     """Clips of each image at each velocity, from several starting places.
 
-    The image is made `rows` cells high and 8 wide (means of its pixels); a cell with more than `threshold` ink is
+    The image is made `rows` cells high (as equal as whole pixels allow; means of its pixels) and 8 wide; a cell with more than `threshold` ink is
     "ink". The frame is as high and `columns` wide. With x_t the column of the frame in which the digit's left edge is,
     x_t = x_1 + velocity · (t − 1). A moving digit comes in from the side: in frame 1 of its clip number
     s = 1 … `starts`, s of its columns have come in. One that stands shows another part of itself in each of its clips.
@@ -55,7 +56,7 @@ def digits(
     Args:
         frames: T, 2 … 20.
         context: c, 1 … T − 1; default T − 1.
-        rows: 1, 2, 4 or 8.
+        rows: height of the frame, 1 … 8.
         columns: width of the frame, 1 … 8.
         velocities: columns per frame, −8 … 8, rightwards; each once.
         starts: clips per image and velocity, 1 … 8.
@@ -69,7 +70,7 @@ def digits(
     from worldnets.learned_world import learned_world
 
     episodes = digit_episodes(frames, rows, columns, velocities, starts, threshold, split_seed)
-    stored = built_in_folders().get("digits", Path()) / "learned.npz"
+    stored = built_in_folders().get("digits", Path()) / LEARNED
     return learned_world(episodes, context=context, neighbours=grid_neighbours(rows, columns), stored=stored)
 
 
@@ -79,8 +80,7 @@ def digit_episodes(
     """The clips of `digits`, without a world-model."""
     length, wide = integer("frames", frames, 2, 20), integer("columns", columns, 1, SIDE)
     times = integer("starts", starts, 1, SIDE)
-    if rows not in (1, 2, 4, 8):
-        raise DatasetError("parameter 'rows' out of range", found=repr(rows), expected="1, 2, 4 or 8", mend="set it so")
+    high = integer("rows", rows, 1, SIDE)
     if isinstance(velocities, str) or not isinstance(velocities, Sequence) or not velocities:
         found, mend = repr(velocities), "such as [-1, 0, 1]"
         raise DatasetError("velocities are no list", found=found, mend=mend)
@@ -93,7 +93,9 @@ def digit_episodes(
             "parameter 'threshold' out of range", found=repr(threshold), expected=expected, mend="set it so"
         )
     images, labels = digit_images()
-    inked = images.reshape(len(images), rows, SIDE // rows, SIDE).mean(axis=2) > threshold
+    edges = np.arange(high + 1) * SIDE // high
+    ink = np.add.reduceat(images, edges[:-1], axis=1) / np.diff(edges)[:, None]
+    inked = ink > threshold
     codes, source = [], np.arange(len(images))
     for place, velocity in enumerate(moves):
         for start in range(times):
@@ -101,7 +103,7 @@ def digit_episodes(
             shown = [_in_frame(inked, first + velocity * t, wide) for t in range(length)]
             known = np.stack([labels, np.full(len(images), place)], axis=1)
             codes.append(np.concatenate([known, *shown], axis=1))
-    kinds = {f"r{r}c{c}": ("blank", "ink") for r in range(1, rows + 1) for c in range(1, wide + 1)}
+    kinds = {f"r{r}c{c}": ("blank", "ink") for r in range(1, high + 1) for c in range(1, wide + 1)}
     layout = ClipLayout(kinds, length, {"digit": tuple(range(10)), "velocity": moves})
     split = Split(integer("split_seed", split_seed, 0, 1 << 62))
     return Episodes(layout, np.concatenate(codes), np.tile(source, len(codes)), split)

@@ -173,13 +173,19 @@ def test_a_clip_the_human_holds_impossible_is_labelled_as_if_unseen():
     ("objective", "message"),
     [
         ("question_human", "no labeller"),
-        ("likelihood", "cannot be trained on 'likelihood'"),
         ("continuation_all", "cannot be trained on 'continuation_all'"),
     ],
 )
 def test_an_objective_the_world_has_nothing_for_says_so(objective, message):
     with pytest.raises(TrainingError, match=message):
         REGISTRY.get(objective).task(load_dataset("cue_parity"))
+
+
+def test_without_frames_only_world_models_are_asked_for_the_likelihood():
+    static = load_dataset("cue_parity")
+    with pytest.raises(TrainingError, match="cannot be trained on 'likelihood'"):
+        train(static, "linear", "likelihood", steps=1, seeds=1)
+    assert train(static, "world_model", "likelihood", steps=1, seeds=1, batch=8).losses[0, 0] > 0
 
 
 def test_a_head_trained_frame_by_frame_comes_close_to_the_chain_of_exact_answers(vault):
