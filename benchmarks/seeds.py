@@ -242,6 +242,8 @@ def measure(steps: int = 1000, repeats: int = 5) -> str:
         times.wall = taking_turns(contestants, repeats)
         if torch is not None:
             torch.close()
+    if hasattr(os, "getloadavg"):
+        progress(f"seeds: load average {os.getloadavg()[1]:.1f}; above 2 on two processors, wall times say little")
     return report(times, steps, repeats, notes, None if torch is None else torch.version)
 
 
