@@ -158,6 +158,7 @@ def _request(plan: Plan, asked: tuple[int, ...], kept: tuple[int, ...]) -> dict[
     return {
         "dataset": plan.dataset.digest,
         "objective": plan.objective.name,
+        "labels": plan.objective.labelled_by(plan.dataset),
         "head": plan.head_name,
         "head_options": plan.head_options,
         "inputs": plan.inputs.name,
