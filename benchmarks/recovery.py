@@ -3,8 +3,7 @@
 Each planted model gives training clips, whose states are hidden, and other clips to measure on. A seed has found the
 model if its held-out bits are within `FOUND` bits per frame of the model's own. The models were written down here
 before the study was run (three families had served to try the algorithm out, on five seeds), and none was exchanged
-afterwards. Seeds differ in clips and starts; of `drawn`
-models also in the model.
+afterwards. Seeds differ in clips and starts; of `drawn` models also in the model.
 
 A hidden Markov model shows in its symbols only what later symbols depend on. How much there is to find says the column
 "without memory": the excess of the best model whose frames are independent.
