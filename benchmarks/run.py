@@ -23,6 +23,7 @@ BLOCKS = {
     "temporal": "temporal",
     "learning": "learning",
     "recovery": "recovery",
+    "learned-messages": "learned_messages",
     "reading": "reading",
     "startup": "startup",
 }
