@@ -43,9 +43,9 @@ def digits(
 
     The image is made `rows` cells high (as equal as whole pixels allow) and 8 wide, each cell the mean of its pixels; a
     cell with more than `threshold` ink is "ink". The frame is as high and `columns` wide. With x_t the column of the
-    frame in which the digit's left edge is, x_t = x_1 + velocity · (t − 1). A moving digit comes in from the side: in frame 1
-    of its clip number s = 1 … `starts`, s of its columns have come in. One that stands shows another part of itself in
-    each of its clips.
+    frame in which the digit's left edge is, x_t = x_1 + velocity · (t − 1). A moving digit comes in from the side: in
+    frame 1 of its clip number s = 1 … `starts`, s of its columns have come in. One that stands shows another part of
+    itself in each of its clips.
 
     Latents whose labels are known: `digit` and `velocity`. Nodes of frame t: `r{row}c{column}_t`, "blank" or "ink".
     Images, not clips, are divided into training, validation and test.
