@@ -2,8 +2,8 @@
 
 Exact rows: next-token entropies and linear R² by message passing over every string of up to eight tokens. Rows of a
 GRU with 32 units: untrained, and trained to predict the next token at every position (3,000 steps of Adam at 3e-3,
-batches of 128 fresh clips), once from this project's first weights and once from those PyTorch draws. Prints all of them
-beside an independent measurement.
+batches of 128 fresh clips), once from this project's first weights and once from those PyTorch draws. Prints all of
+them beside an independent measurement.
 
     python benchmarks/known_answers_a.py [--seeds 4] [--out docs/known_answers_a.md]
 """
@@ -208,7 +208,9 @@ def report(known: Strings, recurrent: dict[tuple[str, bool], NDArray[np.float64]
     ]
     linear = [f"| {name} | {found:.4f} | {LINEAR[name]:.3f} |" for name, found in linear_rows(known).items()]
     rows = [
-        f"| GRU, {WIDTH} units, {when} | {_figure(recurrent[when, False])} | {_figure(recurrent[when, True])} | {value} |"
+        " | ".join(
+            [f"| GRU, {WIDTH} units, {when}", *(_figure(recurrent[when, p]) for p in (False, True)), f"{value} |"]
+        )
         for when, value in RECURRENT.items()
     ]
     lines = [
@@ -217,8 +219,8 @@ def report(known: Strings, recurrent: dict[tuple[str, bool], NDArray[np.float64]
         f"Written by `benchmarks/known_answers_a.py --seeds {seeds}` on {datetime.date.today().isoformat()}, "
         f"Python {platform.python_version()}, {packages}.",
         "",
-        "Three hidden states, three tokens (x = .05, alpha = .85; Shai et al. 2024, arXiv 2405.15943). “Expected” was measured",
-        "independently of this project.",
+        "Three hidden states, three tokens (x = .05, alpha = .85; Shai et al. 2024, arXiv 2405.15943). “Expected” was",
+        "measured independently of this project.",
         "",
         "## Entropy of the next token",
         "",
@@ -228,25 +230,24 @@ def report(known: Strings, recurrent: dict[tuple[str, bool], NDArray[np.float64]
         "",
         "## Linear R² to the belief about the state",
         "",
-        "Exact: all strings of eight tokens by their probability, positions 1 … 8 alike, tokens coded one-hot from the last one",
-        "back (before the first token, zeros).",
+        "Exact: all strings of eight tokens by their probability, positions 1 … 8 alike, tokens coded one-hot from the",
+        "last one back (before the first token, zeros).",
         "",
         "| readout of | R² | expected |",
         "|---|---|---|",
         *linear,
         "",
-        f"| readout of | R² (first weights LeCun) | R² (first weights as PyTorch) | expected |",
+        "| readout of | R² (first weights LeCun) | R² (first weights as PyTorch) | expected |",
         "|---|---|---|---|",
         *rows,
         "",
-        f"Mean ± standard deviation over {seeds} seeds. Trained on the next token at every position, Adam {LEARNING_RATE:g}, "
-        f"batches of {BATCH}; training took {seconds:.0f} s.",
-        "The expected value of the untrained network is that of PyTorch's first weights, uniform within ±1/√32, which read "
-        "their input more weakly than LeCun's.",
+        f"Mean ± standard deviation over {seeds} seeds. Trained on the next token at every position, Adam",
+        f"{LEARNING_RATE:g}, batches of {BATCH}; training took {seconds:.0f} s. The expected value of the untrained",
+        "network is reached with PyTorch's first weights, uniform within ±1/√32; LeCun's read the input more strongly.",
         "",
-        "A network that has learned nothing decodes as well as one would call a discovery. Decodability is reported only with its",
-        "floors (untrained, linear history, exact prediction of the next token) and its ceiling (exact message passing, 1), and what",
-        "a head *uses* is measured in bits.",
+        "A network that has learned nothing decodes as well as what one would call a discovery. So decodability is",
+        "reported only with its floors (untrained, linear history, exact prediction of the next token) and its ceiling",
+        "(exact message passing, 1), and what a head *uses* is measured in bits.",
         "",
     ]
     return "\n".join(lines)

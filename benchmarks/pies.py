@@ -27,7 +27,9 @@ CANDIDATES = {
             "ANAPHYLAXIS",
             "INSUFFANESTH",
         ]
-    }
+    },
+    "hailfinder": {"targets": ["MountainFcst", "PlainsFcst", "N34StarFcst", "R5Fcst", "Scenario"]},
+    "insurance": {"targets": ["Accident", "PropCost", "MedCost", "ILiCost", "Theft", "RiskAversion", "SocioEcon"]},
 }
 
 

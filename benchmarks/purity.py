@@ -103,6 +103,9 @@ def gap_table(results: Results) -> str:
     for objective, run in runs.items():
         if objective == "world" or "world" not in runs:
             continue
+        if objective not in runs["world"].about.objectives:
+            lines.append(row(objective, "not measured of both", *["–"] * 6))
+            continue
         found = proxy_gap(run, runs["world"], objective)
         if not found.comparable:
             lines.append(row(objective, f"not comparable: {found.reason}", *["–"] * 6))

@@ -23,6 +23,7 @@ BLOCKS = {
     "temporal": "temporal",
     "learning": "learning",
     "recovery": "recovery",
+    "seeds": "seeds",
     "reading": "reading",
     "startup": "startup",
 }

@@ -75,6 +75,7 @@ class Condition:
         seeds: how many seeds the conclusion is drawn from, 0 … seeds − 1.
         primary: whether the suite declares it among the cells over which multiplicity is controlled.
         penalties: all options of every penalty, by name; empty for none.
+        labels: what the objective's labels depend on besides the world; empty for none.
     """
 
     title: str
@@ -89,6 +90,7 @@ class Condition:
     seeds: int
     primary: bool = True
     penalties: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -103,6 +105,7 @@ class Condition:
             "training": dict(self.training),
             # Only where there are some: cells from before there were penalties keep their keys.
             **({"penalties": dict(self.penalties)} if self.penalties else {}),
+            **({"labels": dict(self.labels)} if self.labels else {}),
         }
 
     @property

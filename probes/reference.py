@@ -135,8 +135,8 @@ def note(page: Mapping[str, Any]) -> str:
     """The sentence that every report of a learned reference carries."""
     return (
         f"The reference is learned: {_named(page)}, the best held-out world-model of these real clips. "
-        "Rung information and captured bits hold under that model, not for the real world; so does the bound that a head "
-        "captures at most what a rung offers (C_k ≤ I_k)."
+        "Rung information and captured bits hold under that model, not for the real world; so does the bound that a "
+        "head captures at most what a rung offers (C_k ≤ I_k)."
     )
 
 

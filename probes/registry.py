@@ -9,7 +9,7 @@ from worldnets.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from probes.probe import Probe
+    from probes.protocol import Probe
 
 __all__ = ["REGISTRY", "names", "probe"]
 

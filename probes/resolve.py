@@ -91,6 +91,7 @@ def _of_job(suite: Suite, job: Job, worlds: dict[str, Dataset]) -> Iterator[Cond
             training=training,
             seeds=job.seeds or suite.defaults.seeds,
             penalties=penalties,
+            labels=plan.objective.labelled_by(dataset),
         )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from worldnets.errors import SuiteError, did_you_mean
 
 if TYPE_CHECKING:
-    from probes.probe import Probe
+    from probes.protocol import Probe
 
 PARTS = {"measure": "sampling", "conclude": "settings"}
 

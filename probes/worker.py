@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from probes.cells import Cell
-    from probes.probe import Probe
+    from probes.protocol import Probe
     from worldnets.dataset import Dataset
 
 #: The function that measures one cell, as "module:function"; a work item may name another (tests do).

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from worldnets.episodes import ClipLayout, Episodes, Split
     from worldnets.errors import WorldnetsError
     from worldnets.formats import read_evidence, read_net, write_evidence, write_net
+    from worldnets.growth import Growth, Stage
     from worldnets.heads.check import check_head
     from worldnets.inference import (
         Beliefs,
@@ -50,11 +51,13 @@ __all__ = [
     "Episodes",
     "Factor",
     "FactorNet",
+    "Growth",
     "Inference",
     "LoopyBeliefs",
     "LoopyInference",
     "MessageHistory",
     "Split",
+    "Stage",
     "Target",
     "Task",
     "TemporalBeliefs",
@@ -97,11 +100,13 @@ _HOME = {
     "Episodes": "worldnets.episodes",
     "Factor": "worldnets.net",
     "FactorNet": "worldnets.net",
+    "Growth": "worldnets.growth",
     "Inference": "worldnets.inference",
     "LoopyBeliefs": "worldnets.inference",
     "LoopyInference": "worldnets.inference",
     "MessageHistory": "worldnets.inference",
     "Split": "worldnets.episodes",
+    "Stage": "worldnets.growth",
     "Target": "worldnets.roles",
     "Task": "worldnets.roles",
     "TemporalBeliefs": "worldnets.inference",

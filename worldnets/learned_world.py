@@ -101,7 +101,7 @@ def write_learned(path: str | os.PathLike[str], world: World) -> Path:
         arrays[place[v]] = table
     metadata = {
         "net": {"name": page["name"], "parents": page["parents"]},
-        "states": [[v, labels] for v, labels in page["states"].items()],  # in order: a page sorts its keys
+        "states": page["states"],
         "tables": place,
         "candidates": world.candidates.to_json(),
         "episodes": world.episodes.digest,

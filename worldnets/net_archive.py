@@ -20,7 +20,8 @@ def pack_net(net: WorldNet) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     Raises:
         StoreError: a state label that JSON does not have.
     """
-    states = {v: [_plain(v, label) for label in net.states[v]] for v in net.variables}
+    # A list: files hold the keys of a table in the order of the alphabet, and the order of variables is part of a net.
+    states = [[v, [_plain(v, label) for label in net.states[v]]] for v in net.variables]
     page = {"name": net.name, "states": states, "parents": {v: list(net.parents(v)) for v in net.variables}}
     return page, {v: net.cpt(v) for v in net.variables}
 
@@ -31,7 +32,7 @@ def unpack_net(page: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> W
     Raises:
         NetError: what is packed is no net.
     """
-    states = {v: tuple(labels) for v, labels in page["states"].items()}
+    states = {v: tuple(labels) for v, labels in dict(page["states"]).items()}
     return WorldNet(states, page["parents"], dict(arrays), page["name"])
 
 

@@ -55,7 +55,8 @@ def train_stepping(
                 current[slot], begin[slot] = head.state(), first
                 memory.keep(group, _kept(losses, states, current, begin))
             steps = min(block, last - first)
-            clips = plan.clips(group * GROUP + slot, steps * plan.batch, first * plan.batch)
+            where = group * GROUP + slot, steps * plan.batch, first * plan.batch
+            clips = plan.hide(plan.clips(*where), plan.dropped(*where))
             for step in range(first, first + steps):
                 batch = clips[(step - first) * plan.batch : (step - first + 1) * plan.batch]
                 losses[step, slot] = head.step(batch)

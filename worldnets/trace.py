@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from worldnets.archive import damaged, read_archive, write_archive
 from worldnets.dataset import Dataset, load_dataset
 from worldnets.errors import StoreError, TrainingError, WorldnetsError, did_you_mean
+from worldnets.growth import Growth, pack_growth, unpack_growth
 from worldnets.heads.base import Head, is_parameter, outputs_of
 from worldnets.heads.base import head_options as complete_options
 from worldnets.heads.inputs import Features, Inputs
@@ -279,7 +280,8 @@ class Trace:
         """Write the trace to one file, whole or not at all; the same trace gives the same bytes.
 
         The file is a zip of `metadata.json` and one `.npy` per array (so `numpy.load` reads the arrays): no pickle, a
-        format number, and a checksum of everything in it. A world-model other than the dataset's own net is in it.
+        format number, and a checksum of everything in it. A world-model other than the dataset's own net is in it, and
+        so is a growth with the world-models of all its stages.
 
         Raises:
             StoreError: the file cannot be written.
@@ -297,8 +299,11 @@ class Trace:
             "diverged": self.diverged,
             "settings": dict(self.settings),
         }
-        model = self.inputs.world_model
-        if model is not None and model is not self.dataset.net:
+        model, growth = self.inputs.world_model, getattr(self.inputs, "growth", None)
+        if growth is not None:
+            metadata["growth"], tables = pack_growth(growth)
+            arrays |= {f"growth/{name}": table for name, table in tables.items()}
+        elif model is not None and model is not self.dataset.net:
             metadata["world_model"], tables = pack_net(model)
             arrays |= {f"world_model/{v}": table for v, table in tables.items()}
         return write_archive(path, KIND, FORMAT, metadata, arrays)
@@ -324,8 +329,10 @@ class Trace:
                 raise StoreError("the dataset has changed since the trace was saved", file=path, found=spec, mend=mend)
             settings = dict(metadata["settings"])
             last = settings.pop("steps")
-            model = None
-            if "world_model" in metadata:
+            model: WorldNet | Growth | None = None
+            if "growth" in metadata:
+                model = unpack_growth(metadata["growth"], _under("growth/", arrays))
+            elif "world_model" in metadata:
                 model = unpack_net(metadata["world_model"], _under("world_model/", arrays))
             plan = plan_training(
                 given,
@@ -334,6 +341,7 @@ class Trace:
                 inputs=metadata["inputs"],
                 head_options=metadata["head_options"],
                 world_model=model,
+                training_steps=last,
                 **settings,
             )
             seeds, steps, losses = tuple(metadata["seeds"]), arrays["steps"], arrays["losses"]

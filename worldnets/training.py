@@ -3,7 +3,7 @@
 What determines the bits of a seed's result: the dataset, head, inputs, objective, penalties, optimizer, learning rate,
 batch size and the seed. Not: which other seeds are asked for (they are trained in whole groups of `GROUP`, each seed in
 its slot), how many steps are trained after a checkpoint, where checkpoints are, how many processes run beside it,
-whether it was interrupted and went on.
+whether it was interrupted and went on. (Where the world-model grows, stages begin at shares of the number of steps.)
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from worldnets.dataset import Dataset
 from worldnets.errors import StoreError, TrainingError
+from worldnets.growth import Growth, growth_digest
 from worldnets.heads.base import Head
+from worldnets.heads.growing import GrowingInputs
 from worldnets.net import WorldNet
 from worldnets.net_archive import net_digest
 from worldnets.stepping_loop import train_stepping
@@ -61,7 +63,7 @@ def train(
     learning_rate: float | None = None,
     checkpoints: int | Sequence[int] = 20,
     head_options: Mapping[str, Any] | None = None,
-    world_model: WorldNet | None = None,
+    world_model: WorldNet | Growth | None = None,
     penalties: Mapping[str, Any] | None = None,
     save_to: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -85,7 +87,8 @@ def train(
         learning_rate: default 3e-3 for adam, .05 for sgd.
         checkpoints: how many (see `checkpoint_steps`), or at which steps.
         head_options: options of the head, e.g. {"width": 32}.
-        world_model: whose beliefs the head is given; the dataset's own net, W*, by default.
+        world_model: whose beliefs the head is given; the dataset's own net, W*, by default. A `Growth` gives the
+            beliefs of one stage after the other; `steps` then says when each begins.
         penalties: what is paid for besides the objective, by name: a strength, or a table of options such as
             {"evidence_dropout": {"strength": 0.5, "variables": ["cue"]}}. See `worldnets.penalties`.
         save_to: a file for the trace. While training, what is unfinished stands in the same name + ".partial", from
@@ -114,6 +117,7 @@ def train(
         head_options=head_options,
         world_model=world_model,
         penalties=penalties,
+        training_steps=_whole("steps", steps, 1),
     )
     asked = _seeds(seeds)
     kept = _kept(checkpoints, _whole("steps", steps, 1))
@@ -149,14 +153,17 @@ def train(
 
 def _request(plan: Plan, asked: tuple[int, ...], kept: tuple[int, ...]) -> dict[str, Any]:
     """What determines a run, for the file of an unfinished one."""
-    model = plan.inputs.world_model
+    model, view = plan.inputs.world_model, plan.inputs
+    growth = [growth_digest(view.growth), list(view.starts)] if isinstance(view, GrowingInputs) else None
     return {
         "dataset": plan.dataset.digest,
         "objective": plan.objective.name,
+        "labels": plan.objective.labelled_by(plan.dataset),
         "head": plan.head_name,
         "head_options": plan.head_options,
         "inputs": plan.inputs.name,
         "world_model": None if model is None else net_digest(model),
+        **({} if growth is None else {"growth": growth}),
         **plan.settings,
         "seeds": list(asked),
         "checkpoints": list(kept),

@@ -153,8 +153,10 @@ def _blocks(
     seeds, block, rows = [group * width + slot for slot in range(width)], block_steps(plan), plan.batch * plan.per_clip
     for first in range(begin, last, block):
         steps = min(block, last - first)
-        clips = [plan.clips(seed, steps * plan.batch, first * plan.batch) for seed in seeds]
-        examples = plan.examples(np.concatenate(clips))
+        where = steps * plan.batch, first * plan.batch
+        dropped = [hidden for seed in seeds if (hidden := plan.dropped(seed, *where)) is not None]
+        clips = np.concatenate([plan.clips(seed, *where) for seed in seeds])
+        examples = plan.examples(clips, np.concatenate(dropped) if dropped else None)
         shape = (width, steps, rows)
         features = np.zeros((block, width, rows, plan.inputs.width), dtype=np.float32)
         codes = examples.codes.reshape(*shape, -1)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from worldnets.dataset import Dataset
 from worldnets.errors import TrainingError, did_you_mean
+from worldnets.growth import Growth
 from worldnets.heads.base import REGISTRY as HEADS
 from worldnets.heads.base import Head, SteppingHead, build_head, is_parameter, is_stepping
 from worldnets.heads.base import head_options as complete_options
@@ -139,20 +140,30 @@ class Plan:
         return plain | ({"penalties": penalty_settings(self.penalties)} if self.penalties else {})
 
     def clips(self, seed: int, rows: int, first: int) -> NDArray[np.int16]:
-        """A seed's training clips first … first + rows − 1: labels in place, hidden evidence −1."""
+        """A seed's training clips first … first + rows − 1, labels in place."""
         clips = self.dataset.simulate(rows, stream(seed, "training clips"), first)
-        clips = self.objective.labelled(self.dataset, clips, stream(seed, "labels"), first)
+        return self.objective.labelled(self.dataset, clips, stream(seed, "labels"), first)
+
+    def dropped(self, seed: int, rows: int, first: int) -> NDArray[np.bool_] | None:
+        """Evidence that dropout hides of these clips, [rows, evidence]; None where nothing is dropped."""
         for penalty in self.penalties:
             if isinstance(penalty, EvidenceDropout):
-                hidden = penalty.hidden(self.task, stream(seed, "dropped evidence"), first, rows)
-                clips = clips.copy()
-                columns = [self.dataset.net.index[v] for v in self.task.evidence]
-                clips[:, columns] = np.where(hidden, -1, clips[:, columns])
-        return clips
+                return penalty.hidden(self.task, stream(seed, "dropped evidence"), first, rows)
+        return None
 
-    def examples(self, clips: NDArray[np.int16]) -> Examples:
-        """What the head is shown of clips, and what then came."""
-        return self.objective.examples(self.dataset, clips)
+    def hide(self, codes: NDArray[np.int16], dropped: NDArray[np.bool_] | None) -> NDArray[np.int16]:
+        """Codes with the dropped evidence unobserved; `dropped` is one row per clip, codes one or more."""
+        if dropped is None:
+            return codes
+        columns = [self.dataset.net.index[v] for v in self.task.evidence]
+        hidden = codes.copy()
+        hidden[:, columns] = np.where(np.repeat(dropped, len(codes) // len(dropped), axis=0), -1, codes[:, columns])
+        return hidden
+
+    def examples(self, clips: NDArray[np.int16], dropped: NDArray[np.bool_] | None = None) -> Examples:
+        """What the head is shown of clips, dropped evidence hidden, and what then came."""
+        codes, outcomes = self.objective.examples(self.dataset, clips)
+        return Examples(self.hide(codes, dropped), outcomes)
 
 
 def plan_training(
@@ -165,22 +176,28 @@ def plan_training(
     optimizer: str = "adam",
     learning_rate: float | None = None,
     head_options: Mapping[str, Any] | None = None,
-    world_model: WorldNet | None = None,
+    world_model: WorldNet | Growth | None = None,
     penalties: Mapping[str, Any] | None = None,
+    training_steps: int | None = None,
 ) -> Plan:
-    """Check a request; arguments and errors are those of `worldnets.train`."""
+    """Check a request; arguments and errors are those of `worldnets.train`, whose `steps` are `training_steps` here."""
     if not isinstance(dataset, Dataset):
         mend = 'load it first: train(load_dataset("vault"), …)'
         raise TrainingError("training needs a dataset", found=repr(dataset), expected="a Dataset", mend=mend)
     complete = complete_options(head, head_options)
     what = OBJECTIVES.get(objective)
+    if hasattr(what, "world_model_gradient") and not hasattr(HEADS.get(head), "net"):
+        mend = 'train head="world_model", or another objective'
+        raise TrainingError("this objective judges world-models, not answers", node=what.name, found=head, mend=mend)
     how = OPTIMIZERS.get(optimizer)
     paid = penalties_of(penalties)
     task = what.task(dataset)
     counts = tuple(outcome_count(dataset.net, target) for target in task.targets)
     partial = what.hides(dataset) or any(isinstance(penalty, EvidenceDropout) for penalty in paid)
-    view = make_inputs(inputs, dataset.net, task, world_model, dataset.world.frames, partial)
+    view = make_inputs(inputs, dataset.net, task, world_model, dataset.world.frames, partial, training_steps)
     _check_penalties(paid, HEADS.get(head), normalised(head), task)
+    if what.per_clip(dataset) > 1 and any(isinstance(penalty, EvidenceDropout) for penalty in paid):
+        _check_dropout_by_frames(HEADS.get(head), normalised(head))
     rate = how.learning_rate if learning_rate is None else learning_rate
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not (math.isfinite(rate) and rate > 0):
         mend = f"leave it out for {how.learning_rate:g}"
@@ -203,6 +220,14 @@ def _check_penalties(
         elif isinstance(penalty, Rounds) and not hasattr(kind, "rounds"):
             mend = 'train "message_passing" with head_options={"halting": true}'
             raise TrainingError(f"the head {head!r} takes no rounds to pay for", found=penalty.name, mend=mend)
+
+
+def _check_dropout_by_frames(kind: type[Head] | type[SteppingHead], head: str) -> None:
+    # Frames that are evidence in one example are asked for in another: a stepping head that makes its own examples
+    # from clips would be asked for what is hidden. World-models neither give nor ask what is dropped.
+    if is_stepping(kind) and not hasattr(kind, "net"):
+        mend = 'train a differentiable head, such as "gru", or without evidence dropout'
+        raise TrainingError("evidence dropout frame by frame is not for this head", found=head, mend=mend)
 
 
 def _generator(seed: int) -> np.random.Generator:

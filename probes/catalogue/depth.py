@@ -317,11 +317,13 @@ class _Book:
 
 def _model_captured(trace: Trace, reference: Reference, target: Target) -> Floats | None:
     # C_k of the posterior under the world-model the head is given, at every checkpoint; None where that is always W*.
+    from worldnets.heads.growing import sees_all
+
     truth, made = trace.dataset.net, {}
     rows = []
     for step in trace.steps:
         view = trace.inputs.at(int(step))
-        if view.world_model is None or view.world_model is truth:
+        if view.world_model is None or (view.world_model is truth and sees_all(view)):
             rows.append(reference.about.information)
             continue
         if id(view) not in made:
@@ -335,24 +337,17 @@ def _own_captured(view: Inputs, trace: Trace, reference: Reference, target: Targ
 
     A stage of a growing world-model may see only part of the evidence, and answer after some rounds of messages.
     """
-    from worldnets.inference import Inference, LoopyInference
+    from worldnets.heads.believer import Believer
+    from worldnets.heads.growing import StageInputs
 
     truth, model = trace.dataset.net, view.world_model
     assert model is not None
     if any(v not in model.states or model.states[v] != truth.states[v] for v in target.variables):
         return np.full(len(reference.about.information), np.nan)
-    stage = getattr(view, "stage", None)
-    seen, rounds = getattr(stage, "evidence", None), getattr(stage, "rounds", None)
-    evidence = [v for v in trace.task.evidence if v in model.index and (seen is None or v in seen)]
-    codes = np.full((len(reference.inputs), len(model.variables)), -1, dtype=np.int16)
-    codes[:, [model.index[v] for v in evidence]] = reference.inputs[:, [truth.index[v] for v in evidence]]
-    if rounds is None:
-        belief = Inference(model).joint(codes, target.variables).reshape(len(codes), -1)
-    else:  # loopy beliefs are about single variables; together they are taken as independent
-        answered = LoopyInference(model).query(codes, variables=target.variables, rounds=rounds)
-        belief = np.ones((len(codes), 1))
-        for v in target.variables:
-            belief = (belief[:, :, None] * np.asarray(answered[v])[:, None, :]).reshape(len(codes), -1)
+    stage = view if isinstance(view, StageInputs) else None
+    seen, rounds = (trace.task.evidence, None) if stage is None else (stage.evidence, stage.stage.rounds)
+    believer = Believer(model, truth, seen, rounds)
+    belief = believer.joint(reference.inputs[:, believer.columns], target.variables)
     return reference.measure(np.log(np.maximum(belief, LEAST_PROBABILITY))).captured
 
 

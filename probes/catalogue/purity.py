@@ -28,7 +28,7 @@ from worldnets.objectives import REGISTRY as OBJECTIVES
 
 if TYPE_CHECKING:
     from probes.presentation import Presentation
-    from probes.probe import Progress
+    from probes.protocol import Progress
     from worldnets.net import WorldNet
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan

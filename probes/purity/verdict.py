@@ -20,8 +20,8 @@ in order, the first that applies:
    `impure` otherwise: not the world, and not shown to be right about what can be seen either.
 5. `inconclusive`.
 
-When the seeds split in two clusters at the end (by their worst demand), the rules are asked of each cluster: one answer
-stands, two are `inconclusive` and say which seeds went where.
+When the seeds split in two clusters at the end (by their worst demand, below 0 counting as 0), the rules are asked of
+each cluster and of all: one answer stands, several are `inconclusive` and say which seeds went where.
 """
 
 from __future__ import annotations
@@ -183,25 +183,24 @@ class _Rules:
         return self._open()
 
     def _clusters(self) -> Verdict | None:
-        worst = np.min([demand.share[-1] for demand in self.demands], axis=0)
-        # Far below nothing it does not matter how far: a divergence has no ceiling.
-        upper = two_clusters(np.maximum(worst, -1.0), self.s.cluster_distance)
+        # Below nothing it does not matter how far: a divergence has no ceiling.
+        worst = np.maximum(np.min([demand.share[-1] for demand in self.demands], axis=0), 0.0)
+        upper = two_clusters(worst, self.s.cluster_distance)
         if upper is None:
             return None
         sides = []
         for seeds in (~upper, upper):
             own = _Rules(self.steps, [demand.of(seeds) for demand in self.demands], self.s)
             sides.append((int(seeds.sum()), float(worst[seeds].mean()), own.apply(clusters=False)))
-        names = {found.name for *_, found in sides}
         words = [f"{count} seeds, whose worst share is {end:.2f}, are `{found.name}`" for count, end, found in sides]
         sentence = f"The seeds split in two: {words[0]}; {words[1]}."
-        if len(names) > 1 or "inconclusive" in names:
-            counted = {f"{found.name} (worst share {end:.2f})": count for count, end, found in sides}
-            text = sentence + " One verdict for both would describe neither."
-            return Verdict("inconclusive", (self._summary(), text), clusters=counted)
-        joint = max((found for *_, found in sides), key=lambda found: max(x.p for x in found.statements))
-        counted = {f"worst share {end:.2f}": count for count, end, _ in sides}
-        return replace(joint, reasons=(sentence, *joint.reasons), clusters=counted)
+        whole = self.apply(clusters=False)
+        if {found.name for *_, found in sides} == {whole.name} - {"inconclusive"}:
+            counted = {f"worst share {end:.2f}": count for count, end, _ in sides}
+            return replace(whole, reasons=(*whole.reasons, sentence), clusters=counted)
+        counted = {f"{found.name} (worst share {end:.2f})": count for count, end, found in sides}
+        text = sentence + " One verdict for both would describe neither."
+        return Verdict("inconclusive", (self._summary(), text), clusters=counted)
 
     def _met(self, demand: Demand) -> Statement:
         short = demand.shortfall()

@@ -71,6 +71,7 @@ def over_training(
         low = min(float(np.nanmin([line.mean for line in lines])), 0.0)
         low = low if floor is None else max(low, floor)
         axes.set_ylim(low - 0.04 * (top - low), top + 0.06 * (top - low) + 1e-9)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
         axes.set_ylabel(axis)
         axes.set_title(what)
         finish(figure, 2, -(-len(lines) // 2))

@@ -31,8 +31,9 @@ def test_list_names_everything_and_json_is_for_programs():
     assert {"vault", "alarm", "cue_parity"} <= set(everything["worlds"])
     assert {"linear", "mlp"} <= set(everything["heads"])
     assert {"continuation", "question"} <= set(everything["objectives"])
-    assert "depth" in everything["probes"]
-    assert "quick" in everything["suites"]
+    assert {"weight_decay", "evidence_dropout"} <= set(everything["penalties"])
+    assert {"depth", "purity"} <= set(everything["probes"])
+    assert {"quick", "purity"} <= set(everything["suites"])
     for kind in KINDS:
         assert call("list", kind).stdout.split() == json.loads(call("list", kind, "--json").stdout) == everything[kind]
 
@@ -52,7 +53,7 @@ def test_list_and_help_load_no_numerical_library():
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("name", ["vault", "mlp", "question", "depth", "quick"])
+@pytest.mark.parametrize("name", ["vault", "mlp", "question", "weight_decay", "depth", "purity", "quick"])
 def test_show_says_what_a_name_stands_for(name):
     shown = call("show", name)
     assert shown.exit_code == 0

@@ -4,11 +4,12 @@ deep.
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from probes.catalogue.depth import DepthProbe, measure_heads, pack
+from probes.catalogue.depth import DepthProbe, measure_heads, pack, unpack
 from probes.ladder import References, Sampling, reference
 from probes.organisms import organism
 from probes.organisms.base import STEPS, Noise
@@ -18,6 +19,7 @@ from probes.sources import DatasetSource
 from probes.verdict import Settings
 from worldnets.dataset import load_dataset
 from worldnets.errors import ProbeError, UnknownNameError
+from worldnets.growth import Growth, Stage
 
 WORLD = hidden_chain()
 SMALL = Sampling(clips=128, candidates=512, pool=256, holders=32, partners=32, groups=8)
@@ -163,6 +165,78 @@ def test_the_world_models_own_curve_is_measured_where_it_is_not_the_truth():
     assert 0.0 < ends[1] < 0.95
     found = DepthProbe().conclude([cells[1]], Settings(ceiling="world-model")).verdict
     assert (found.ceiling, found.ceiling_kind) == (pytest.approx(ends[1]), "world-model")
+
+
+class Growing:
+    """Beliefs of one world-model until a training step, and of another from there on."""
+
+    def __init__(self, first, then, step):
+        self.first, self.then, self.step = first, then, step
+
+    def __getattr__(self, name):
+        return getattr(self.then, name)
+
+    def at(self, training_step):
+        return self.first if training_step < self.step else self.then
+
+
+def test_a_world_model_that_grows_has_its_own_efficiency_at_every_checkpoint():
+    import worldnets as wn
+
+    dataset = load_dataset("vault", frames=3)
+    net = dataset.net
+    blurred = {v: 0.8 * net.cpt(v) + 0.2 / len(net.states[v]) for v in net.variables}
+    model = wn.WorldNet(net.states, net.parent_sets, blurred)
+    options = {"objective": "question", "inputs": "beliefs", "seeds": 2, "steps": 4, "checkpoints": [0, 2, 4]}
+    fixed = wn.train(dataset, head="linear", world_model=model, **options)
+    other = wn.train(dataset, head="linear", **options)
+    grown = replace(fixed, plan=replace(fixed.plan, inputs=Growing(fixed.inputs, other.inputs, 3)))
+    cell = stored(DepthProbe().measure(grown))
+    assert cell["metadata"]["format"] == 2
+    assert DepthProbe().measure(fixed)["metadata"]["format"] == 1
+    own = [f.value.estimate for f in DepthProbe().conclude([cell]).named("efficiency, world-model")]
+    assert own[0] == own[1] < 0.95
+    assert own[2] == 1.0
+    # What is measured at a step is what the head was given then.
+    before = unpack(DepthProbe().measure(fixed))[0].pie.rung_loss[:2]
+    np.testing.assert_array_equal(unpack(cell)[0].pie.rung_loss[:2], before)
+    halves = [DepthProbe().of_seeds(cell, {seed}) for seed in (1, 0)]
+    assert DepthProbe().conclude(halves).verdict.to_dict() == DepthProbe().conclude([cell]).verdict.to_dict()
+    with_ceiling = DepthProbe().conclude([cell], Settings(ceiling="world-model")).verdict
+    assert with_ceiling.ceiling == 1.0
+
+
+def test_a_stage_that_passes_one_round_of_messages_knows_its_neighbours_only():
+    import worldnets as wn
+
+    dataset = load_dataset("vault", frames=3)
+    net = dataset.net
+    model = wn.WorldNet(net.states, net.parent_sets, net.cpts)
+    options = {"objective": "question", "inputs": "beliefs", "seeds": 1, "steps": 1, "checkpoints": [0, 1]}
+    trace = wn.train(dataset, head="linear", world_model=model, **options)
+
+    def own(evidence, rounds):
+        growth = Growth((Stage("only", 1, model, evidence, rounds),))
+        staged = wn.train(dataset, head="linear", world_model=growth, **options)
+        return unpack(DepthProbe().measure(staged))[0].model[-1]
+
+    last = tuple(v for v in trace.task.evidence if v.endswith("_2"))
+    assert own(last, None)[1] == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(own(None, None), unpack(DepthProbe().measure(trace))[0].about.information, atol=1e-9)
+    # One round of messages reaches the neighbours of what is asked for, not the frame before.
+    assert own(None, 1)[1] < 0.5 * own(None, None)[1]
+
+
+def test_stepping_heads_and_world_models_are_measured_like_any_head():
+    import worldnets as wn
+
+    dataset = load_dataset("vault", frames=3, pixels=1)
+    options = {"objective": "question", "seeds": 2, "steps": 2, "batch": 8, "checkpoints": [0, 2]}
+    trace = wn.train(dataset, head="inference", **options)
+    found = DepthProbe().run(trace)
+    assert found.named("efficiency, deep")[-1].value.estimate == pytest.approx(1, abs=1e-6)
+    learned = DepthProbe().run(wn.train(dataset, head="world_model", **options))
+    assert learned.named("efficiency, deep")[-1].value.estimate < 0.9
 
 
 def test_alarm_is_sampled_and_its_exact_predictor_captures_it():

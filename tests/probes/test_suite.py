@@ -136,3 +136,20 @@ def test_the_same_condition_twice_is_refused():
     once = '[suite]\nname = "s"\n[[jobs]]\nworld = "cue_parity"\nobjective = "question"\nheads = ["linear", "linear"]\n'
     with pytest.raises(SuiteError, match="the same condition stands there twice"):
         resolve(read_suite(once))
+
+
+def test_the_keys_of_the_quick_suite_never_change():
+    # Golden values: whoever changes one makes that finished cell of every run directory unreachable.
+    golden = {
+        "alarm/question/linear/evidence": "985a67e88ac67461",
+        "alarm/question/mlp/evidence": "9e34421d7e8a18ab",
+        "vault/continuation/linear/evidence": "1941a70fd6087984",
+        "vault/continuation/mlp/evidence": "15fed75c55e8ec76",
+        "vault/question/linear/evidence": "d85e8176ef145327",
+        "vault/question/mlp/evidence": "997c591356ec0f82",
+        "vault/question/mlp/beliefs": "297a1b97cf0f8f9d",
+        "cue_parity/question/linear/evidence": "e0af06105a1a592c",
+        "cue_parity/question/mlp/evidence": "127e64861f0cca54",
+    }
+    found = {condition.title: condition.cells[0].key[:16] for condition in resolve(load_suite("quick"))}
+    assert found == golden

@@ -7,6 +7,7 @@ import pytest
 from worldnets import load_dataset, train
 from worldnets.errors import TrainingError, UnknownNameError
 from worldnets.penalties import DescriptionLength, EvidenceDropout, WeightDecay, penalties_of, penalty_settings
+from worldnets.training_plan import plan_training
 
 SHORT = {"objective": "question", "steps": 200, "batch": 64, "seeds": 2, "learning_rate": 0.05}
 
@@ -60,6 +61,21 @@ def test_a_head_that_misses_the_cue_half_of_the_time_loses_its_bits_half_of_the_
     trace = train(dataset, "linear", **{**SHORT, "batch": 512}, penalties=hidden, checkpoints=[100, 200])
     entropy = -0.98 * np.log2(0.98) - 0.02 * np.log2(0.02)  # what the cue leaves open
     np.testing.assert_allclose(trace.losses[-1], 0.5 * 1 + 0.5 * entropy, atol=0.02)
+
+
+def test_what_is_hidden_as_evidence_is_still_asked_for_frame_by_frame():
+    vault = load_dataset("vault", frames=5, context=2)
+    plan = plan_training(vault, "gru", "continuation_autoregressive", penalties={"evidence_dropout": 0.5})
+    clips, dropped = plan.clips(0, 50, 0), plan.dropped(0, 50, 0)
+    shown, whole = plan.examples(clips, dropped), plan.examples(clips)
+    assert np.array_equal(shown.outcomes, whole.outcomes)
+    columns = [vault.net.index[v] for v in plan.task.evidence]
+    expected = np.where(np.repeat(dropped, plan.per_clip, axis=0), -1, whole.codes[:, columns])
+    assert np.array_equal(shown.codes[:, columns], expected)
+    trace = train(vault, "mlp", "likelihood", penalties={"evidence_dropout": 0.5}, steps=3, seeds=1, batch=16)
+    assert np.isfinite(trace.losses).all()
+    with pytest.raises(TrainingError, match="frame by frame is not for this head; found scikit_learn"):
+        plan_training(vault, "scikit_learn", "likelihood", penalties={"evidence_dropout": 0.5})
 
 
 def test_hidden_evidence_is_a_function_of_seed_and_row_at_the_stated_rate(dataset):

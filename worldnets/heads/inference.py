@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import TrainingError
+from worldnets.heads.believer import Believer
 from worldnets.heads.floor import floored
+from worldnets.heads.growing import StageInputs
 from worldnets.heads.row_table import RowTable
 from worldnets.net import WorldNet
 from worldnets.objectives.clip import Clip
@@ -32,51 +34,49 @@ class Posterior:
         net: the net whose columns code arrays have.
         evidence: what W is shown; none is allowed.
         targets: what W is asked.
+        rounds: of loopy messages; None: exact.
 
     Raises:
         TrainingError: W lacks a variable of the evidence or of a target, or knows other states of it.
     """
 
     def __init__(
-        self, world_model: WorldNet, net: WorldNet, evidence: Sequence[str], targets: Sequence[Target]
+        self,
+        world_model: WorldNet,
+        net: WorldNet,
+        evidence: Sequence[str],
+        targets: Sequence[Target],
+        rounds: int | None = None,
     ) -> None:
-        from worldnets.inference.exact import Inference
-
         asked = [v for target in targets for v in target.variables]
-        world_model.check_variables([*evidence, *asked], error=TrainingError)
-        for v in (*evidence, *asked):
-            if world_model.states[v] != net.states[v]:
-                raise TrainingError(
-                    "the world-model has other states for a variable",
-                    node=v,
-                    found=world_model.states[v],
-                    expected=net.states[v],
-                    mend="learn the world-model from the same table of states",
-                )
-        self._engine, self._targets = Inference(world_model), targets
-        self._columns = np.array([net.index[v] for v in evidence], dtype=np.intp)
-        self._own_columns = np.array([world_model.index[v] for v in evidence], dtype=np.intp)
+        world_model.check_variables(asked, error=TrainingError)
+        self._believer = Believer(world_model, net, evidence, rounds)
+        self._believer.knows(asked)
+        self._targets, self._columns = targets, self._believer.columns
         counts = [outcome_count(net, target) for target in targets]
         cards = net.cardinalities[self._columns].tolist()
         self._counts, self._rows = counts, RowTable(cards, sum(counts), self._answer)
+
+    @property
+    def world_model(self) -> WorldNet:
+        """W."""
+        return self._believer.world_model
 
     def __call__(self, codes: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
         """float64 [rows, total outcomes], nats, each target's outcomes side by side and normalised."""
         return self._rows(np.take(codes, self._columns, axis=1))
 
     def _answer(self, states: NDArray[np.int16]) -> NDArray[np.float64]:
-        own = np.full((len(states), len(self._engine.net.variables)), -1, dtype=np.int16)
-        own[:, self._own_columns] = states
         # All targets of one variable come from one propagation.
         single = [target.variables[0] for target in self._targets if len(target.variables) == 1]
-        beliefs = self._engine.query(own, variables=single) if single else None
+        beliefs = dict(zip(single, self._believer.beliefs(states, single), strict=True))
         log_q = np.empty((len(states), sum(self._counts)))
         first = 0
         for target, count in zip(self._targets, self._counts, strict=True):
-            if beliefs is not None and len(target.variables) == 1:
+            if len(target.variables) == 1:
                 probability = beliefs[target.variables[0]]
             else:
-                probability = self._engine.joint(own, target.variables).reshape(len(states), count)
+                probability = self._believer.joint(states, target.variables)
             with np.errstate(divide="ignore"):
                 log_q[:, first : first + count] = floored(np.log(probability))
             first += count
@@ -139,9 +139,12 @@ class InferenceHead:
                 shown = len(clip.frames) + question
                 evidence, targets = clip.evidence(shown), clip.targets(shown + 1)
             model = plan.dataset.net if view.world_model is None else view.world_model
+            rounds = None
+            if isinstance(view, StageInputs):
+                evidence, rounds = tuple(v for v in evidence if v in view.evidence), view.stage.rounds
             # The view is kept beside it: an object's id is its own for as long as it lives.
-            self._made[key] = view, Posterior(model, plan.dataset.net, evidence, targets)
+            self._made[key] = view, Posterior(model, plan.dataset.net, evidence, targets, rounds)
         return self._made[key][1]
 
     def __repr__(self) -> str:
-        return f"InferenceHead({self._posterior(-1)._engine.net!r})"
+        return f"InferenceHead({self._posterior(-1).world_model!r})"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import EvidenceError, TrainingError, did_you_mean
+from worldnets.growth import Growth
 from worldnets.net import WorldNet
 from worldnets.roles import Task
 
@@ -83,9 +84,10 @@ def inputs(
     name: str,
     net: WorldNet,
     task: Task,
-    world_model: WorldNet | None = None,
+    world_model: WorldNet | Growth | None = None,
     frames: Sequence[Sequence[str]] = (),
     partial: bool = False,
+    training_steps: int | None = None,
 ) -> Inputs:
     """The inputs of that name for a task.
 
@@ -93,19 +95,32 @@ def inputs(
         name: "evidence" or "beliefs".
         net: the net whose columns the code arrays have.
         task: names the evidence and, for beliefs, the latents.
-        world_model: whose beliefs; `net` itself by default (the oracle W*).
+        world_model: whose beliefs; `net` itself by default (the oracle W*). One that grows gives the beliefs of its
+            stages, in time.
         frames: observed nodes of each frame, for heads that read frame by frame.
         partial: whether evidence may be unobserved; beliefs always allow it.
+        training_steps: how many there are in all: what the stages of a growth have their shares of.
 
     Raises:
-        TrainingError: another name, or a world-model given to inputs that look at none.
+        TrainingError: another name, a world-model given to inputs that look at none, or a growth without
+            `training_steps`.
     """
     if name == "evidence":
         if world_model is not None:
             mend = 'ask for inputs="beliefs", or leave world_model out'
             raise TrainingError("raw evidence goes through no world-model", found=repr(world_model), mend=mend)
         return EvidenceInputs(net, task, frames, partial)
+    if name == "beliefs" and isinstance(world_model, Growth):
+        from worldnets.heads.growing import GrowingInputs
+
+        if training_steps is None:
+            mend = "say how many training steps there are"
+            raise TrainingError("stages have shares of the training steps", found=repr(world_model), mend=mend)
+        return GrowingInputs(net, task, world_model, training_steps)
     if name == "beliefs":
+        if not isinstance(world_model, WorldNet | None):
+            found, mend = type(world_model).__name__, "give a WorldNet, or a Growth"
+            raise TrainingError("beliefs of what is no world-model", found=found, mend=mend)
         return BeliefInputs(net, task, world_model)
     raise TrainingError("unknown inputs", found=repr(name), mend=did_you_mean(name, NAMES))
 

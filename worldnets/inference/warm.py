@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from worldnets.inference import Inference, encode, expected_counts, simulate, vjp
+from worldnets.inference import Inference, TemporalInference, encode, expected_counts, simulate, vjp
 from worldnets.inference.answer import FEW_ROWS
 from worldnets.inference.compiled import forget_other_kernels
 from worldnets.inference.labels import FACTORISED_ROWS
 from worldnets.net import WorldNet
+from worldnets.temporal import TwoSliceNet
 
 
 def warm() -> None:
@@ -38,6 +39,8 @@ def warm() -> None:
             for per_row in (False, True):
                 vjp(engine, rows, cotangents, per_row=per_row)
             expected_counts(engine, rows)
+    over_time = TwoSliceNet(net, {"a": ("a[t-1]",), "b": ("a",)}, {"a": [[0.9, 0.1], [0.1, 0.9]], "b": net.cpt("b")})
+    TemporalInference(over_time, threads=1).expected_counts(np.zeros((2, 2, 2), dtype=np.int16))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from worldnets.learning.counts import dirichlet, maximum_likelihood
 from worldnets.learning.data import Rows
 from worldnets.learning.expectation_maximisation import expectation_maximisation
 from worldnets.learning.gradient import ConditionalLoss
+from worldnets.learning.growth import Growth, Stage, by_class, by_radius, by_rounds
 from worldnets.learning.learned import HeldOut, Learned, Run, held_out_bits
 from worldnets.learning.model_class import ModelClass
 from worldnets.learning.scorer import Scorer, train_scorer
@@ -17,6 +18,7 @@ from worldnets.learning.temporal import tied_dirichlet, tied_expectation_maximis
 
 __all__ = [
     "ConditionalLoss",
+    "Growth",
     "HeldOut",
     "Learned",
     "ModelClass",
@@ -24,6 +26,10 @@ __all__ = [
     "Rows",
     "Run",
     "Scorer",
+    "Stage",
+    "by_class",
+    "by_radius",
+    "by_rounds",
     "chow_liu",
     "clip_rows",
     "dirichlet",

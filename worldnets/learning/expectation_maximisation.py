@@ -32,6 +32,8 @@ from worldnets.net import Factor, FactorNet, Label, WorldNet
 Latents = Mapping[str, int | Sequence[Label]]
 
 SMALL = 1e6  # rows × entries that one thread has counted before another is awake
+CALM = 5  # steps in a row that must agree that little is left to be gained …
+LEAST = 20  # … after as many: near the saddle where all hidden states are alike, hardly anything is gained
 SLACK = 1e-9  # nats a row, and of the log likelihood: how far it may fall by rounding
 
 
@@ -60,7 +62,8 @@ def expectation_maximisation(
     in every step. Each restart begins elsewhere; the best by that likelihood of the training rows is returned.
 
     A restart stops when what is left to be gained, by Aitken's extrapolation δ·r/(1 − r) of the latest gain δ and its
-    ratio r < 1 to the one before, is at most `tolerance`.
+    ratio r < 1 to the one before, has been at most `tolerance` in 5 steps in a row, and not before 20 steps: near the
+    saddle where all latent states are alike, hardly anything is gained either.
 
     Where a restart begins: families with a latent variable at draws from the flat Dirichlet distribution; others at
     their counts in the rows that show the family whole, plus one, in later restarts times a draw from the exponential
@@ -357,16 +360,17 @@ class Maximising:
 
 
 def _settled(values: list[float], tolerance: float) -> bool:
-    """Whether Aitken's extrapolation sees no more than `tolerance` left to be gained."""
+    """Whether nothing is gained any more, or Aitken's extrapolation has often enough seen hardly anything left."""
     if len(values) < 2:
         return False
-    gain = values[-1] - values[-2]
-    if gain <= 4 * np.finfo(np.float64).eps * abs(values[-1]):
+    if values[-1] - values[-2] <= 4 * np.finfo(np.float64).eps * abs(values[-1]):
         return True
-    if len(values) < 3:
+    if len(values) < max(LEAST, CALM + 2):
         return False
-    ratio = gain / (values[-2] - values[-3])
-    return 0 < ratio < 1 and gain * ratio / (1 - ratio) <= tolerance
+    gains = np.diff(values[-CALM - 2 :])
+    ratios = gains[1:] / gains[:-1]
+    left = gains[1:] * ratios / (1 - np.minimum(ratios, 1 - 1e-12))
+    return bool(((ratios < 1) & (left <= tolerance)).all())
 
 
 def _check_counts(**numbers: Any) -> None:

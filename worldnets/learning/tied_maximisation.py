@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 from worldnets.errors import LearningError
 from worldnets.learning.clips import Clips
 from worldnets.learning.data import Rows
-from worldnets.learning.expectation_maximisation import Statistics
+from worldnets.learning.expectation_maximisation import CALM, LEAST, Statistics
 from worldnets.learning.learned import Learned, Run
 from worldnets.learning.tables import Entries, Prior, log_likelihood
 from worldnets.learning.tied import TiedTables
 from worldnets.temporal import TwoSliceNet
 
 SLACK = 1e-9  # nats a clip, and of the log likelihood: how far it may fall by rounding
-CALM = 5  # cycles in a row that must agree that little is left to be gained …
-LEAST = 20  # … after as many E steps: near the saddle where all hidden states are alike, hardly anything is gained
 REACH = 4.0  # how much farther extrapolation may go after it went as far as it might, and less after it went wrong
 ROUNDING = 4 * np.finfo(np.float64).eps  # of the likelihood: a smaller gain is none
 NEGLIGIBLE = 1e-12  # probabilities that are not extrapolated
@@ -192,7 +190,7 @@ def extrapolated(
     rr, vv, rv = ((one * a * b).sum(axis=1) for a, b in ((r, r), (v, v), (r, v)))
     wished = np.sqrt(rr / np.where(vv > 0, vv, np.inf))
     shrinking = 1 - 1 / np.maximum(wished, 1.0)
-    left = np.where(rv > 0, np.inf, gain * shrinking**2 / (1 - shrinking**2))
+    left = np.where(rv > 0, np.inf, gain * shrinking**2 / np.maximum(1 - shrinking**2, NEGLIGIBLE))
     length = np.clip(wished, 1.0, reach)
     s = length[:, None]
     ahead = np.where(moving, np.exp(np.minimum(logarithms[0] + 2 * s * r + s * s * v, 0.0)), two)

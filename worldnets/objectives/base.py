@@ -14,7 +14,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,10 @@ class Objective(Protocol):
 
     def labelled(self, dataset: Dataset, clips: NDArray[np.int16], seed: int, first: int) -> NDArray[np.int16]:
         """Clips as the labeller answered them; row i depends on clip i and (seed, first + i) alone."""
+        ...
+
+    def labelled_by(self, dataset: Dataset) -> dict[str, Any]:
+        """What the labels depend on besides the world, plain JSON: part of what determines a run."""
         ...
 
     def per_clip(self, dataset: Dataset) -> int:
@@ -130,6 +134,10 @@ class LogLoss:
     def labelled(self, dataset: Dataset, clips: NDArray[np.int16], seed: int, first: int) -> NDArray[np.int16]:
         """The clips as they are: the labels are what is the case."""
         return clips
+
+    def labelled_by(self, dataset: Dataset) -> dict[str, Any]:
+        """Nothing but the world."""
+        return {}
 
     def per_clip(self, dataset: Dataset) -> int:
         """One."""

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.distinct import distinct
 from worldnets.errors import TrainingError
+from worldnets.net_archive import net_digest
 from worldnets.objectives.base import LogLoss, dataset_task
 from worldnets.roles import Labeller, Task
 from worldnets.uniform import uniform
@@ -46,6 +47,12 @@ class Human(LogLoss):
         for target in base.targets:
             labeller.net.check_variables(target.variables, error=TrainingError)
         return Task(self.name, base.evidence, base.targets, base.ladders, base.latents)
+
+    def labelled_by(self, dataset: Dataset) -> dict[str, Any]:
+        """The labeller's net and what he sees."""
+        labeller = dataset.world.labeller
+        assert labeller is not None
+        return {"labeller": net_digest(labeller.net), "sees": list(labeller.evidence)}
 
     def labelled(self, dataset: Dataset, clips: NDArray[np.int16], seed: int, first: int) -> NDArray[np.int16]:
         """The clips with the labeller's answers in place of the targets' states."""

@@ -18,6 +18,7 @@ REGISTRY: Registry[Builder] = Registry(
         "hidden_markov": "worldnets.worlds.hidden_markov:hidden_markov",
         "mess3": "worldnets.worlds.hidden_markov:mess3",
         "public": "worldnets.worlds.public:public",
+        "public_part": "worldnets.worlds.public:public_part",
         "rrxor": "worldnets.worlds.hidden_markov:rrxor",
         "tracker": "worldnets.worlds.tracker:tracker",
         "vault": "worldnets.worlds.vault:vault",

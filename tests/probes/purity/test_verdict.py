@@ -93,7 +93,10 @@ def test_seeds_that_split_in_two_are_judged_apart():
     ends = np.array([0.6] * 5 + [0.1] * 3)
     joint = verdict(STEPS, three(latents=(0.98, ends)))
     assert joint.name == "observables-only"
-    assert "split in two" in joint.reasons[0]
+    assert "split in two" in joint.reasons[-1]
+    assert sum(joint.clusters.values()) == 8
+    far = np.array([-0.2] * 5 + [-9.0] * 3)
+    assert verdict(STEPS, three(latents=(0.98, far))).clusters == {}
 
 
 def test_diverged_seeds_are_left_out_and_counted():

@@ -14,6 +14,7 @@ from worldnets.registry import RegistryError
 # Small and quick, where the defaults are not.
 OPTIONS = {
     "gru": {"width": 8},
+    "message_passing": {"rounds": 2},
     "transformer": {"width": 8, "depth": 1, "heads": 2},
     "mlp": {"width": 8, "depth": 1},
     "scikit_learn": {"estimator": "MLPClassifier", "options": {"hidden_layer_sizes": [8]}},

@@ -14,6 +14,7 @@ from worldnets.errors import EvidenceError, LearningError, NetError
 from worldnets.formats import read_net
 from worldnets.inference import simulate
 from worldnets.learning import Rows, dirichlet, expectation_maximisation, held_out_bits, maximum_likelihood
+from worldnets.learning.expectation_maximisation import LEAST
 from worldnets.net import WorldNet
 from worldnets.public_nets import public_net
 
@@ -290,3 +291,18 @@ def test_more_states_than_there_are_different_rows_are_no_trouble():
     rows = Rows({"a": (0, 1)}, [[0], [0], [1], [1], [1]])
     found = expectation_maximisation(rows, {"a": ["h"]}, {"h": 4}, restarts=2)
     np.testing.assert_allclose(found.net.cpt("h") @ found.net.cpt("a"), [0.4, 0.6], atol=1e-6)
+
+
+def test_no_run_stops_at_the_saddle_where_all_latent_states_are_alike():
+    random = np.random.default_rng(4)
+    states = {"h1": (0, 1), "h2": (0, 1), "h3": (0, 1), "x1": (0, 1, 2), "x2": (0, 1, 2), "x3": (0, 1, 2)}
+    parents = {"h2": ["h1"], "h3": ["h2"], "x1": ["h1"], "x2": ["h2"], "x3": ["h3"]}
+    moves, shows = random.dirichlet([1, 1], 2), random.dirichlet([1, 1, 1], 2)
+    tables = {"h1": [0.5, 0.5], "h2": moves, "h3": moves, "x1": shows, "x2": shows, "x3": shows}
+    net = WorldNet(states, parents, tables)
+    rows = simulate(net, 2000, 0)
+    seen = {v: rows[:, net.index[v]] for v in ("x1", "x2", "x3")}
+    learned = expectation_maximisation(pd.DataFrame(seen), net, restarts=6, seed=1)
+    for run in learned.history:
+        assert run.steps >= LEAST - 1 or run.bits[-2] - run.bits[-1] < 1e-14
+    assert np.ptp([run.bits[-1] for run in learned.history]) < 0.01

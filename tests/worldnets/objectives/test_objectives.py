@@ -154,6 +154,14 @@ def test_a_humans_label_of_a_clip_depends_on_seed_and_row_alone(vault):
     assert not np.array_equal(objective.labelled(vault, clips, 6, 0), whole)
 
 
+def test_a_run_on_a_humans_labels_is_determined_by_who_he_is(vault):
+    human, oracle = REGISTRY.get("question_human"), REGISTRY.get("question")
+    assert oracle.labelled_by(vault) == {}
+    other = load_dataset("vault", frames=FRAMES, context=CONTEXT, noise=0.04)
+    assert human.labelled_by(vault) != human.labelled_by(other)
+    assert human.labelled_by(vault)["sees"] == list(vault.world.labeller.evidence)
+
+
 def test_a_clip_the_human_holds_impossible_is_labelled_as_if_unseen():
     certain = load_dataset("vault", frames=6, noise=0.0, camera="fixed", take=0.9, tamper=0.9)
     clips = certain.simulate(30_000, 0)
@@ -173,13 +181,19 @@ def test_a_clip_the_human_holds_impossible_is_labelled_as_if_unseen():
     ("objective", "message"),
     [
         ("question_human", "no labeller"),
-        ("likelihood", "cannot be trained on 'likelihood'"),
         ("continuation_all", "cannot be trained on 'continuation_all'"),
     ],
 )
 def test_an_objective_the_world_has_nothing_for_says_so(objective, message):
     with pytest.raises(TrainingError, match=message):
         REGISTRY.get(objective).task(load_dataset("cue_parity"))
+
+
+def test_without_frames_only_world_models_are_asked_for_the_likelihood():
+    static = load_dataset("cue_parity")
+    with pytest.raises(TrainingError, match="cannot be trained on 'likelihood'"):
+        train(static, "linear", "likelihood", steps=1, seeds=1)
+    assert train(static, "world_model", "likelihood", steps=1, seeds=1, batch=8).losses[0, 0] > 0
 
 
 def test_a_head_trained_frame_by_frame_comes_close_to_the_chain_of_exact_answers(vault):

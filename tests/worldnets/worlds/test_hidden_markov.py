@@ -6,7 +6,7 @@ import pytest
 
 from worldnets.dataset import check_dataset, load_dataset
 from worldnets.errors import DatasetError
-from worldnets.inference import Inference
+from worldnets.inference import Inference, TemporalInference
 from worldnets.worlds.hidden_markov import (
     hidden_markov,
     mess3_matrices,
@@ -174,6 +174,25 @@ def test_no_single_earlier_token_tells_anything_about_the_next_one_in_rrxor():
         codes = np.full((2, len(net.variables)), -1, dtype=np.int16)
         codes[:, net.index[f"token_{t}"]] = (0, 1)
         np.testing.assert_allclose(engine.query(codes, ["token_7"])["token_7"], 0.5, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", list(PROCESSES))
+def test_filtering_a_long_clip_multiplies_the_matrices(name):
+    """Belief after 400 tokens, and ln W(tokens), by the template and by normalised products."""
+    given = load_dataset(name, frames=400, context=100)
+    clip = given.simulate(2, seed=1).reshape(2, 400, 2).copy()
+    clip[:, :, given.template.variables.index("state")] = -1
+    beliefs = TemporalInference(given.template).filter(clip, variables=["state"])
+    log_evidence = TemporalInference(given.template).log_evidence(clip)
+    for row, tokens in enumerate(clip[:, :, given.template.variables.index("token")]):
+        alpha, total = power(PROCESSES[name]), 0.0
+        for t, token in enumerate(tokens):
+            alpha = alpha @ PROCESSES[name][token]
+            total += math.log(alpha.sum())
+            alpha = alpha / alpha.sum()
+            if t in (0, 1, 50, 399):
+                np.testing.assert_allclose(beliefs["state"][row, t], alpha, atol=1e-10)
+        assert log_evidence[row] == pytest.approx(total, abs=1e-8)
 
 
 def linear_r2(features, beliefs, weight):

@@ -28,6 +28,7 @@ MOST_CELLS = 2**18  # of all kinds of frames together
 MOST_STATES = 16  # beyond, products of whole matrices take longer than messages over all clips at once (`passes`)
 MOST_AXES = 32
 CHUNK_FRAMES = 2048  # clips are counted in chunks of about so many frames, each with sums of its own …
+SUMMED_CELLS = 2**22  # of the sums of all chunks, for one column
 MOST_CHUNKS = 16  # … added up in order: the bits do not depend on the threads
 KEPT_CELLS = 2**22  # of forward messages that a thread keeps
 COLUMN_CELLS = 2**15  # matrices of all columns that are worked on together have at most about so many cells
@@ -143,7 +144,7 @@ class Chain:
         multiply(self.first.factors, self.first.target, entries, start.reshape(-1, columns))
         multiply(self.later.factors, self.later.target, entries, move.reshape(-1, columns))
         wanted = weights is not None
-        ends = self._chunks(move.size)
+        ends = self._chunks()
         at_start = np.zeros((len(ends) - 1, *start.shape)) if wanted else start[None]
         at_move = np.zeros((len(ends) - 1, *move.shape)) if wanted else move[None]
         used = np.ones(len(self)) if weights is None else weights
@@ -184,10 +185,10 @@ class Chain:
             share_out(frames.factors, frames.target, entries, sums.sum(axis=0).reshape(-1, columns), counts)
         return counts, log_evidence, lost
 
-    def _chunks(self, cells: int) -> NDArray[np.int64]:
-        """Ends of the chunks of clips: about equally many frames in each."""
+    def _chunks(self) -> NDArray[np.int64]:
+        """Ends of the chunks of clips, about equally many frames in each; they do not depend on the columns."""
         frames = self.offset + np.arange(len(self.offset))
-        affordable = max(1, (MOST_CELLS * 16) // max(1, cells))
+        affordable = max(1, SUMMED_CELLS // max(1, self.later.kinds * self.states**2))
         chunks = max(1, min(MOST_CHUNKS, affordable, int(frames[-1]) // CHUNK_FRAMES))
         return np.unique(np.searchsorted(frames, np.linspace(0, frames[-1], chunks + 1)))
 

@@ -39,6 +39,7 @@ def test_a_column_of_tables_has_the_same_bits_alone_among_others_and_on_any_numb
     net = hidden_markov(0)
     codes = clips_of(net, 400, 12, missing=0.1)
     monkeypatch.setattr(chain_module, "CHUNK_FRAMES", 512)  # several chunks for the threads
+    monkeypatch.setattr(chain_module, "SUMMED_CELLS", 1000)  # but not as many as there might be
     counter = counter_of(net, codes)
     columns = np.stack([counter.layout.entries(n.initial.cpts, n.cpts) for n in map(hidden_markov, range(5))], axis=1)
     counts, log_evidence = counter.count(columns)
