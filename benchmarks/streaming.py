@@ -71,14 +71,15 @@ def measure(clips: int) -> str:
     decoded = clips * (1 + LENGTH * CELLS) * 2
     lines = [
         f"{clips:,} clips of {LENGTH} frames × {CELLS} nodes and a label: {decoded / 2**20:,.0f} MiB of codes, "
-        f"{size / 2**20:,.0f} MiB on disk; buffers of {MEMORY >> 20} MiB in all, {decoded / MEMORY:.0f} times less. Eight "
-        "seeds in turn, each in its own order, as in training.",
+        f"{size / 2**20:,.0f} MiB on disk; buffers of {MEMORY >> 20} MiB in all, {decoded / MEMORY:.0f} times less. "
+        "Eight seeds in turn, each in its own order, as in training.",
         "",
-        "| share of an epoch drawn by each seed | peak memory of the process, MiB | of which before opening | clips per second |",
+        "| epochs of each seed | peak memory of the process, MiB | of which before opening | clips per second |",
         "| --- | --- | --- | --- |",
-        *(f"| {one['drawn']:.1%} | {one['peak']:,.0f} | {one['before']:,.0f} | {one['rows']:,.0f} |" for one in found),
+        *(f"| {one['drawn']:.3f} | {one['peak']:,.0f} | {one['before']:,.0f} | {one['rows']:,.0f} |" for one in found),
         "",
-        f"Opening, which counts every source, took {found[-1]['opened']:.1f} s. Written by `python benchmarks/streaming.py`.",
+        f"Opening, which counts every source, took {found[-1]['opened']:.1f} s. "
+        "Written by `python benchmarks/streaming.py`.",
     ]
     return "\n".join(lines)
 

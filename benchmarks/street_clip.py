@@ -122,19 +122,19 @@ def measure(path: Path) -> str:
     ]
     return "\n".join(
         [
-            f"{path.name}, {len(values)} frames on a {GRID[0]} × {GRID[1]} grid, a cell bright if above its median. Means "
-            f"over cells in bits, by frequencies; in brackets what {SURROGATES} first-order chains with the same transitions, "
-            "independent of each other, give by chance: mean and 95 % quantile.",
+            f"{path.name}, {len(values)} frames on a {GRID[0]} × {GRID[1]} grid, a cell bright if above its median. "
+            f"Means over cells in bits, by frequencies; in brackets what {SURROGATES} first-order chains with the same "
+            "transitions, independent of each other, give by chance: mean and 95 % quantile.",
             "",
             *seconds,
             "",
-            f"`{dataset.episodes!r}`. Cut into ten segments; medians of the frames of training segments. Bits per clip of "
-            f"{FRAMES} frames:",
+            f"`{dataset.episodes!r}`. Cut into ten segments; medians of the frames of training segments. Bits per clip "
+            f"of {FRAMES} frames:",
             "",
             dataset.candidates.to_markdown(),
             "",
-            f"Chosen: {best.name}. Errors are over segments, of which there are two in validation and two in test: too few "
-            "to tell the better models apart.",
+            f"Chosen: {best.name}. Errors are over segments, of which there are two in validation and two in test: too "
+            "few to tell the better models apart.",
             "",
             f"Written by `python benchmarks/street_clip.py {path.name}`.",
         ]
