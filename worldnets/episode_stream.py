@@ -69,7 +69,7 @@ class EpisodeWriter:
         fields = [(v, pa.int16()) for v in layout.variables] + ([(SOURCE, pa.int64())] if sources else [])
         self._shared, self._fields, self._rest = sources, fields, np.empty((0, len(layout.variables)), dtype=np.int16)
         self._rest_sources = np.empty(0, dtype=np.int64)
-        self._most_source, self._clips = -1, 0
+        self._most_source, self._clips, self._checksum = -1, 0, _Checksum()
         self._temporary = self.path.with_name(f".{self.path.name}.{os.urandom(6).hex()}.tmp")
         self._writer: Any = None
 
@@ -114,6 +114,7 @@ class EpisodeWriter:
         table = pa.Table.from_arrays(columns, schema=pa.schema(self._fields))
         _attempt(self.path, lambda: self._writer.write_table(table, row_group_size=rows))
         self._clips += rows
+        self._checksum.add(self._rest[:rows], self._rest_sources[:rows])
         self._rest, self._rest_sources = self._rest[rows:], self._rest_sources[rows:]
 
     def __enter__(self) -> EpisodeWriter:
@@ -138,6 +139,7 @@ class EpisodeWriter:
             "layout": self.layout.to_json(),
             "clips": self._clips,
             "sources": self._most_source + 1 if self._shared else None,
+            "sha256": self._checksum.hexdigest(),
         }
         self._writer.add_key_value_metadata({METADATA: json.dumps(page).encode()})
         self._writer.close()
@@ -194,7 +196,7 @@ class EpisodeStream:
         page = _page(self.path, self._file)
         self._layout = ClipLayout.from_json(page["layout"])
         self._split = split or Split()
-        self._clips, sources = int(page["clips"]), page["sources"]
+        self._clips, sources, self._checksum = int(page["clips"]), page["sources"], page["sha256"]
         self.source_count = self._clips if sources is None else int(sources)
         self._own = sources is None
         about = self._file.metadata
@@ -247,7 +249,7 @@ class EpisodeStream:
 
     @functools.cached_property
     def digest(self) -> str:
-        """Hash of the file's footer (layout; place, size and statistics of every column), split and size of buffers."""
+        """Hash of the file's footer (in which are the layout and the clips' checksum), split and size of buffers."""
         digest = hashlib.sha256(json.dumps(self._split.to_json()).encode())
         with open(self.path, "rb") as stream:
             stream.seek(-8, os.SEEK_END)
@@ -295,10 +297,18 @@ class EpisodeStream:
             yield self._of_part(group, part)
 
     def in_memory(self) -> Episodes:
-        """All clips at once."""
+        """All clips at once, compared with the checksum of what was written.
+
+        Raises:
+            DatasetError: they are others.
+        """
         groups = range(len(self._group_rows))
         codes = np.concatenate([self._codes(group) for group in groups])
         sources = None if self._own else np.concatenate([self._column(group, SOURCE) for group in groups])
+        checksum = _Checksum()
+        checksum.add(codes, np.zeros(0, dtype=np.int64) if sources is None else sources)
+        if checksum.hexdigest() != self._checksum:
+            raise DatasetError("clips that do not match their checksum", file=self.path, mend="write the file again")
         return Episodes(self._layout, codes, sources, self._split)
 
     def _order(self, seed: int, epoch: int, part: Part) -> _Order:
@@ -357,6 +367,22 @@ class EpisodeStream:
         return f"EpisodeStream({str(self.path)!r}, {said(self._layout, counts, self.source_count)})"
 
 
+class _Checksum:
+    """Of codes and sources, whatever the pieces they come in."""
+
+    def __init__(self) -> None:
+        self._codes, self._sources = hashlib.sha256(), hashlib.sha256()
+
+    def add(self, codes: Codes, sources: NDArray[np.int64]) -> None:
+        """The next clips."""
+        self._codes.update(np.ascontiguousarray(codes, dtype="<i2").tobytes())
+        self._sources.update(np.ascontiguousarray(sources, dtype="<i8").tobytes())
+
+    def hexdigest(self) -> str:
+        """64 hex digits."""
+        return hashlib.sha256(self._codes.digest() + self._sources.digest()).hexdigest()
+
+
 class _Order(NamedTuple):
     groups: NDArray[np.int64]  # row groups in the order of the epoch
     first: NDArray[np.int64]  # [buffers + 1] where each buffer's groups begin
@@ -392,6 +418,8 @@ def _page(path: Path, file: Any) -> dict[str, Any]:
             mend = "read it with the version of worldnets that wrote it, or a newer one"
             raise DatasetError("a newer file format", file=path, found=content["format"], expected=FORM, mend=mend)
         names = {*ClipLayout.from_json(content["layout"]).variables, *([] if content["sources"] is None else [SOURCE])}
+        if len(content["sha256"]) != 64:
+            raise ValueError("a checksum that is none")
         if names != set(file.schema_arrow.names) or content["clips"] != file.metadata.num_rows:
             raise ValueError("columns or rows that its own page does not know")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
