@@ -224,12 +224,10 @@ def _columns_by_kind(names: Iterable[str], kinds: Sequence[str] | None) -> dict[
                 expected='names like "kind_1", "kind_2"',
                 mend="name it in latents= or source=, say which kinds=, or drop it",
             )
-        kind, number = match[1], int(match[2])
-        if kinds is not None and kind not in kinds:
-            continue
-        if number in columns.setdefault(kind, {}):
-            raise DatasetError("a frame stands twice", node=name, found=columns[kind][number], mend="keep one")
-        columns[kind][number] = name
+        own, number = columns.setdefault(match[1], {}), int(match[2])
+        if number in own:
+            raise DatasetError("a frame stands twice", node=name, found=own[number], mend="keep one")
+        own[number] = name
     for kind in kinds or ():
         if kind not in columns:
             raise DatasetError("no column of this kind", node=kind, mend=did_you_mean(kind, columns))
@@ -299,10 +297,8 @@ def _whole_numbers(column: pd.Series) -> NDArray[np.int64]:
     values = column.to_numpy(dtype=np.float64)
     broken = np.flatnonzero(~(np.floor(values) == values) | (np.abs(values) > 2**53))
     if len(broken):
-        row = column.index[broken[0]]
-        raise DatasetError(
-            "a frame's number is not whole", node=column.name, row=row, found=values[broken[0]], mend=mend
-        )
+        row, found = column.index[broken[0]], float(values[broken[0]])
+        raise DatasetError("a frame's number is not whole", node=column.name, row=row, found=found, mend=mend)
     return values.astype(np.int64)
 
 

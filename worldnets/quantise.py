@@ -198,9 +198,12 @@ def _refuse_no_categories(column: pd.Series, labels: list[Any], name: str) -> No
     texts = [label for label in labels if isinstance(label, str)]
     others = [label for label in labels if not isinstance(label, str)]
     numbers = [text for text in texts if _is_number(text)]
-    mixed = (texts[0], others[0]) if texts and others else None
-    if mixed is None and numbers and len(numbers) < len(texts):  # how a file shows one bad entry among numbers
-        mixed = (next(text for text in texts if text not in set(numbers)), numbers[0])
+    words = [text for text in texts if text not in set(numbers)] or texts
+    mixed = None
+    if texts and others:
+        mixed = (words[0], others[0])
+    elif numbers and len(numbers) < len(texts):  # how a file shows one bad entry among numbers
+        mixed = (words[0], numbers[0])
     if mixed is not None:
         row = column.index[int(np.argmax((column == mixed[0]).to_numpy(dtype=bool, na_value=False)))]
         mend = f"mend the entry, or say which labels there are: states={{{name!r}: […]}}"
