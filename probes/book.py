@@ -66,7 +66,7 @@ class Book:
         kept = values[:, self.sound]
         if not kept.size:
             return
-        for t in np.flatnonzero(np.isfinite(kept).all(1)):
+        for t in np.flatnonzero(np.isfinite(kept).all(1)).tolist():
             own = None if phi is None else phi[:, t][:, self.sound]
             estimate = over_seeds(kept[t], None if own is None else own - own.mean(0))
             self.add(name, estimate.interval(self.level), unit, rung, int(self.steps[t]), note)

@@ -31,7 +31,7 @@ from worldnets.training_loop import GroupRun
 from worldnets.training_memory import Memory
 from worldnets.training_plan import GROUP, OPTIMIZERS, Optimizer, Plan, plan_training, stream
 
-__all__ = ["GROUP", "OPTIMIZERS", "Optimizer", "Progress", "Trace", "checkpoint_steps", "stream", "train"]
+__all__ = ["GROUP", "OPTIMIZERS", "Optimizer", "Progress", "Trace", "checkpoint_steps", "retrained", "stream", "train"]
 
 
 def checkpoint_steps(steps: int, count: int = 20) -> tuple[int, ...]:
@@ -233,3 +233,38 @@ def _gathered(
     diverged = tuple(run.diverged[slot] for run, slot in where)
     parameters: Head | dict[str, NDArray[Any]] = plan.filled(leaves)
     return Trace(plan, asked, np.array(kept, dtype=np.int64), parameters, losses, diverged, steps)
+
+
+def retrained(trace: Trace, progress: Progress | None = None, **changes: Any) -> Trace:
+    """The same request with some changes: the twin of a run, a run with another cap, the same head grown.
+
+    Seeds, clips, steps, checkpoints, head, objective, inputs, optimizer and penalties are those of `trace` but for what
+    `changes` says; so a change of the dataset to its twin leaves first parameters and the order of clips as they were.
+
+    Args:
+        trace: whose request.
+        progress: as for `train`.
+        changes: arguments of `train`, `dataset` among them. `head_options` and `penalties` replace all of the trace's.
+
+    Raises:
+        TrainingError: as `train`.
+    """
+    view = trace.inputs
+    model: WorldNet | Growth | None = view.growth if isinstance(view, GrowingInputs) else view.world_model
+    if model is trace.dataset.net:
+        model = None  # the oracle stays the oracle where the dataset changes
+    settings = dict(trace.settings)
+    request: dict[str, Any] = {
+        "dataset": trace.dataset,
+        "head": trace.head,
+        "objective": trace.objective,
+        "inputs": view.name,
+        "seeds": trace.seeds,
+        "checkpoints": tuple(int(step) for step in trace.steps),
+        "head_options": dict(trace.head_options),
+        "world_model": model,
+        **settings,
+    }
+    if "steps" in changes and "checkpoints" not in changes:
+        request["checkpoints"] = len(trace.steps)
+    return train(**{**request, **changes}, progress=progress)

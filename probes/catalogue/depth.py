@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from probes.book import Book
 from probes.finding import Conclusion, Finding, Verdict
-from probes.ladder import Reference, References, Sampling
+from probes.ladder import Reference, Sampling, references
 from probes.measured import Measured, joined, of_seeds, pack, unpack
 from probes.pie import LEAST_RUNG, Information, Pie, stack
 from probes.reference import HeldOutClips, RealLoss, described, marked, notes, under
-from probes.sources import DatasetSource
 from probes.statistics import exactly
 from probes.verdict import Curves, Settings, split, verdict
 from worldnets.errors import ProbeError
@@ -65,7 +64,6 @@ class DepthProbe:
     sampling: Sampling = field(default_factory=Sampling)
     settings: Settings = field(default_factory=Settings)
     ladders: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
-    _references: dict[tuple[str, str], References] = field(default_factory=dict, repr=False)
     _real: dict[tuple[str, str], HeldOutClips] = field(default_factory=dict, repr=False)
 
     name = "depth"
@@ -97,8 +95,7 @@ class DepthProbe:
         """
         task, dataset = trace.task, trace.dataset
         key = (dataset.digest, trace.objective)
-        if key not in self._references:
-            self._references[key] = References(DatasetSource(dataset, task), self.sampling)
+        known = references(dataset, task, self.sampling)
         if dataset.reference == "learned" and key not in self._real:
             self._real[key] = HeldOutClips(dataset, task.evidence)
         clips = self._real.get(key)
@@ -107,7 +104,7 @@ class DepthProbe:
         measured = []
         for i, target in enumerate(task.targets):
             rungs = self.ladders.get(target.name, task.ladders[target.name])
-            reference = self._references[key].get(rungs, target.name)
+            reference = known.get(rungs, target.name)
             predict = trace.predictor(reference.inputs)
 
             def log_q(

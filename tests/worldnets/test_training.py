@@ -15,7 +15,7 @@ from worldnets.errors import TrainingError, UnknownNameError
 from worldnets.heads import REGISTRY
 from worldnets.heads.linear import Linear
 from worldnets.heads.mlp import MLP
-from worldnets.training import checkpoint_steps, stream
+from worldnets.training import checkpoint_steps, retrained, stream
 
 SHORT = {"head": "mlp", "objective": "question", "steps": 90, "batch": 32, "head_options": {"width": 8}}
 
@@ -255,3 +255,19 @@ def test_a_head_is_one_small_class(dataset):
     trace = train(dataset, "scaled", "question", steps=200, seeds=1, head_options={"scale": 3.0})
     assert trace.losses[-1, 0] < 0.5
     assert trace.head_options == {"scale": 3.0}
+
+
+def test_the_same_request_again_has_the_same_bits(dataset, trace):
+    again = retrained(trace)
+    for some, others in zip(leaves(again), leaves(trace), strict=True):
+        assert np.array_equal(some, others)
+    assert np.array_equal(again.losses, trace.losses)
+
+
+def test_a_change_changes_what_it_names_and_nothing_else(trace):
+    twin = retrained(trace, dataset=trace.dataset.with_redrawn(["cue"]), penalties={"weight_decay": 0.01}, steps=40)
+    assert (twin.head, twin.objective, twin.seeds) == (trace.head, trace.objective, trace.seeds)
+    assert dict(twin.settings)["penalties"]["weight_decay"]["strength"] == 0.01
+    assert twin.steps[-1] == 40
+    for some, others in zip(leaves(twin), leaves(trace), strict=True):
+        assert np.array_equal(some[0], others[0])  # the same first parameters
