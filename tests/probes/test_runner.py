@@ -10,9 +10,11 @@ import pytest
 
 from probes.cells import Condition, parse_shard
 from probes.pool import batches, cells_of, run_cells, shard_of
+from probes.resolve import resolve
 from probes.store import Store
 from probes.suite import read_suite
-from probes.worker import thread_settings
+from probes.worker import measure_cell, thread_settings
+from worldnets import training
 from worldnets.errors import SuiteError
 
 SUITE = '[suite]\nname = "tiny"\n[[jobs]]\nworld = "cue_parity"\nobjective = "question"\n'
@@ -182,3 +184,31 @@ def test_a_worker_is_given_its_threads_and_xla_does_not_split_its_sums(monkeypat
     assert settings["XLA_FLAGS"] == "--xla_foo=1 --xla_cpu_multi_thread_eigen=false"
     monkeypatch.setenv("XLA_FLAGS", settings["XLA_FLAGS"])
     assert thread_settings(3)["XLA_FLAGS"] == settings["XLA_FLAGS"]
+
+
+def test_one_training_is_made_once_for_all_probes_that_look_at_it(monkeypatch):
+    text = """
+    [suite]
+    name = "two"
+    [defaults]
+    steps = 30
+    batch = 16
+    seeds = 8
+    checkpoints = 3
+    probes = ["purity", "depth"]
+    [[jobs]]
+    world = "vault"
+    parameters = { frames = 3, pixels = 1, context = 1 }
+    objective = ["continuation"]
+    heads = "world_model"
+    """
+    trained = []
+    original = training.train
+    monkeypatch.setattr(training, "train", lambda *args, **more: trained.append(args) or original(*args, **more))
+    cells = cells_of(resolve(read_suite(text)))
+    (batch,) = batches(cells, 1)
+    assert len(batch) == 2
+    assert batch[0].training == batch[1].training
+    results = [measure_cell(cell, lambda state: None) for cell in batch]
+    assert [result["metadata"]["probe"] for result in results] == ["purity", "depth"]
+    assert len(trained) == 1
