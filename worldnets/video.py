@@ -18,6 +18,7 @@ from worldnets.quantise import check_levels, level_of, thresholds
 
 Threshold = Literal["cell", "overall"]
 LARGEST_GRID = 64  # cells across or down
+LARGEST_STEP = 2.5  # in time from one frame to the next, as a multiple of the median
 SEGMENTS = 10  # that few videos are cut into, all together: sources for training, validation and test
 _MEND = "play it to see where it ends, or write it anew: ffmpeg -i in.mp4 -c:v libx264 out.mp4"
 
@@ -35,8 +36,8 @@ def read_video(path: str | os.PathLike[str], grid: tuple[int, int] = (4, 4), eve
 
     Raises:
         MissingDependencyError: PyAV is not installed.
-        DatasetError: no such file, no video in it, damage, no frames, frames of different sizes, a grid finer than the
-            frames.
+        DatasetError: no such file, no video in it, damage, no frames, frames of different sizes or missing, a grid finer
+            than the frames.
     """
     file, (down, across) = Path(path), check_grid(grid)
     cells = []
@@ -153,10 +154,21 @@ def _frames(file: Path, every: int) -> Iterator[NDArray[np.uint8]]:
             if not container.streams.video:
                 found = ", ".join(stream.type for stream in container.streams) or "nothing"
                 raise DatasetError("no video in the file", file=file, found=found, mend="give a file with pictures")
-            container.streams.video[0].thread_type = "AUTO"
-            for number, frame in enumerate(container.decode(video=0)):
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            times: list[int] = []
+            number = -1
+            for number, frame in enumerate(container.decode(stream)):
+                if frame.is_corrupt:
+                    raise DatasetError("a damaged frame", file=file, row=f"frame {number + 1}", mend=_MEND)
+                if frame.pts is not None:
+                    times.append(frame.pts)
                 if number % every == 0:
                     yield np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8)
+            _check_times(file, times)
+            if stream.frames and stream.frames > number + 1:
+                found, expected = f"{number + 1} frames", f"{stream.frames}, as its header says"
+                raise DatasetError("a video cut short", file=file, found=found, expected=expected, mend=_MEND)
     except FileNotFoundError:
         raise DatasetError("no such file", file=file, mend="check the path") from None
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -164,6 +176,16 @@ def _frames(file: Path, every: int) -> Iterator[NDArray[np.uint8]]:
             raise
         found = getattr(error, "strerror", None) or str(error)
         raise DatasetError("not a readable video", file=file, found=found, mend=_MEND) from None
+
+
+def _check_times(file: Path, times: list[int]) -> None:
+    """Frames are equally far apart: a reader that meets damage may go on where it finds the next sound frame."""
+    steps = np.diff(times)
+    if len(steps) and steps.max() > LARGEST_STEP * np.median(steps):
+        at = int(steps.argmax())
+        mend = "if it is whole, write it at a constant rate: ffmpeg -i in.mp4 -r 25 out.mp4"
+        found = f"{steps[at] / np.median(steps):.3g} times the usual step"
+        raise DatasetError("frames are missing", file=file, row=f"after frame {at + 1}", found=found, mend=mend)
 
 
 def _means(image: NDArray[np.uint8], down: int, across: int) -> NDArray[np.float64]:
