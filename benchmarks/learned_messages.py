@@ -16,15 +16,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
 import numpy as np
 from report import Report
 from timing import progress, where
 
 import worldnets as wn
 from probes.catalogue.depth import DepthProbe
+from probes.ladder import reference
 from probes.measured import unpack
+from probes.pie import Information
 from probes.statistics import t_interval
 from probes.verdict import split
+from worldnets.heads.base import outputs_of
+from worldnets.objectives.base import log_probabilities
+from worldnets.training_plan import plan_training
 
 OBJECTIVES = ("question", "continuation")
 STEPS, SEEDS = 1500, 8
@@ -49,6 +55,13 @@ CONDITIONS = (
 )
 
 
+UNTRAINED = {
+    "loopy, as many rounds as trained": {},
+    "loopy, 30 rounds": {"rounds": 30},
+    "frames as clusters": {"clusters": "frames"},
+}
+
+
 @dataclass(frozen=True)
 class Result:
     """What one condition reached."""
@@ -64,8 +77,11 @@ class Result:
 def deep_efficiency(trace: wn.Trace, probe: DepthProbe) -> np.ndarray:
     """Captured over available bits of the deep rungs, [checkpoints, seeds], of a trace with one target."""
     (measured,) = unpack(probe.measure(trace))
-    first_deep = split(measured.about.information, probe.settings) + 1
-    return measured.pie.efficiency(measured.about, range(first_deep, len(measured.about.information) + 1))
+    return measured.pie.efficiency(measured.about, _deep(measured.about, probe))
+
+
+def _deep(about: Information, probe: DepthProbe) -> range:
+    return range(split(about.information, probe.settings) + 1, len(about.information) + 1)
 
 
 def reached(
@@ -93,24 +109,17 @@ def reached(
     return max(found, key=lambda result: result.deep.mean())
 
 
-def untrained(dataset: wn.Dataset, objective: str, probe: DepthProbe) -> dict[str, float]:
+def untrained(
+    dataset: wn.Dataset, objective: str, probe: DepthProbe, options: Mapping[str, Mapping[str, Any]] = UNTRAINED
+) -> dict[str, float]:
     """Deep efficiency at the world's own tables, by message passing without training."""
     found = {}
-    for title, options in {
-        "loopy, as many rounds as trained": {},
-        "loopy, 30 rounds": {"rounds": 30},
-        "frames as clusters": {"clusters": "frames"},
-    }.items():
-        trace = wn.train(
-            dataset,
-            "message_passing",
-            objective,
-            seeds=1,
-            steps=1,
-            checkpoints=[0],
-            head_options={"initialisation": "true", **options},
-        )
-        found[title] = float(deep_efficiency(trace, probe)[0, 0])
+    for title, given in options.items():
+        plan = plan_training(dataset, "message_passing", objective, head_options={"initialisation": "true", **given})
+        known = reference(dataset, plan.task, plan.task.targets[0].name)
+        outputs = eqx.filter_jit(outputs_of)(plan.build(0), plan.inputs.features(known.inputs))
+        pie = known.measure(log_probabilities(np.asarray(outputs), plan.counts)[None])
+        found[title] = float(pie.efficiency(known.about, _deep(known.about, probe))[0])
     return found
 
 

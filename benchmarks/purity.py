@@ -23,6 +23,7 @@ from probes.report.purity import HEADLINES
 from probes.results import Concluded, Results
 from probes.statistics import Interval
 
+FROM_CHANCE, FROM_NEAR = "vault", "vault-near"
 TABLE = ("objective", "penalty", "divergence, bits", "latent recovery", "do() accuracy", "seeds pure", "verdict")
 GAPS = (
     "objective",
@@ -47,6 +48,12 @@ COURSE = (
     "end",
 )
 
+NEAR = (
+    "objective",
+    *(f"{number}: {when}" for number in ("divergence", "recovery", "do()") for when in ("start", "end")),
+    "verdict",
+)
+
 
 def written(interval: Interval | None, digits: int = 2) -> str:
     if interval is None:
@@ -61,7 +68,7 @@ def row(*fields: object) -> str:
 def purity_table(results: Results) -> str:
     """Objective × penalty, at the last step."""
     lines = [row(*TABLE), row(*["---"] * len(TABLE))]
-    for one in results.concluded:
+    for one in of_world(results, FROM_CHANCE):
         paid = one.condition.names["head"].partition("+")[2] or "–"
         if one.conclusion is None:
             lines.append(row(one.condition.objective, paid, *["–"] * 4, f"missing: {one.problem}"))
@@ -87,9 +94,15 @@ def purity_table(results: Results) -> str:
     return "\n".join(lines)
 
 
-def plain(results: Results) -> dict[str, Concluded]:
-    """The conditions without a penalty, by objective."""
-    return {one.condition.objective: one for one in results.concluded if not one.condition.penalties and one.finished}
+def of_world(results: Results, label: str) -> list[Concluded]:
+    """The conditions on the world of that label."""
+    return [one for one in results.concluded if one.condition.label == label]
+
+
+def plain(results: Results, label: str) -> dict[str, Concluded]:
+    """Those without a penalty, by objective."""
+    chosen = of_world(results, label)
+    return {one.condition.objective: one for one in chosen if not one.condition.penalties and one.finished}
 
 
 def measured(results: Results, one: Concluded) -> Measured:
@@ -98,7 +111,7 @@ def measured(results: Results, one: Concluded) -> Measured:
 
 def gap_table(results: Results) -> str:
     """Each objective's own run beside the one that was asked for the world, at equal loss of that objective."""
-    runs = {objective: measured(results, one) for objective, one in plain(results).items()}
+    runs = {objective: measured(results, one) for objective, one in plain(results, FROM_CHANCE).items()}
     lines = [row(*GAPS), row(*["---"] * len(GAPS))]
     for objective, run in runs.items():
         if objective == "world" or "world" not in runs:
@@ -118,7 +131,7 @@ def gap_table(results: Results) -> str:
 def course_table(results: Results) -> str:
     """The way there: of each objective's own run without a penalty."""
     lines = [row(*COURSE), row(*["---"] * len(COURSE))]
-    for objective, one in plain(results).items():
+    for objective, one in plain(results, FROM_CHANCE).items():
         run = measured(results, one)
         place = run.about.objectives.index(objective)
         loss = run.numbers.losses[..., place].mean(1)
@@ -142,6 +155,19 @@ def course_table(results: Results) -> str:
     return "\n".join(lines) + "\n\nMeans over seeds, in bits; recovery of all latents together, as a share."
 
 
+def near_table(results: Results) -> str:
+    """From world-models that are nearly the world: what each objective leaves of it."""
+    lines = [row(*NEAR), row(*["---"] * len(NEAR))]
+    for objective, one in plain(results, FROM_NEAR).items():
+        assert one.conclusion is not None
+        fields = []
+        for name in HEADLINES.values():
+            found = one.conclusion.named(name, TARGET)
+            fields += [written(found[0].value), written(found[-1].value)]
+        lines.append(row(objective, *fields, f"`{one.conclusion.verdicts[TARGET].name}`"))
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "purity")
@@ -152,6 +178,7 @@ def main() -> None:
     write_block(page, "purity", purity_table(results))
     write_block(page, "proxy-gap", gap_table(results))
     write_block(page, "course", course_table(results))
+    write_block(page, "near", near_table(results))
     print(f"report: {results.path / 'report.html'}")
 
 

@@ -24,6 +24,7 @@ BLOCKS = {
     "learning": "learning",
     "recovery": "recovery",
     "seeds": "seeds",
+    "learned-messages": "learned_messages",
     "reading": "reading",
     "startup": "startup",
 }

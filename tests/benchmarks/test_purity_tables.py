@@ -35,6 +35,13 @@ parameters = { frames = 2, pixels = 1 }
 objective = ["world", "likelihood", "question"]
 heads = "world_model"
 penalties = [{}, { weight_decay = 0.01 }]
+
+[[jobs]]
+world = "vault"
+label = "vault-near"
+parameters = { frames = 2, pixels = 1 }
+objective = "likelihood"
+heads = { name = "world_model", options = { initialisation = "noisy", scale = 0.1 } }
 """
 
 
@@ -84,7 +91,14 @@ def test_the_course_has_a_row_for_each_objective(results, tables):
         assert float(row[1]) > float(row[2]) > float(row[3])  # the loss falls, and not below that of W*
 
 
+def test_what_begins_near_the_world_stands_in_a_table_of_its_own(results, tables):
+    head, row = fields(tables.near_table(results))
+    assert row[0] == "likelihood"
+    assert len(row) == len(head)
+    assert float(row[1].split()[0]) < 0.5
+
+
 def test_the_page_has_a_place_for_every_table():
     page = (ROOT / "docs" / "purity.md").read_text(encoding="utf-8")
-    for name in ("purity", "proxy-gap", "course"):
+    for name in ("purity", "proxy-gap", "course", "near"):
         assert page.index(f"<!-- {name}:begin -->") < page.index(f"<!-- {name}:end -->")

@@ -33,7 +33,7 @@ def printed(monkeypatch, capsys, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     shown = {"depth": probe("depth").presentation}
-    verdict_table(SimpleNamespace(verdicts=pd.DataFrame([ROW]), presentations=shown))
+    verdict_table(SimpleNamespace(verdicts=pd.DataFrame([ROW]), presentations=shown, notes={}))
     return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)  # colours
 
 

@@ -125,7 +125,7 @@ class MessagePassing(eqx.Module):
         """Draw the first tables over the graph of the world of `inputs`.
 
         The head is told the graph, which states there are, and the nodes without chance (such as a panning camera's
-        direction); the tables it learns.
+        direction); the tables it learns. Adam at .03 suits their logits.
 
         Args:
             generator: source of the draws.
