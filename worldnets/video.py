@@ -36,8 +36,8 @@ def read_video(path: str | os.PathLike[str], grid: tuple[int, int] = (4, 4), eve
 
     Raises:
         MissingDependencyError: PyAV is not installed.
-        DatasetError: no such file, no video in it, damage, no frames, frames of different sizes or missing, a grid finer
-            than the frames.
+        DatasetError: no such file, no video in it, damage, an end before the one its header says, no frames, frames of
+            different sizes or missing, a grid finer than the frames.
     """
     file, (down, across) = Path(path), check_grid(grid)
     cells = []
