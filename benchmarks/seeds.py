@@ -4,7 +4,7 @@ The same work for everyone: a net of two hidden layers of 64 ReLU units, Adam at
 `cue_parity`, 32 seeds, all of them the same clips. Timed is the training of all seeds in a warm process with every
 step's loss kept:
 
-- *side by side*: our compiled loop as `train` runs it, 8 seeds at a time;
+- *side by side*: our compiled loop as `train` runs it: groups of 8 seeds, a thread for each processor;
 - *one by one*: the same loop with one seed at a time, compiled once for all 32 (32 processes would compile 32 times);
 - *PyTorch*: eager; of three forms of Adam, on one thread or all, the fastest in a short trial; losses fetched at the
   end; from the very parameters that our seeds begin with;
@@ -48,6 +48,8 @@ from timing import median_ratio, progress, taking_turns, where
 
 import worldnets as wn
 from worldnets import training_loop
+from worldnets.inference.compiled import available_threads
+from worldnets.training_groups import train_groups
 from worldnets.training_plan import GROUP, Plan, plan_training
 
 SEEDS, PEER_SEEDS = 32, 4
@@ -64,13 +66,18 @@ def planned() -> Plan:
 
 
 def trained(plan: Plan, steps: int, width: int) -> np.ndarray:
-    """Train all seeds, `width` at a time.
+    """Train all seeds, `width` side by side, and groups of them on all processors if there is more than one in each.
 
     Returns:
         Losses in bits: of every step if these are few, else the means of the first nine tenths and of the last.
     """
     kept = tuple(range(1, steps + 1)) if steps <= EARLY else (steps - steps // 10, steps)
-    runs = [training_loop.train_group(plan, group, kept, range(width), width=width) for group in range(SEEDS // width)]
+    if width == GROUP:
+        groups = {group: range(width) for group in range(SEEDS // width)}
+        runs = list(train_groups(plan, groups, kept, threads=available_threads()).values())
+    else:
+        train = training_loop.train_group
+        runs = [train(plan, group, kept, range(width), width=width) for group in range(SEEDS // width)]
     return np.concatenate([run.losses for run in runs], axis=1)
 
 

@@ -49,6 +49,11 @@ class Cell:
         return hashlib.sha256(canonical(self.identity).encode()).hexdigest()
 
     @property
+    def training(self) -> str:
+        """What is trained, whichever probe looks at it: canonical JSON of the identity without the probe."""
+        return canonical({key: value for key, value in self.identity.items() if key != "probe"})
+
+    @property
     def group(self) -> int:
         """Which seeds: 8·group … 8·group + 7."""
         return int(self.identity["group"])

@@ -8,6 +8,7 @@ information and ceilings), `.measure(log_q)` and `.refitted(log_q)`.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -78,6 +79,24 @@ class References:
             return enumerated(self.source, ladder, target)
         sizes = (s.clips, s.candidates, s.draws, s.pool, s.holders, s.partners, s.groups, s.seed)
         return SampledReference(self.source, sampled_design(self.source, ladder, target, *sizes))
+
+
+_SHARED: OrderedDict[tuple[str, str, Sampling], References] = OrderedDict()
+MOST_SHARED = 8  # worlds and objectives whose references are held at a time
+
+
+def references(dataset: Dataset, task: Task, sampling: Sampling) -> References:
+    """The references of a world and task, made once in this process for every probe, checkpoint, seed and head.
+
+    Clips, conditional draws and messages so are the same for all of them: common random numbers.
+    """
+    key = (dataset.digest, task.objective, sampling)
+    if key not in _SHARED:
+        _SHARED[key] = References(DatasetSource(dataset, task), sampling)
+    _SHARED.move_to_end(key)
+    while len(_SHARED) > MOST_SHARED:
+        _SHARED.popitem(last=False)
+    return _SHARED[key]
 
 
 def on_offer(dataset: Dataset, sampling: Sampling | None = None) -> Iterator[tuple[str, str, Information]]:

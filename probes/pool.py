@@ -118,13 +118,19 @@ def run_cells(
 def batches(cells: Sequence[Cell], jobs: int) -> list[Batch]:
     """Work items: cells of one world and objective stay together, so that what they are measured against is built once.
 
-    No item holds more than a job's fair share, or than `LARGEST`.
+    Among them those of one training stand side by side, so that it is trained once for all probes that look at it. No
+    item holds more than a job's fair share, or than `LARGEST`.
     """
-    groups: dict[str, Batch] = {}
+    groups: dict[str, dict[str, Batch]] = {}
     for cell in cells:
-        groups.setdefault(f"{cell.identity['world']['digest']} {cell.identity['objective']}", []).append(cell)
+        trainings = groups.setdefault(f"{cell.identity['world']['digest']} {cell.identity['objective']}", {})
+        trainings.setdefault(cell.training, []).append(cell)
     share = max(1, min(LARGEST, -(-len(cells) // jobs)))
-    return [group[first : first + share] for group in groups.values() for first in range(0, len(group), share)]
+    items: list[Batch] = []
+    for trainings in groups.values():
+        group = list(itertools.chain.from_iterable(trainings.values()))
+        items += [group[first : first + share] for first in range(0, len(group), share)]
+    return items
 
 
 def _parallel(

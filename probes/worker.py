@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from probes.cells import Cell
     from probes.protocol import Probe
     from worldnets.dataset import Dataset
+    from worldnets.trace import Trace
 
 #: The function that measures one cell, as "module:function"; a work item may name another (tests do).
 MEASURE = "probes.worker:measure_cell"
@@ -103,35 +104,42 @@ def _function(target: str) -> Callable[[Cell, Tell], Mapping[str, Any]]:
 
 def measure_cell(cell: Cell, tell: Tell) -> Mapping[str, Any]:
     """Train the cell's seed group on its world and let its probe measure the trace."""
-    from probes.cells import GROUP
-    from worldnets.training import train
-
-    identity = cell.identity
-    dataset = _dataset(repr(sorted(cell.source.items())), cell)
-    first = GROUP * cell.group
-    steps = int(identity["training"]["steps"])
-
-    def progress(step: int, total: int, loss: float) -> None:
-        tell({"step": step, "steps": total, "loss": loss})
-
-    trace = train(
-        dataset,
-        head=identity["head"]["name"],
-        head_options=identity["head"]["options"],
-        objective=identity["objective"],
-        inputs=identity["inputs"],
-        seeds=tuple(range(first, first + GROUP)),
-        progress=progress,
-        penalties=identity.get("penalties"),
-        **identity["training"],
-    )
+    steps = int(cell.identity["training"]["steps"])
 
     def measuring(done: int, total: int) -> None:
         tell({"step": steps, "steps": steps, "phase": f"measuring {done} of {total}"})
 
-    return _probe(identity["probe"]).measure(trace, measuring)
+    return _probe(cell.identity["probe"]).measure(_trace(cell, tell), measuring)
 
 
+def _trace(cell: Cell, tell: Tell) -> Trace:
+    """The cell's trace; the latest one is kept, for several probes look at one training."""
+    from probes.cells import GROUP
+    from worldnets.training import train
+
+    identity = cell.identity
+    if cell.training not in _TRACES:
+        _TRACES.clear()
+        first = GROUP * cell.group
+
+        def progress(step: int, total: int, loss: float) -> None:
+            tell({"step": step, "steps": total, "loss": loss})
+
+        _TRACES[cell.training] = train(
+            _dataset(repr(sorted(cell.source.items())), cell),
+            head=identity["head"]["name"],
+            head_options=identity["head"]["options"],
+            objective=identity["objective"],
+            inputs=identity["inputs"],
+            seeds=tuple(range(first, first + GROUP)),
+            progress=progress,
+            penalties=identity.get("penalties"),
+            **identity["training"],
+        )
+    return _TRACES[cell.training]
+
+
+_TRACES: dict[str, Trace] = {}
 _WORLDS: dict[str, Dataset] = {}
 _PROBES: dict[str, Probe] = {}
 

@@ -8,10 +8,9 @@ whether it was interrupted and went on. (Where the world-model grows, stages beg
 
 from __future__ import annotations
 
-import functools
 import operator
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,16 @@ from worldnets.errors import StoreError, TrainingError
 from worldnets.growth import Growth, growth_digest
 from worldnets.heads.base import Head
 from worldnets.heads.growing import GrowingInputs
+from worldnets.inference.compiled import available_threads
 from worldnets.net import WorldNet
 from worldnets.net_archive import net_digest
-from worldnets.stepping_loop import train_stepping
 from worldnets.trace import Trace
-from worldnets.training_loop import GroupRun, train_group
+from worldnets.training_groups import Progress, train_groups
+from worldnets.training_loop import GroupRun
 from worldnets.training_memory import Memory
 from worldnets.training_plan import GROUP, OPTIMIZERS, Optimizer, Plan, plan_training, stream
 
-__all__ = ["GROUP", "OPTIMIZERS", "Optimizer", "Progress", "Trace", "checkpoint_steps", "stream", "train"]
-
-Progress = Callable[[int, int, float], None]
+__all__ = ["GROUP", "OPTIMIZERS", "Optimizer", "Progress", "Trace", "checkpoint_steps", "retrained", "stream", "train"]
 
 
 def checkpoint_steps(steps: int, count: int = 20) -> tuple[int, ...]:
@@ -67,6 +65,7 @@ def train(
     penalties: Mapping[str, Any] | None = None,
     save_to: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    threads: int | None = None,
 ) -> Trace:
     """Train a head on fresh clips, several seeds at once.
 
@@ -96,6 +95,8 @@ def train(
             again reads it.
         progress: called as `progress(step, steps, loss)` while training, steps counted over all groups of seeds,
             loss the latest mean in bits over the seeds that are going.
+        threads: groups of `GROUP` seeds trained at once; as many as there are processors by default. It changes how
+            long training takes and no bit of its result.
 
     Returns:
         The checkpoints, in the order in which the seeds were given. A seed whose loss or parameters stop being finite
@@ -128,14 +129,9 @@ def train(
             return finished
         memory = Memory(Path(f"{os.fspath(save_to)}.partial"), _request(plan, asked, kept))
     groups = sorted({seed // GROUP for seed in asked})
-    loop = train_stepping if plan.stepping else train_group
-    runs = {}
-    for done, group in enumerate(groups):
-        report = None
-        if progress is not None:
-            report = functools.partial(_report, progress, done * steps, len(groups) * steps)
-        slots = [seed % GROUP for seed in asked if seed // GROUP == group]
-        runs[group] = loop(plan, group, kept, slots, report, memory)
+    slots = {group: [seed % GROUP for seed in asked if seed // GROUP == group] for group in groups}
+    beside = available_threads() if threads is None else _whole("threads", threads, 1)
+    runs = train_groups(plan, slots, kept, progress, memory, beside)
     trace = _gathered(runs, asked, plan, kept, int(steps))
     if all(step is not None for step in trace.diverged):
         first = min(step for step in trace.diverged if step is not None)
@@ -223,10 +219,6 @@ def _kept(checkpoints: int | Sequence[int], steps: int) -> tuple[int, ...]:
     return kept
 
 
-def _report(progress: Progress, before: int, total: int, step: int, loss: float) -> None:
-    progress(before + step, total, loss)
-
-
 def _gathered(
     runs: Mapping[int, GroupRun], asked: tuple[int, ...], plan: Plan, kept: tuple[int, ...], steps: int
 ) -> Trace:
@@ -241,3 +233,38 @@ def _gathered(
     diverged = tuple(run.diverged[slot] for run, slot in where)
     parameters: Head | dict[str, NDArray[Any]] = plan.filled(leaves)
     return Trace(plan, asked, np.array(kept, dtype=np.int64), parameters, losses, diverged, steps)
+
+
+def retrained(trace: Trace, progress: Progress | None = None, **changes: Any) -> Trace:
+    """The same request with some changes: the twin of a run, a run with another cap, the same head grown.
+
+    Seeds, clips, steps, checkpoints, head, objective, inputs, optimizer and penalties are those of `trace` but for what
+    `changes` says; so a change of the dataset to its twin leaves first parameters and the order of clips as they were.
+
+    Args:
+        trace: whose request.
+        progress: as for `train`.
+        changes: arguments of `train`, `dataset` among them. `head_options` and `penalties` replace all of the trace's.
+
+    Raises:
+        TrainingError: as `train`.
+    """
+    view = trace.inputs
+    model: WorldNet | Growth | None = view.growth if isinstance(view, GrowingInputs) else view.world_model
+    if model is trace.dataset.net:
+        model = None  # the oracle stays the oracle where the dataset changes
+    settings = dict(trace.settings)
+    request: dict[str, Any] = {
+        "dataset": trace.dataset,
+        "head": trace.head,
+        "objective": trace.objective,
+        "inputs": view.name,
+        "seeds": trace.seeds,
+        "checkpoints": tuple(int(step) for step in trace.steps),
+        "head_options": dict(trace.head_options),
+        "world_model": model,
+        **settings,
+    }
+    if "steps" in changes and "checkpoints" not in changes:
+        request["checkpoints"] = len(trace.steps)
+    return train(**{**request, **changes}, progress=progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,10 @@ BLOCK_ROWS = 8192  # rows of one seed made at a time: a block is this many divid
 
 
 Report = Callable[[int, float], None]
+
+# Groups run in threads. What is held: the making of clips and beliefs, which uses every processor by itself, and the
+# sending off of a block, so that the first group compiles for all; JAX works on the blocks of several groups at once.
+_making, _sending = threading.Lock(), threading.Lock()
 
 
 class GroupRun(NamedTuple):
@@ -56,10 +61,11 @@ def train_group(
     leaves, structure = jax.tree.flatten(heads[0])
     rest = tuple(None if is_parameter(leaf) else leaf for leaf in leaves)
     how = (plan.objective, plan.counts, plan.per_clip, plan.penalties, plan.optimizer, plan.learning_rate)
-    start, advance = _compiled(structure, rest, *how)
     stacked = zip(*(_parameters(head) for head in heads), strict=True)
     parameters = [jnp.asarray(np.stack(column)) for column in stacked]
-    state = start(parameters)
+    with _sending:
+        start, advance = _compiled(structure, rest, *how)
+        state = start(parameters)
     saved = {0: parameters}
     last = max(kept[-1], 1)  # a run that keeps checkpoint 0 alone still makes one step, for its loss
     losses = np.full((last, width), np.nan, dtype=np.float32)
@@ -80,9 +86,9 @@ def train_group(
         end = min(first + block, last)
         step = first
         for stop in [*(t for t in kept if first < t < end), end]:
-            parameters, state, new = advance(
-                parameters, state, features, outcomes, np.int32(step - first), np.int32(stop - first)
-            )
+            bounds = np.int32(step - first), np.int32(stop - first)
+            with _sending:
+                parameters, state, new = advance(parameters, state, features, outcomes, *bounds)
             pending.append((first, step, stop, new))
             saved[stop] = parameters
             step = stop
@@ -152,20 +158,21 @@ def _blocks(
     """
     seeds, block, rows = [group * width + slot for slot in range(width)], block_steps(plan), plan.batch * plan.per_clip
     for first in range(begin, last, block):
-        steps = min(block, last - first)
-        where = steps * plan.batch, first * plan.batch
-        dropped = [hidden for seed in seeds if (hidden := plan.dropped(seed, *where)) is not None]
-        clips = np.concatenate([plan.clips(seed, *where) for seed in seeds])
-        examples = plan.examples(clips, np.concatenate(dropped) if dropped else None)
-        shape = (width, steps, rows)
-        features = np.zeros((block, width, rows, plan.inputs.width), dtype=np.float32)
-        codes = examples.codes.reshape(*shape, -1)
-        for stage_first, stage_last in _stages(plan, first, steps):
-            part = codes[:, stage_first:stage_last]
-            made = plan.inputs.at(first + stage_first).features(part.reshape(-1, codes.shape[-1]))
-            features[stage_first:stage_last] = made.reshape(*part.shape[:3], -1).swapaxes(0, 1)
-        outcomes = np.zeros((block, width, rows, len(plan.counts)), dtype=np.int32)
-        outcomes[:steps] = examples.outcomes.reshape(*shape, -1).swapaxes(0, 1)
+        with _making:
+            steps = min(block, last - first)
+            where = steps * plan.batch, first * plan.batch
+            dropped = [hidden for seed in seeds if (hidden := plan.dropped(seed, *where)) is not None]
+            clips = np.concatenate([plan.clips(seed, *where) for seed in seeds])
+            examples = plan.examples(clips, np.concatenate(dropped) if dropped else None)
+            shape = (width, steps, rows)
+            features = np.zeros((block, width, rows, plan.inputs.width), dtype=np.float32)
+            codes = examples.codes.reshape(*shape, -1)
+            for stage_first, stage_last in _stages(plan, first, steps):
+                part = codes[:, stage_first:stage_last]
+                made = plan.inputs.at(first + stage_first).features(part.reshape(-1, codes.shape[-1]))
+                features[stage_first:stage_last] = made.reshape(*part.shape[:3], -1).swapaxes(0, 1)
+            outcomes = np.zeros((block, width, rows, len(plan.counts)), dtype=np.int32)
+            outcomes[:steps] = examples.outcomes.reshape(*shape, -1).swapaxes(0, 1)
         yield first, features, outcomes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,7 @@ class Memory:
     def __init__(self, path: Path, request: Mapping[str, Any], every: float = EVERY) -> None:
         self.path, self._request, self._every = path, dict(request), every
         self._arrays: dict[int, Arrays] = {}
+        self._lock = threading.Lock()
         self._written = time.monotonic()
         if path.exists():
             metadata, arrays = read_archive(path, KIND, FORMAT)
@@ -59,10 +61,11 @@ class Memory:
 
     def keep(self, group: int, arrays: Arrays) -> None:
         """Write the file with a group's state as it is now."""
-        self._arrays[group] = arrays
-        named = {f"{g}/{name}": array for g, kept in self._arrays.items() for name, array in kept.items()}
-        write_archive(self.path, KIND, FORMAT, {"request": self._request}, named)
-        self._written = time.monotonic()
+        with self._lock:
+            self._arrays[group] = arrays
+            named = {f"{g}/{name}": array for g, kept in self._arrays.items() for name, array in kept.items()}
+            write_archive(self.path, KIND, FORMAT, {"request": self._request}, named)
+            self._written = time.monotonic()
 
     def forget(self) -> None:
         """Remove the file: the run is finished."""

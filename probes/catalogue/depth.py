@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from probes.book import Book
 from probes.finding import Conclusion, Finding, Verdict
-from probes.ladder import Reference, References, Sampling
+from probes.ladder import Reference, Sampling, references
 from probes.measured import Measured, joined, of_seeds, pack, unpack
 from probes.pie import LEAST_RUNG, Information, Pie, stack
 from probes.reference import HeldOutClips, RealLoss, described, marked, notes, under
-from probes.sources import DatasetSource
-from probes.statistics import Interval, clip_interval, exactly, over_seeds
+from probes.statistics import exactly
 from probes.verdict import Curves, Settings, split, verdict
 from worldnets.errors import ProbeError
 
@@ -64,7 +64,6 @@ class DepthProbe:
     sampling: Sampling = field(default_factory=Sampling)
     settings: Settings = field(default_factory=Settings)
     ladders: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
-    _references: dict[tuple[str, str], References] = field(default_factory=dict, repr=False)
     _real: dict[tuple[str, str], HeldOutClips] = field(default_factory=dict, repr=False)
 
     name = "depth"
@@ -96,8 +95,7 @@ class DepthProbe:
         """
         task, dataset = trace.task, trace.dataset
         key = (dataset.digest, trace.objective)
-        if key not in self._references:
-            self._references[key] = References(DatasetSource(dataset, task), self.sampling)
+        known = references(dataset, task, self.sampling)
         if dataset.reference == "learned" and key not in self._real:
             self._real[key] = HeldOutClips(dataset, task.evidence)
         clips = self._real.get(key)
@@ -106,7 +104,7 @@ class DepthProbe:
         measured = []
         for i, target in enumerate(task.targets):
             rungs = self.ladders.get(target.name, task.ladders[target.name])
-            reference = self._references[key].get(rungs, target.name)
+            reference = known.get(rungs, target.name)
             predict = trace.predictor(reference.inputs)
 
             def log_q(
@@ -198,7 +196,7 @@ def conclude_target(m: Measured, settings: Settings) -> tuple[list[Finding], Ver
     if not sound.any():
         raise ProbeError("every seed diverged", node=m.target, mend="train with a smaller learning rate")
     level = 1 - settings.alpha
-    book = _Book(m.target, m.steps, sound, level)
+    book = Book(m.target, m.steps, sound, level)
     for k in range(rungs):
         note = "shallow" if k < k0 else "deep"
         book.world(
@@ -251,7 +249,7 @@ def conclude_target(m: Measured, settings: Settings) -> tuple[list[Finding], Ver
     return book.findings, verdict(curves, settings, m.target)
 
 
-def _beside(book: _Book, real: RealLoss) -> None:
+def _beside(book: Book, real: RealLoss) -> None:
     """What heads and the learned reference lose on real test clips; intervals over seeds and groups of sources."""
     grouped = len(real.model_groups) > 1
     clips = f"{real.clips:,} real test clips of {real.sources:,} sources"
@@ -260,59 +258,6 @@ def _beside(book: _Book, real: RealLoss) -> None:
     excess, excess_groups = real.over_model
     book.curve("loss on real clips", real.head, "bits", real.head_groups if grouped else None)
     book.curve(ABOVE_REFERENCE, excess, "bits", excess_groups if grouped else None)
-
-
-class _Book:
-    """Turns arrays over seeds into findings; seeds that diverged are left out."""
-
-    def __init__(self, target: str, steps: NDArray[np.int64], sound: NDArray[np.bool_], level: float) -> None:
-        self.target, self.steps, self.sound, self.level = target, steps, sound, level
-        self.findings: list[Finding] = []
-
-    def add(
-        self, name: str, value: Interval, unit: str, rung: int | None = None, step: int | None = None, note: str = ""
-    ) -> None:
-        self.findings.append(Finding(name, value, unit, self.target, rung, step, note))
-
-    def world(
-        self, name: str, value: float, unit: str, rung: int | None = None, groups: Floats | None = None, note: str = ""
-    ) -> None:
-        self.add(name, exactly(value) if groups is None else clip_interval(groups, self.level), unit, rung, None, note)
-
-    def curve(
-        self,
-        name: str,
-        values: Floats,
-        unit: str,
-        phi: Floats | None = None,
-        rung: int | None = None,
-        some: bool = False,
-    ) -> None:
-        # [T, S] and [G, T, S]; with `some`, checkpoints at which not all seeds have the number use those that do.
-        if some:
-            for t, step in enumerate(self.steps):
-                defined = self.sound & np.isfinite(values[t])
-                if defined.any():
-                    note = f"defined for {int(defined.sum())} of {int(self.sound.sum())} seeds"
-                    self.add(name, over_seeds(values[t][defined]).interval(self.level), unit, rung, int(step), note)
-            return
-        if not np.all(np.isfinite(values[:, self.sound])):
-            return
-        estimate = over_seeds(values[:, self.sound], None if phi is None else phi[..., self.sound])
-        for t, step in enumerate(self.steps):
-            self.add(name, estimate.interval(self.level, t), unit, rung, int(step))
-
-    def error(self, name: str, errors: Floats, unit: str) -> None:
-        # Largest over the seeds, at each checkpoint.
-        for t, step in enumerate(self.steps):
-            worst = errors[t][self.sound].max()
-            if np.isfinite(worst):
-                self.add(name, exactly(worst), unit, None, int(step), "standard error, largest over seeds")
-
-    def last(self, name: str, values: Floats, unit: str, rung: int | None = None, note: str = "") -> None:
-        kept = values[self.sound]
-        if np.all(np.isfinite(kept)):
-            self.add(name, over_seeds(kept).interval(self.level), unit, rung, int(self.steps[-1]), note)
 
 
 def _model_captured(trace: Trace, reference: Reference, target: Target) -> Floats | None:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probes.book import Book
 from probes.finding import Conclusion, Finding, Plotted
 from probes.purity.measured import About, Measured, joined, measure_models, of_seeds, pack, unpack
 from probes.purity.shares import accuracy, demands, learnable, recovery
 from probes.purity.truth import Sampling, Truth, truth
 from probes.purity.verdict import TARGET, TITLES, Settings, verdict
 from probes.reference import described, marked, notes, under
-from probes.statistics import Interval, binomial_interval, clip_interval, exactly, over_seeds
+from probes.statistics import exactly
 from worldnets.errors import ProbeError, WorldnetsError
 from worldnets.objectives import REGISTRY as OBJECTIVES
 
@@ -141,19 +142,21 @@ SHARES = Plotted(("structure captured", "latent recovery", "do() accuracy"), "sh
 
 def _findings(measured: Measured, settings: Settings) -> list[Finding]:
     about, numbers = measured.about, measured.numbers
-    book = _Book(measured, 1 - settings.alpha)
+    sound = np.asarray(np.isfinite(numbers.divergence).all(0))
+    book = Book(TARGET, measured.steps, sound, 1 - settings.alpha)
     how = f"from {about.clips:,} clips" if about.clips else f"over all {about.configurations:,} configurations"
     note = f"what who knows only each observable's distribution lacks, {how}"
     if about.reference != "exact":
         note += "; W* is itself a learned model here"
-    book.world("structure of the observables", about.structure, about.structure_groups, note)
+    book.world("structure of the observables", float(about.structure), "bits", groups=about.structure_groups, note=note)
     for i, kind in enumerate(about.kinds):
         offered = None if about.information_groups is None else about.information_groups[:, i]
-        book.world(f"information about the latent, {kind}", about.information[i], offered, "in all that is seen")
+        name = f"information about the latent, {kind}"
+        book.world(name, float(about.information[i]), "bits", groups=offered, note="in all that is seen")
     for i, name in enumerate(_named(about)):
         unseen = f"leads with probability {about.unseen[i]:.2f} to what clips hardly ever show"
         note = "" if about.unseen[i] <= settings.most_unseen else f"{unseen}: not demanded"
-        book.world(f"effect of {name}", about.effect[i], note=note)
+        book.world(f"effect of {name}", float(about.effect[i]), "bits", note=note)
         if about.effect[i] > 0:
             seeing = exactly(1.0 - about.seeing[i] / about.effect[i])
             book.add(f"accuracy of {name}, of who takes seeing for doing", seeing, "share")
@@ -179,8 +182,7 @@ def _findings(measured: Measured, settings: Settings) -> list[Finding]:
     for i, kind in enumerate(about.kinds):
         labels = numbers.labels[..., i, :]
         renamed = (np.where(labels >= 0, labels, np.arange(labels.shape[-1])) != np.arange(labels.shape[-1])).any(-1)
-        changed = np.where(np.isfinite(numbers.divergence), renamed, np.nan)
-        book.last(f"seeds that name states otherwise, {kind}", changed)
+        book.share(f"seeds that name states otherwise, {kind}", renamed[-1])
     for i, objective in enumerate(about.objectives):
         least = f"W* itself has {about.least[i]:.3f}" if np.isfinite(about.least[i]) else ""
         book.curve(f"loss, {objective}", numbers.losses[..., i], "bits", note=least)
@@ -193,37 +195,3 @@ def _named(about: About) -> list[str]:
 
 def _with_unit(share: tuple[Floats, Floats | None]) -> tuple[Floats, str, Floats | None]:
     return share[0], "share", share[1]
-
-
-class _Book:
-    """Turns arrays over seeds into findings; seeds that diverged are left out."""
-
-    def __init__(self, measured: Measured, level: float) -> None:
-        self.steps, self.level = measured.steps, level
-        self.sound = np.asarray(np.isfinite(measured.numbers.divergence).all(0))
-        self.findings: list[Finding] = []
-
-    def add(self, name: str, value: Interval, unit: str, step: int | None = None, note: str = "") -> None:
-        self.findings.append(Finding(name, value, unit, TARGET, None, step, note))
-
-    def world(self, name: str, value: float | Floats, groups: Floats | None = None, note: str = "") -> None:
-        self.add(
-            name, exactly(float(value)) if groups is None else clip_interval(groups, self.level), "bits", None, note
-        )
-
-    def curve(self, name: str, values: Floats, unit: str, groups: Floats | None = None, note: str = "") -> None:
-        # [T, S] and [G, T, S]; where single seeds have no finite number, checkpoints without one are left out.
-        kept = values[:, self.sound]
-        phi = None if groups is None else groups[..., self.sound] - groups[..., self.sound].mean(0)
-        if not kept.size:
-            return
-        for t, step in enumerate(self.steps):
-            if np.isfinite(kept[t]).all():
-                estimate = over_seeds(kept[t], None if phi is None else phi[:, t])
-                self.add(name, estimate.interval(self.level), unit, int(step), note)
-
-    def last(self, name: str, values: Floats) -> None:
-        kept = values[-1, self.sound]
-        if kept.size:
-            share = binomial_interval(int(kept.sum()), kept.size, self.level)
-            self.add(name, share, "share", int(self.steps[-1]))

@@ -15,7 +15,7 @@ from worldnets.errors import TrainingError, UnknownNameError
 from worldnets.heads import REGISTRY
 from worldnets.heads.linear import Linear
 from worldnets.heads.mlp import MLP
-from worldnets.training import checkpoint_steps, stream
+from worldnets.training import checkpoint_steps, retrained, stream
 
 SHORT = {"head": "mlp", "objective": "question", "steps": 90, "batch": 32, "head_options": {"width": 8}}
 
@@ -178,9 +178,34 @@ def test_progress_rises_to_the_end_over_all_groups(dataset):
     assert np.all(np.isfinite(losses))
 
 
+def test_groups_trained_at_once_have_the_bits_of_groups_trained_in_turn(dataset):
+    request = SHORT | {"seeds": [0, 9, 17, 30], "checkpoints": [0, 30, 90]}
+    calls = []
+    in_turn = train(dataset, **request, threads=1)
+    at_once = train(dataset, **request, threads=3, progress=lambda *call: calls.append(call))
+    for some, others in zip(leaves(in_turn), leaves(at_once), strict=True):
+        assert np.array_equal(some, others)
+    assert np.array_equal(in_turn.losses, at_once.losses)
+    steps = [step for step, _, _ in calls]
+    assert steps == sorted(steps)
+    assert steps[-1] == 4 * 90
+
+
+def test_what_stops_one_group_stops_those_beside_it(dataset):
+    def progress(step, steps, loss):
+        calls.append(step)
+        raise KeyError("enough")
+
+    calls = []
+    with pytest.raises(KeyError, match="enough"):
+        train(dataset, **(SHORT | {"steps": 100_000}), seeds=[0, 8, 16, 24], threads=2, progress=progress)
+    assert len(calls) <= 2
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"threads": 0}, "threads is too small; found 0"),
         ({"steps": 0}, "steps is too small; found 0"),
         ({"steps": 2.5}, "steps is no whole number"),
         ({"batch": 0}, "batch is too small"),
@@ -230,3 +255,19 @@ def test_a_head_is_one_small_class(dataset):
     trace = train(dataset, "scaled", "question", steps=200, seeds=1, head_options={"scale": 3.0})
     assert trace.losses[-1, 0] < 0.5
     assert trace.head_options == {"scale": 3.0}
+
+
+def test_the_same_request_again_has_the_same_bits(dataset, trace):
+    again = retrained(trace)
+    for some, others in zip(leaves(again), leaves(trace), strict=True):
+        assert np.array_equal(some, others)
+    assert np.array_equal(again.losses, trace.losses)
+
+
+def test_a_change_changes_what_it_names_and_nothing_else(trace):
+    twin = retrained(trace, dataset=trace.dataset.with_redrawn(["cue"]), penalties={"weight_decay": 0.01}, steps=40)
+    assert (twin.head, twin.objective, twin.seeds) == (trace.head, trace.objective, trace.seeds)
+    assert dict(twin.settings)["penalties"]["weight_decay"]["strength"] == 0.01
+    assert twin.steps[-1] == 40
+    for some, others in zip(leaves(twin), leaves(trace), strict=True):
+        assert np.array_equal(some[0], others[0])  # the same first parameters
