@@ -77,23 +77,28 @@ def episodes_of_table(
     if missing not in MISSING:
         found, expected = repr(missing), ", ".join(MISSING)
         raise DatasetError("what to do with missing entries", found=found, expected=expected, mend="name one")
-    _check_columns(data)
-    known = [*_names(latents, "latents"), *([source] if source is not None else [])]
-    for name in known:
-        if name not in data.columns:
-            raise DatasetError("no such column", found=repr(name), mend=did_you_mean(name, data.columns))
-    if not len(data):
-        raise DatasetError("no episodes", found="a table without rows", mend="give at least three episodes")
-    if form is None:
-        form = "long" if {episode, frame} <= set(data.columns) else "wide"
-    if form == "long":
-        raw = _long(data, episode, frame, source, tuple(latents), kinds)
-    elif form == "wide":
-        raw = _wide(data, episode, source, tuple(latents), kinds)
-    else:
-        raise DatasetError("unknown form of a table", found=repr(form), expected="wide or long", mend="name one")
-    length, step = _clip_length(raw, frames, stride)
-    return _coded_episodes(raw, length, step, quantise, dict(states or {}), missing, split or Split())
+    try:
+        _check_columns(data)
+        known = [*_names(latents, "latents"), *([source] if source is not None else [])]
+        for name in known:
+            if name not in data.columns:
+                raise DatasetError("no such column", found=repr(name), mend=did_you_mean(name, data.columns))
+        if not len(data):
+            raise DatasetError("no episodes", found="a table without rows", mend="give at least three episodes")
+        if form is None:
+            form = "long" if {episode, frame} <= set(data.columns) else "wide"
+        if form == "long":
+            raw = _long(data, episode, frame, source, tuple(latents), kinds)
+        elif form == "wide":
+            raw = _wide(data, episode, source, tuple(latents), kinds)
+        else:
+            raise DatasetError("unknown form of a table", found=repr(form), expected="wide or long", mend="name one")
+        length, step = _clip_length(raw, frames, stride)
+        return _coded_episodes(raw, length, step, quantise, dict(states or {}), missing, split or Split())
+    except DatasetError as error:
+        if not isinstance(table, pd.DataFrame):
+            error.at(file=table)
+        raise
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +153,7 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
         found = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
         mend = "check the file: one header line, then as many fields in every line"
         raise DatasetError("not a readable table", file=file, found=found, mend=mend) from None
-    mend = "give a .csv, .tsv or .parquet file, or a pandas DataFrame"
+    mend = "give a .csv, .tsv or .parquet file, or a pandas DataFrame; worldnets.from_video takes a video"
     raise DatasetError("a table of an unknown kind", file=file, found="".join(endings) or "no ending", mend=mend)
 
 

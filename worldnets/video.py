@@ -18,6 +18,7 @@ from worldnets.quantise import check_levels, level_of, thresholds
 
 Threshold = Literal["cell", "overall"]
 LARGEST_GRID = 64  # cells across or down
+LARGEST_STEP = 2.5  # in time from one frame to the next, as a multiple of the median
 SEGMENTS = 10  # that few videos are cut into, all together: sources for training, validation and test
 _MEND = "play it to see where it ends, or write it anew: ffmpeg -i in.mp4 -c:v libx264 out.mp4"
 
@@ -35,8 +36,8 @@ def read_video(path: str | os.PathLike[str], grid: tuple[int, int] = (4, 4), eve
 
     Raises:
         MissingDependencyError: PyAV is not installed.
-        DatasetError: no such file, no video in it, damage, no frames, frames of different sizes, a grid finer than the
-            frames.
+        DatasetError: no such file, no video in it, damage, an end before the one its header says, no frames, frames of
+            different sizes or missing, a grid finer than the frames.
     """
     file, (down, across) = Path(path), check_grid(grid)
     cells = []
@@ -50,9 +51,8 @@ def read_video(path: str | os.PathLike[str], grid: tuple[int, int] = (4, 4), eve
         if image.shape != size:
             mend = "cells would be other places; scale it to one size: ffmpeg -i in.mp4 -vf scale=320:240 out.mp4"
             raise DatasetError(
-                "frames of different sizes",
+                f"frame {number * every + 1} has another size than those before it",
                 file=file,
-                row=f"frame {number * every + 1}",
                 found=f"{image.shape[1]} × {image.shape[0]} pixels",
                 expected=f"{size[1]} × {size[0]}",
                 mend=mend,
@@ -153,10 +153,19 @@ def _frames(file: Path, every: int) -> Iterator[NDArray[np.uint8]]:
             if not container.streams.video:
                 found = ", ".join(stream.type for stream in container.streams) or "nothing"
                 raise DatasetError("no video in the file", file=file, found=found, mend="give a file with pictures")
-            container.streams.video[0].thread_type = "AUTO"
-            for number, frame in enumerate(container.decode(video=0)):
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            times: list[int] = []
+            number = -1
+            for number, frame in enumerate(container.decode(stream)):
+                if frame.is_corrupt:
+                    raise DatasetError(f"frame {number + 1} is damaged", file=file, mend=_MEND)
+                if frame.pts is not None:
+                    times.append(frame.pts)
                 if number % every == 0:
                     yield np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8)
+            _check_times(file, times)
+            _check_end(file, container, stream, number + 1, times)
     except FileNotFoundError:
         raise DatasetError("no such file", file=file, mend="check the path") from None
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -164,6 +173,44 @@ def _frames(file: Path, every: int) -> Iterator[NDArray[np.uint8]]:
             raise
         found = getattr(error, "strerror", None) or str(error)
         raise DatasetError("not a readable video", file=file, found=found, mend=_MEND) from None
+
+
+def _check_times(file: Path, times: list[int]) -> None:
+    """Frames are equally far apart: a reader that meets damage may go on where it finds the next sound frame."""
+    steps = np.diff(times)
+    if len(steps) and steps.max() > LARGEST_STEP * np.median(steps):
+        at = int(steps.argmax())
+        mend = "if it is whole, write it at a constant rate: ffmpeg -i in.mp4 -r 25 out.mp4"
+        found = f"{steps[at] / np.median(steps):.3g} times the usual step"
+        raise DatasetError(f"frames are missing after frame {at + 1}", file=file, found=found, mend=mend)
+
+
+def _check_end(file: Path, container: Any, stream: Any, count: int, times: Sequence[int]) -> None:
+    """There is as much as the header promises: frames, or seconds where it counts none (Matroska, WebM).
+
+    A transport stream (.ts) promises nothing; the end of one that is cut cannot be told from an end.
+    """
+    found, expected = f"{count} frames", ""
+    if stream.frames:
+        expected = f"{stream.frames}, as its header says" if stream.frames > count else ""
+    elif len(times) > 1 and (seconds := _seconds(container, stream)) is not None:
+        step = float(np.median(np.diff(times)))
+        end = float((times[-1] + step) * stream.time_base)
+        if seconds - end > LARGEST_STEP * step * float(stream.time_base):
+            found, expected = f"{found}, {end:.2f} s", f"{seconds:.2f} s, as its header says"
+    if expected:
+        raise DatasetError("a video cut short", file=file, found=found, expected=expected, mend=_MEND)
+
+
+def _seconds(container: Any, stream: Any) -> float | None:
+    """How long the pictures last by the header; sound may last longer, so the whole file counts if nothing else is."""
+    marks = stream.metadata.get("DURATION", "").split(":")
+    try:
+        hours, minutes, seconds = map(float, marks)
+        return 3600 * hours + 60 * minutes + seconds
+    except ValueError:  # no such mark, or none of this form
+        alone = len(container.streams) == 1 and container.duration is not None
+        return container.duration / 1e6 if alone else None
 
 
 def _means(image: NDArray[np.uint8], down: int, across: int) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ import worldnets as wn
 ROOT = Path(__file__).resolve().parents[2]
 # Enumerated within a second or two; the others are sampled, or have many contexts.
 QUICK = ["asia", "child", "chains", "cue_parity", "rrxor", "tracker", "zero_one_random"]
-LONG = ["mess3", "vault", "alarm", "andes", "hailfinder", "insurance", "munin1", "win95pts"]
+LONG = ["mess3", "vault", "digits", "alarm", "andes", "hailfinder", "insurance", "munin1", "win95pts"]
 
 
 @pytest.fixture
