@@ -51,6 +51,7 @@ CONDITIONS = (
     Condition("linear", "linear", LINEAR_RATES, {}),
     Condition("message_passing", "message_passing", (0.03,), {}),
     Condition("message_passing, frames as clusters", "message_passing", (0.03,), {"clusters": "frames"}),
+    Condition("message_passing, told what is impossible", "message_passing", (0.03,), {"zeros": "kept"}),
     Condition("message_passing, from noisy true tables", "message_passing", (0.03,), {"initialisation": "noisy"}),
 )
 
