@@ -205,7 +205,8 @@ def check(dataset: str) -> None:
     """Check that a dataset (a name or a folder) keeps what heads and probes rely on."""
     from pathlib import Path
 
-    from worldnets.dataset import check_dataset, load_dataset
+    from worldnets.dataset import load_dataset
+    from worldnets.dataset_check import check_dataset
 
     found = check_dataset(load_dataset(Path(dataset) if Path(dataset).is_dir() and "/" in dataset else dataset))
     for result in found:

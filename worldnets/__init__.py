@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from worldnets import errors, learning
-    from worldnets.dataset import Dataset, check_dataset, dataset_names, load_dataset
+    from worldnets.dataset import Dataset, dataset_names, load_dataset
+    from worldnets.dataset_check import check_dataset
     from worldnets.draw import draw_messages, draw_net, draw_plan
     from worldnets.episode_stream import EpisodeStream, EpisodeWriter, read_episodes, write_episodes
     from worldnets.episodes import ClipLayout, Episodes, Split
@@ -116,7 +117,7 @@ _HOME = {
     "WorldNet": "worldnets.net",
     "WorldnetsError": "worldnets.errors",
     "beliefs_function": "worldnets.inference",
-    "check_dataset": "worldnets.dataset",
+    "check_dataset": "worldnets.dataset_check",
     "check_head": "worldnets.heads.check",
     "dataset_names": "worldnets.dataset",
     "draw_messages": "worldnets.draw",

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from worldnets import dataset as dataset_module
-from worldnets.dataset import Dataset, check_dataset, dataset_names, load_dataset
+from worldnets.dataset import Dataset, dataset_names, load_dataset
+from worldnets.dataset_check import check_dataset
 from worldnets.dataset_folder import LARGEST
 from worldnets.errors import DatasetError, UnknownNameError
 from worldnets.inference import decode, encode

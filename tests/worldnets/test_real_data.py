@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from tests.videos import blinking, write
-from worldnets.dataset import check_dataset, load_dataset
+from worldnets.dataset import load_dataset
+from worldnets.dataset_check import check_dataset
 from worldnets.episode_stream import EpisodeStream, write_episodes
 from worldnets.episode_tables import episodes_of_table
 from worldnets.episodes import PARTS, ClipLayout, Episodes, Split

@@ -21,7 +21,8 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from worldnets.dataset import CheckResult, Dataset, load_dataset
+from worldnets.dataset import Dataset, load_dataset
+from worldnets.dataset_check import CheckResult
 from worldnets.heads.base import REGISTRY, Head, SteppingHead, is_parameter, is_stepping
 from worldnets.objectives.base import output_count
 from worldnets.trace import Trace

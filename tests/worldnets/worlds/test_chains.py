@@ -3,7 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
-from worldnets.dataset import check_dataset, load_dataset
+from worldnets.dataset import load_dataset
+from worldnets.dataset_check import check_dataset
 from worldnets.errors import DatasetError
 from worldnets.inference import Inference
 from worldnets.worlds.chains import drawn_chains

@@ -4,7 +4,8 @@ import math
 import numpy as np
 import pytest
 
-from worldnets.dataset import check_dataset, load_dataset
+from worldnets.dataset import load_dataset
+from worldnets.dataset_check import check_dataset
 from worldnets.errors import DatasetError
 from worldnets.inference import Inference, TemporalInference
 from worldnets.worlds.hidden_markov import (
