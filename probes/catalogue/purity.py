@@ -134,7 +134,7 @@ def _world_model(trace: Trace, checkpoint: int, seed: int) -> WorldNet:
     try:
         return trace.world_model(checkpoint, seed)
     except WorldnetsError as error:
-        raise ProbeError("purity is of world-models", node=trace.head, found=str(error), mend=_MEND) from None
+        raise ProbeError("purity is of world-models", node=trace.head, found=error.what, mend=_MEND) from None
 
 
 SHARES = Plotted(("structure captured", "latent recovery", "do() accuracy"), "share of what W* has")
