@@ -15,7 +15,7 @@ __all__ = ["REGISTRY", "names", "probe"]
 
 REGISTRY: Registry[Callable[[], Probe]] = Registry(
     "probe",
-    {"depth": "probes.catalogue.depth:DepthProbe", "purity": "probes.catalogue.purity:PurityProbe"},
+    {"depth": "probes.catalogue.depth:DepthProbe", "purity": "probes.catalogue.purity:PurityProbe", "early": "probes.catalogue.early:EarlyProbe"},
     group="worldnets.probes",
 )
 

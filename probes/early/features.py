@@ -53,7 +53,7 @@ def of_run(m: Measurement, share: float) -> Floats:
 
 
 def arrival_steps(m: Measurement, ceiling: float = 1.0) -> Floats:
-    """Step at which deep efficiency first reaches half of its ceiling, [S]: interpolated in ln(1 + step), ∞ if never."""
+    """Step at which deep efficiency reaches half of its ceiling, [S], interpolated in ln(1 + step); ∞ if never."""
     deep, clock = m.numbers["deep"], np.log1p(m.steps)
     found = np.full(deep.shape[1], math.inf)
     for seed in range(deep.shape[1]):

@@ -1,8 +1,8 @@
 """Organisms of the early probe: libraries of planted runs in which the beginning tells the end, or does not.
 
-Every run is curves of efficiency as logistic functions of ln(1 + step), with an arrival of its own. In the *telling*
-kind the pull at a tenth of the run is high where depth will arrive and low where it will not; in the *silent* kind the
-same features are drawn independently, so that base rates are all there is.
+Every run is curves of efficiency as logistic functions of ln(1 + step), with an arrival of its own; the pull at a tenth
+of the run is high where depth will arrive and low where it will not. In the *silent* kind a run has the features of
+another one, drawn independently, so that base rates are all there is.
 """
 
 from __future__ import annotations
@@ -23,21 +23,20 @@ STEPS = np.array([0, 10, 30, 60, 100, 150, 200, 300, 400, 500, 650, 800, 1000], 
 SEEDS = 8
 
 
-def a_run(random: np.random.Generator, world: str, arrival: float, telling: bool, spread: float = 0.15) -> Measurement:
+def a_run(random: np.random.Generator, world: str, arrival: float, spread: float = 0.15) -> Measurement:
     """A planted run whose seeds reach half of the deep evidence around step `arrival` (inf: not at all).
 
     Args:
         random: everything random in it.
         world: its name.
         arrival: median step.
-        telling: whether the pull at a tenth of the run depends on the arrival.
         spread: standard deviation of ln(arrival) over seeds.
     """
     own = np.log(arrival) + spread * random.standard_normal(SEEDS) if math.isfinite(arrival) else np.full(SEEDS, 50.0)
     clock = np.log(np.maximum(STEPS, 1))[:, None]
     deep = 1.0 / (1.0 + np.exp(-(clock - own) / 0.12)) + 0.01 * random.standard_normal((len(STEPS), SEEDS))
     shallow = 1.0 - np.exp(-STEPS[:, None] / 15.0) + 0.01 * random.standard_normal(deep.shape)
-    strength = np.clip(1.5 - (own - np.log(100)) / np.log(10), 0.0, 1.5) if telling else random.uniform(0, 1.5, SEEDS)
+    strength = np.clip(1.5 - (own - np.log(100)) / np.log(10), 0.0, 1.5)
     pull = 0.1 * strength + 0.01 * random.standard_normal(deep.shape)
     numbers = {
         "deep": deep,
@@ -61,8 +60,11 @@ def _study(telling: bool) -> Callable[[int], Outcome]:
         random = np.random.default_rng(seed)
         runs = []
         for world in range(WORLDS):
-            ends = random.choice(ENDS, EACH)
-            runs += [as_run(a_run(random, f"world {world}", float(end), telling), FIRST) for end in ends]
+            for end in random.choice(ENDS, EACH):
+                run = as_run(a_run(random, f"world {world}", float(end)), FIRST)
+                other = as_run(a_run(random, "another", float(random.choice(ENDS))), FIRST)
+                rows = random.integers(len(other.seeds), size=len(run.seeds))
+                runs.append(run if telling else run._replace(features=other.features, seeds=other.seeds[rows]))
         return Outcome(concluded(held_out(runs, "arrivals")).name)
 
     return repeat
@@ -71,11 +73,11 @@ def _study(telling: bool) -> Callable[[int], Outcome]:
 def _named(arrival: float, deep_pie: float, forecaster: bool) -> Callable[[int], Outcome]:
     def repeat(seed: int) -> Outcome:
         random = np.random.default_rng(seed)
-        m = a_run(random, "unseen", arrival, True)
+        m = a_run(random, "unseen", arrival)
         m = replace(m, world={**m.world, "information": np.array([0.5, deep_pie])})
         known = None
         if forecaster:
-            runs = [as_run(a_run(random, f"world {i}", end, True), FIRST) for i, end in enumerate(ENDS * 3)]
+            runs = [as_run(a_run(random, f"world {i}", end), FIRST) for i, end in enumerate(ENDS * 6)]
             known = library(runs, {}, without=())
         return Outcome(conclude_target(m, Settings(), known)[1].name)
 
