@@ -1,0 +1,1 @@
+"""Crowding out: is what the deep evidence could tell left unlearned because the shallow evidence tells it first?"""
