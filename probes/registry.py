@@ -15,7 +15,11 @@ __all__ = ["REGISTRY", "names", "probe"]
 
 REGISTRY: Registry[Callable[[], Probe]] = Registry(
     "probe",
-    {"depth": "probes.catalogue.depth:DepthProbe", "purity": "probes.catalogue.purity:PurityProbe", "early": "probes.catalogue.early:EarlyProbe"},
+    {
+        "crowding": "probes.catalogue.crowding:CrowdingProbe",
+        "depth": "probes.catalogue.depth:DepthProbe",
+        "purity": "probes.catalogue.purity:PurityProbe",
+    },
     group="worldnets.probes",
 )
 

@@ -93,7 +93,12 @@ class Score:
 
 
 #: Plants by probe: "module:NAME" of a tuple, or of a function without arguments that returns one.
-PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry("probe with organisms", {})
+PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
+    "probe with organisms",
+    {
+        "crowding": "probes.organisms.crowding:plants",
+    },
+)
 
 
 def plants(probe: str) -> tuple[Plant, ...]:

@@ -15,7 +15,8 @@ which asks for the 1 − 2α interval inside ± ε at every checkpoint from 1 % 
    even where nothing stands before it, so that nothing can be said of crowding.
 3. `crowded-out`: crowding(T) clearly. `deep-favoured`: −crowding(T) clearly.
 4. `delayed`: early clearly, and upper limit of crowding(T) ≤ ε. `hastened`: the same of −crowding.
-5. `not-crowded`: crowding equivalent to 0 throughout.
+5. `not-crowded`: crowding equivalent to 0 throughout, and at the end the lower limit of u(twin) > .1: where the twin
+   itself has nothing, that the base has no less is no news.
 6. `inconclusive`.
 
 When the seeds split in two clusters at the end (after rules 1 and 2), the rules are asked of each cluster: one answer
@@ -264,12 +265,18 @@ class _Rules:
         p = self.crowding.p_within(self.s.epsilon)[self.from_start]
         if float(p.max()) > self.s.alpha:
             return None
+        twin = over_seeds(self.r.twin[self.last], _at_last(self.r.twin_influence))
+        learned_p = float(twin.p_above(self.s.untrained_below))
+        if learned_p > self.s.alpha:
+            return None
+        words = f"At the end the twin has more than {self.s.untrained_below:.0%} of its deep own bits"
+        learned = Statement(words, twin.interval(self.level), learned_p, True)
         worst = int(self.from_start[np.argmax(p)])
         begin = f"At every checkpoint from {self.s.start:.0%} of the run"
         text = f"{begin} crowding lies within ±{self.s.epsilon:g}"
         statement = Statement(text, self.crowding.interval(self.inner, worst), float(p.max()), True)
         worst_words = f"{text}; at worst {statement.interval} at step {self.r.steps[worst]:,}."
-        return self._named("not-crowded", [self._shares(), worst_words], [statement])
+        return self._named("not-crowded", [self._shares(), worst_words], [statement, learned])
 
     def _open(self) -> Verdict:
         needed = self._needed()
@@ -358,9 +365,11 @@ def _check(runs: Runs) -> None:
     for name in ("base", "twin"):
         found = getattr(runs, name).shape
         if found != shape:
-            raise ProbeError(
-                f"the {name}'s own bits do not fit", found=found, expected=f"[checkpoints, seeds] = {shape}"
-            )
+            raise ProbeError(f"the {name}'s own bits do not fit", found=found, expected=f"[checkpoints, seeds] = {shape}")
+
+
+def _at_last(influence: Floats | None) -> Floats | None:
+    return None if influence is None else influence[:, -1]
 
 
 def _limits(interval: Interval) -> str:
