@@ -13,7 +13,7 @@ PINS    := pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format bench pies learned validity purity notebooks constraints clean distclean
+.PHONY: help run test lint types format bench pies learned validity purity early notebooks constraints clean distclean
 
 # An environment copied along with its checkout would still run the old checkout's code: install again when it moved.
 ifneq ($(shell cat $(RUN_ENV) 2>/dev/null),$(CURDIR))
@@ -55,6 +55,9 @@ validity: $(RUN_ENV) ## planted heads with known verdicts, 1,000 repeats each: d
 
 purity: $(RUN_ENV) ## world-models trained through five objectives, held against the world: tables of docs/purity.md
 	$(BIN)/python benchmarks/purity.py $(ARGS)
+
+early: $(RUN_ENV) ## the low end studied, and forecasts from the first tenth of its runs: table of docs/probes/early.md
+	$(BIN)/python benchmarks/early.py $(ARGS)
 
 notebooks: $(DEV_ENV) ## execute the notebooks
 	$(BIN)/python -m pytest notebooks $(ARGS)

@@ -18,6 +18,7 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
     {
         "crowding": "probes.catalogue.crowding:CrowdingProbe",
         "depth": "probes.catalogue.depth:DepthProbe",
+        "early": "probes.catalogue.early:EarlyProbe",
         "purity": "probes.catalogue.purity:PurityProbe",
     },
     group="worldnets.probes",
