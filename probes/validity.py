@@ -97,6 +97,7 @@ PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
     "probe with organisms",
     {
         "crowding": "probes.organisms.crowding:plants",
+        "early": "probes.organisms.early:plants",
     },
 )
 

@@ -32,7 +32,7 @@ def test_features_look_at_the_first_tenth_only():
     m = a_run(np.random.default_rng(1), "w", 300.0)
     before = features.of_seeds(m, FIRST), features.of_run(m, FIRST)
     for values in m.numbers.values():
-        values[STEPS > FIRST * STEPS[-1]] = 77.0
+        values[FIRST * STEPS[-1] < STEPS] = 77.0
     assert np.array_equal(features.of_seeds(m, FIRST), before[0])
     assert np.array_equal(features.of_run(m, FIRST), before[1])
 
