@@ -50,8 +50,8 @@ pies: $(RUN_ENV) ## what there is to be known in each built-in dataset, written 
 learned: $(RUN_ENV) ## the world-models of built-in real clips, learned again and kept in their folders
 	$(BIN)/python benchmarks/learned_datasets.py
 
-validity: $(RUN_ENV) ## planted heads with known verdicts, 1,000 repeats each: does the probe get them right?
-	$(BIN)/python benchmarks/validity.py $(ARGS)
+validity: $(RUN_ENV) ## planted heads with known verdicts, 1,000 repeats each: do the probes get them right?
+	$(BIN)/probes validate --output docs/validity.md $(ARGS)
 
 purity: $(RUN_ENV) ## world-models trained through five objectives, held against the world: tables of docs/purity.md
 	$(BIN)/python benchmarks/purity.py $(ARGS)

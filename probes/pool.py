@@ -147,7 +147,7 @@ def _parallel(
     suspects: list[Cell] = []
     while queue and not stop():
         at_work: dict[Future[Answer], Batch] = {}
-        with _workers(min(jobs, len(queue))) as executor:
+        with workers(min(jobs, len(queue))) as executor:
             try:
                 while (queue or at_work) and not (stop() and not at_work):
                     while queue and len(at_work) < jobs and not stop():
@@ -166,7 +166,7 @@ def _alone(store: Store, cell: Cell, settle: Callable[[Answer], None], measure: 
     if store.has(cell):
         settle([(cell.key, None, 0.0)])
         return
-    with _workers(1) as executor:
+    with workers(1) as executor:
         try:
             settle(_submit(executor, store, [cell], measure).result())
         except BrokenProcessPool as problem:
@@ -180,7 +180,8 @@ def _submit(executor: Executor, store: Store, batch: Batch, measure: str) -> Fut
 
 
 @contextmanager
-def _workers(jobs: int) -> Iterator[Executor]:
+def workers(jobs: int) -> Iterator[Executor]:
+    """Fresh processes that share the cores among them; stopped at once when something is raised."""
     # Fresh processes (never forks: Numba's threads do not survive one), and not joblib's shared pool, whose processes
     # may have read other thread counts already.
     from joblib.externals.loky.process_executor import ProcessPoolExecutor

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 if TYPE_CHECKING:
     from probes.cells import Cell
     from probes.store import Store
+    from probes.validity import Score
 
 
 class Progress(Protocol):
@@ -123,6 +124,50 @@ class Live:
             from rich.markup import escape
 
             self.console.print(f"[red]failed[/red] {escape(cell.name)}: {escape(error)}")
+
+
+@contextmanager
+def counting_lines(total: int, stream: TextIO | None = None) -> Iterator[Callable[[str, Score], None]]:
+    """One line per organism that has been counted: what came out, and how much longer the rest may take."""
+    begun, done = time.perf_counter(), 0
+
+    def finished(probe: str, score: Score) -> None:
+        nonlocal done
+        done += 1
+        left = (time.perf_counter() - begun) / done * (total - done)
+        end = f"; about {duration(left)} left" if done < total else ""
+        said = f"{score.share.estimate:.3f} {' or '.join(score.plant.claims)}"
+        how = ", does not hold" if score.found == "no" else ""
+        place = f"[{done}/{total}] {probe}/{score.plant.name}"
+        print(f"{place}: {said}{how}{end}", file=stream or sys.stderr, flush=True)
+
+    yield finished
+
+
+@contextmanager
+def counting_bar(console: Any, organisms: Mapping[str, int]) -> Iterator[Callable[[str, Score], None]]:
+    """A bar per probe over its organisms, with the one that was counted last."""
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    note = TextColumn("[dim]{task.fields[note]}[/dim]")
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        note,
+    )
+    with Bars(*columns, console=console, transient=True, refresh_per_second=4) as bars:
+        rows = {probe: bars.add_task(escape(probe), total=total, note="") for probe, total in organisms.items()}
+
+        def finished(probe: str, score: Score) -> None:
+            bars.update(rows[probe], advance=1, note=escape(f"{score.plant.name}: {score.share.estimate:.3f}"))
+            if score.found == "no":
+                console.print(f"[red]does not hold[/red] {escape(f'{probe}/{score.plant.name}')}")
+
+        yield finished
 
 
 def duration(seconds: float) -> str:

@@ -1,8 +1,9 @@
-"""The verdict tables on a terminal: one for each probe of the run."""
+"""Tables on a terminal: the verdicts of each probe of a run, and what each probe says of its organisms."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from probes.presentation import Shown, number
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from probes.presentation import Presentation
     from probes.results import Results
+    from probes.validity import Score
 
 STYLES = {"deep": "bold blue", "coming": "yellow", "shallow": "bold red", "back": "magenta", "open": "dim"}
 
@@ -63,6 +65,39 @@ def _table(console: Console, results: Results, probe: str, presentation: Present
             *(numbers if full else numbers[:1]),
         )
     return table
+
+
+def validity_table(probe: str, scores: Sequence[Score]) -> None:
+    """Print how often each organism of a probe got its claim, with the limit that counts, and what else was said."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from probes.validity_page import limited
+
+    console = Console(width=None if sys.stdout.isatty() else 150, soft_wrap=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=probe, title_justify="left")
+    for name in ("organism", "role", "claim"):
+        table.add_column(name, overflow="fold")
+    table.add_column("share", justify="right", no_wrap=True)
+    table.add_column("coverage", justify="right", no_wrap=True)
+    table.add_column("holds", no_wrap=True)
+    table.add_column("said instead", overflow="fold")
+    for score in scores:
+        lowest = min((share.estimate for share in score.coverage.values()), default=None)
+        found = score.found
+        fields = (
+            score.plant.name,
+            score.plant.role,
+            " or ".join(score.plant.claims),
+            limited(score.share, upper=score.plant.role == "null"),
+            "" if lowest is None else f"{lowest:.3f}",
+            Text(found, style={"no": "bold red", "open": "yellow"}.get(found, "")),
+            ", ".join(f"{name} {count}" for name, count in score.others.items()),
+        )
+        table.add_row(*(Text(field) if isinstance(field, str) else field for field in fields))
+    console.print(table)
 
 
 def _written(shown: Shown) -> str:

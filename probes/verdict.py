@@ -26,6 +26,8 @@ stands, two answers are `inconclusive` and say which seeds went where.
 
 from __future__ import annotations
 
+import bisect
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -327,8 +329,9 @@ class _Rules:
         change = abs(float(late.mean))
         if change < s.delta:
             counts = [n for n in range(2, MOST_SEEDS) if n < 65 or n % 8 == 0]
-            enough = (n for n in counts if equivalence_power(float(late.spread), n, s.delta, change, s.alpha) >= 0.8)
-            other = next(enough, None)
+            power = functools.partial(equivalence_power, float(late.spread))
+            place = bisect.bisect_left(counts, 0.8, key=lambda n: power(n, s.delta, change, s.alpha))  # it grows with n
+            other = counts[place] if place < len(counts) else None
         else:
             other = self._seeds(change, late)
         return None if other is None else max(limit, other)

@@ -182,16 +182,29 @@ def measure_heads(
     return Measured(target, columns, taken, about, stack(pies), refitted, own)
 
 
+def curves_of(pie: Pie, about: Information, steps: NDArray[np.int64], settings: Settings) -> Curves:
+    """What the verdict is asked about: efficiencies of the deep, the shallow and all rungs over training."""
+    rungs = len(about.information)
+    k0 = split(about.information, settings)
+    parts = _parts(k0, rungs)
+    deep, shallow, total = (pie.efficiency(about, parts[name]) for name in ("deep", "shallow", "total"))
+    phi_deep, phi_total = (pie.influence(about, parts[name]) for name in ("deep", "total"))
+    return Curves(steps, deep, shallow, total, about.information, k0, phi_deep, phi_total)
+
+
+def _parts(k0: int, rungs: int) -> dict[str, range]:
+    return {"deep": range(k0 + 1, rungs + 1), "shallow": range(1, k0 + 1), "total": range(1, rungs + 1)}
+
+
 def conclude_target(m: Measured, settings: Settings) -> tuple[list[Finding], Verdict]:
     """All findings of one target, and its verdict."""
     about, pie, rungs = m.about, m.pie, len(m.about.information)
-    k0 = split(about.information, settings)
-    parts = {"deep": range(k0 + 1, rungs + 1), "shallow": range(1, k0 + 1), "total": range(1, rungs + 1)}
-    curve = {name: pie.efficiency(about, part) for name, part in parts.items()}
-    phi = {name: pie.influence(about, part) for name, part in parts.items()}
-    curves = Curves(
-        m.steps, curve["deep"], curve["shallow"], curve["total"], about.information, k0, phi["deep"], phi["total"]
-    )
+    curves = curves_of(pie, about, m.steps, settings)
+    k0 = curves.shallow_rungs
+    parts = _parts(k0, rungs)
+    curve = {"deep": curves.deep, "shallow": curves.shallow, "total": curves.total}
+    shallow_phi = pie.influence(about, parts["shallow"])
+    phi = {"deep": curves.deep_influence, "shallow": shallow_phi, "total": curves.total_influence}
     sound = np.asarray(np.isfinite(pie.captured).all((0, 2)))
     if not sound.any():
         raise ProbeError("every seed diverged", node=m.target, mend="train with a smaller learning rate")
@@ -316,4 +329,4 @@ def _group_note(about: Information, k: int) -> str | None:
     return "" if len(group) == 1 else f"shared by rungs {', '.join(map(str, group))}: not identified apart"
 
 
-__all__ = ["DepthProbe", "Measured", "conclude_target", "measure_heads", "pack", "unpack"]
+__all__ = ["DepthProbe", "Measured", "conclude_target", "curves_of", "measure_heads", "pack", "unpack"]

@@ -1,15 +1,15 @@
-"""Each organism gets its verdict: 25 repeats in every run of the tests, 1,000 where slow tests are asked for."""
+"""The six organisms of the depth probe, and populations of heads that meet a margin exactly."""
 
 import numpy as np
 import pytest
 
 from probes.organisms import names, organism
 from probes.organisms.base import Noise
+from probes.organisms.depth import LOUD, USUAL, planted
 from probes.organisms.mixtures import hidden_chain
-from probes.organisms.validity import judged, right_share
+from probes.organisms.populations import Population, Runs, of_course
 
 WORLD = hidden_chain()
-NOISES = {"small": Noise(0.02), "usual": Noise(0.05), "large": Noise(0.07), "clips": Noise(0.05, clips=512)}
 
 
 def test_there_are_the_six_organisms():
@@ -23,24 +23,11 @@ def test_there_are_the_six_organisms():
     }
 
 
-@pytest.mark.parametrize("name", names())
-def test_an_organism_gets_its_verdict(name):
-    assert right_share(name, WORLD, NOISES["usual"], 25).estimate >= 0.92
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("noise", NOISES)
-@pytest.mark.parametrize("name", names())
-def test_an_organism_gets_its_verdict_in_1000_repeats(name, noise):
-    found = right_share(name, WORLD, NOISES[noise], 1000 if noise == "usual" else 300)
-    assert found.estimate >= 0.95
-    assert found.low >= (0.93 if noise == "usual" else 0.91)
-
-
 def test_an_untrained_head_is_never_called_deep():
     for field in (0.0, 0.2, 0.5, 1.0):
+        population = planted("untrained", Noise(0.05, field=field))
         for repeat in range(10):
-            assert "deep" not in judged("untrained", WORLD, Noise(0.05, field=field), repeat).name
+            assert "deep" not in Runs(lambda own=population: [own])(repeat).verdict
 
 
 def test_a_planted_head_without_noise_has_the_planted_weights():
@@ -65,3 +52,42 @@ def test_finite_clips_scatter_around_the_exact_efficiency_as_their_intervals_say
         off = (pie.efficiency(about, [2, 3, 4]) - exact.efficiency(WORLD.about, [2, 3, 4]))[-1, 0]
         inside.append(abs(off) < 2.13 * pie.mc_error(about, [2, 3, 4])[-1, 0])
     assert 0.87 <= np.mean(inside) <= 1.0
+
+
+def test_a_population_meets_its_course_exactly_whatever_the_noise():
+    for noise in (USUAL, LOUD, Noise(0.05, checkpoint=0.15)):
+        steps = np.array([0, 500, 1000])
+        made = of_course(WORLD, lambda progress: 0.2 + 0.7 * progress, noise=noise, size=50, steps=steps)
+        efficiency = made.pie.efficiency(WORLD.about, [2, 3, 4])
+        np.testing.assert_allclose(efficiency.mean(1), [0.2, 0.55, 0.9], atol=1e-9)
+        assert efficiency.std(1).min() > 0.01
+    whole = of_course(WORLD, lambda progress: 0.1 + 0.0 * progress, whole=True, size=50).pie
+    np.testing.assert_allclose(whole.efficiency(WORLD.about, [1, 2, 3, 4]).mean(1), 0.1, atol=1e-9)
+
+
+def test_runs_on_clips_scatter_around_the_population_and_clips_are_shared_by_its_seeds():
+    noiseless = of_course(WORLD, lambda progress: 0.6 + 0.0 * progress, noise=Noise(0.0), size=2)
+    runs = Runs(lambda: [noiseless], clips=512)
+    ends = np.array([runs.curves(repeat).deep[-1] for repeat in range(40)])
+    np.testing.assert_allclose(ends, ends[:, :1].repeat(8, 1), atol=1e-12)  # the same heads on the same clips
+    assert ends[:, 0].std() > 0.01
+    assert ends[:, 0].mean() == pytest.approx(0.6, abs=0.03)
+
+
+def test_a_repeat_is_a_function_of_its_seed():
+    runs = Runs(lambda: [planted("perfect", USUAL)], clips=512, known=True)
+    assert runs(3) == runs(3)
+    assert runs(3) != runs(4)
+
+
+def test_a_population_is_measured_by_columns_as_the_whole_is():
+    heads = planted("frozen_half_way", USUAL)
+    few = Population(WORLD, heads.log_q[:, [5, 1]], heads.steps)
+    pie, _ = heads.measured(np.array([5, 1]), None)
+    np.testing.assert_allclose(pie.captured, few.pie.captured, atol=1e-12)
+    counts = np.random.default_rng(0).multinomial(32, WORLD.weight, size=16)
+    taken, about = heads.measured(np.array([5, 1]), counts)
+    np.testing.assert_allclose(
+        taken.captured_groups, WORLD.measure_on_clips(few.log_q, counts).captured_groups, atol=1e-12
+    )
+    assert about.clips == 512

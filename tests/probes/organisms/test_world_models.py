@@ -3,20 +3,13 @@
 import numpy as np
 import pytest
 
-from probes.organisms.purity_validity import (
-    a_run,
-    at_the_margin,
-    coverage,
-    false_claims,
-    judged,
-    population,
-    right_share,
-    right_share_on_clips,
-)
+from probes.organisms import purity
+from probes.organisms.purity import a_run, at_the_margin, judged, population
 from probes.organisms.world_models import REGISTRY, blurred, drawn, factored, small_truth, small_vault
 from probes.purity.shares import demands
 from probes.purity.truth import Sampling
 from probes.purity.verdict import NAMES
+from probes.validity import validate
 from worldnets.inference import Inference
 
 QUIET = Sampling(losses=())
@@ -64,7 +57,9 @@ def test_factoring_along_the_own_arrows_gives_the_net_back_where_parents_occur()
 
 def test_every_organism_gets_its_verdict(populations):
     for name, whole in populations.items():
-        assert right_share(name, whole, 20).estimate >= 0.95, name
+        organism, random = REGISTRY.get(name), np.random.default_rng(0)
+        right = [judged(a_run(organism, whole, random)).name == organism.verdict for _ in range(20)]
+        assert np.mean(right) >= 0.95, name
 
 
 def test_half_of_each_kind_are_in_a_run_of_two_kinds(populations):
@@ -74,26 +69,23 @@ def test_half_of_each_kind_are_in_a_run_of_two_kinds(populations):
     assert sum(judged(run).clusters.values()) == 8
 
 
-def test_a_population_exactly_at_its_margins_is_hardly_ever_claimed_to_be_within_or_beyond(populations):
-    found = false_claims("hazy", populations["hazy"], 100)
-    assert found["pure"].high <= 0.09
-    assert found["failed"].high <= 0.09
-
-
-def test_intervals_hold_the_true_share(populations):
-    for part, share in coverage("the_world", populations["the_world"], 100).items():
-        assert share.estimate >= 0.9, part
+def test_no_claim_of_the_plants_and_no_coverage_is_refuted_by_a_few_runs(populations, monkeypatch):
+    monkeypatch.setattr(purity, "whole", populations.get)
+    monkeypatch.setattr(purity, "_edge", lambda name: at_the_margin(populations[name]))
+    exact = [plant.name for plant in purity.plants() if plant.most is None]
+    assert {f"{name}_at_its_margins" for name in purity.SPREAD} < set(exact)
+    for score in validate("purity", 60, only=exact):
+        assert not score.refuted(0.999), score
 
 
 def test_through_clips_of_their_own_runs_get_their_verdict_too():
-    truths = [small_truth(Sampling(method="sample", clips=1024, seed=seed, losses=())) for seed in range(2)]
-    for name in ("the_world", "other_names"):
-        assert right_share_on_clips(name, truths).estimate == 1.0
+    for score in validate("purity", 2, only=["the_world_on_clips", "other_names_on_clips"]):
+        assert score.share.estimate == 1.0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", REGISTRY.names())
-def test_an_organism_gets_its_verdict_in_hundreds_of_runs(name):
+def test_the_plants_hold_in_hundreds_of_runs():
     """`make validity` does it a thousand times."""
-    found = right_share(name, population(name, small_truth(QUIET), 100), 250)
-    assert found.low >= 0.93
+    exact = [plant.name for plant in purity.plants() if plant.most is None]
+    for score in validate("purity", 250, only=exact, jobs=2):
+        assert not score.refuted(), score
