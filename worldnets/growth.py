@@ -2,7 +2,8 @@
 
 A *stage* is a world-model, the evidence it is shown and the rounds of messages it is given; a *growth* is a list of
 stages with their shares of the training steps. `wn.train(…, inputs="beliefs", world_model=growth)` trains a head
-through them (theory, section 7). The builders of usual growths are in `worldnets.learning`.
+through them (theory, section 7); with inputs="evidence" a stage only says which evidence is shown. The builders of
+usual growths are in `worldnets.learning`, and `growth_plan` there builds them from plain options.
 """
 
 from __future__ import annotations
