@@ -15,7 +15,11 @@ __all__ = ["REGISTRY", "names", "probe"]
 
 REGISTRY: Registry[Callable[[], Probe]] = Registry(
     "probe",
-    {"depth": "probes.catalogue.depth:DepthProbe", "purity": "probes.catalogue.purity:PurityProbe"},
+    {
+        "depth": "probes.catalogue.depth:DepthProbe",
+        "path": "probes.catalogue.path:PathProbe",
+        "purity": "probes.catalogue.purity:PurityProbe",
+    },
     group="worldnets.probes",
 )
 

@@ -93,7 +93,9 @@ class Score:
 
 
 #: Plants by probe: "module:NAME" of a tuple, or of a function without arguments that returns one.
-PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry("probe with organisms", {})
+PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
+    "probe with organisms", {"path": "probes.organisms.path:plants"}
+)
 
 
 def plants(probe: str) -> tuple[Plant, ...]:

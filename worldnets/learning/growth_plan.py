@@ -13,6 +13,7 @@ from worldnets.errors import TrainingError, did_you_mean
 from worldnets.growth import Growth
 from worldnets.learning.data import Rows
 from worldnets.learning.growth import by_class, by_radius, by_rounds
+from worldnets.net import WorldNet
 from worldnets.roles import Ladder, distance_ladder
 
 Kind = Literal["radius", "rounds", "class"]
@@ -116,24 +117,28 @@ class GrowthPlan:
         """How titles name it: "radius-grown"."""
         return f"{self.kind}-{self.order}"
 
-    def build(self, dataset: Dataset, objective: str) -> Growth:
+    def build(self, dataset: Dataset, objective: str, world_model: WorldNet | None = None) -> Growth:
         """The growth, in the plan's order.
+
+        Args:
+            dataset, objective: whose task.
+            world_model: whose beliefs grow by radius or rounds; default the dataset's own net.
 
         Raises:
             TrainingError: as the builders; more stages than the ladder has rungs.
             LearningError: rows that cannot be learned from.
         """
-        growth = _whole(self, dataset, objective)
+        growth = _whole(self, dataset, objective, dataset.net if world_model is None else world_model)
         return cast(Growth, getattr(growth, self.order)())
 
 
-def _whole(plan: GrowthPlan, dataset: Dataset, objective: str) -> Growth:
+def _whole(plan: GrowthPlan, dataset: Dataset, objective: str, net: WorldNet) -> Growth:
     if plan.kind == "radius":
         ladder = merged(_ladder(plan, dataset, objective), plan.stages)
-        return by_radius(dataset, objective, target=plan.target, ladder=ladder, shares=plan.shares)
+        return by_radius(dataset, objective, target=plan.target, ladder=ladder, world_model=net, shares=plan.shares)
     if plan.kind == "rounds":
         count = 4 if plan.stages is None else plan.stages
-        return by_rounds(dataset.net, (*(2**k for k in range(count - 1)), None), shares=plan.shares)
+        return by_rounds(net, (*(2**k for k in range(count - 1)), None), shares=plan.shares)
     return _learned(dataset, objective, plan.rows, plan.seed, plan.latents, plan.shares)
 
 
