@@ -34,7 +34,7 @@ class Cell:
 
     Args:
         identity: JSON-able; all that determines the result: probe, world, objective, head, inputs, training, penalties
-            where there are some, group.
+            and growth where there are some, group.
         title: how people name the condition, `world/objective/head/inputs`; not part of the key.
         source: what `worldnets.load_dataset` is given to load the world; a path on this machine is not part of the key.
     """
@@ -71,7 +71,8 @@ class Condition:
 
     Args:
         title: `world/objective/head/inputs`, with the job's label instead of the world's name where it gives one; the
-            head's part goes on with what is paid for besides, `head+weight_decay=0.001`.
+            head's part goes on with what is paid for besides, `head+weight_decay=0.001`, that of the inputs with how
+            they grow, `beliefs:radius-grown`.
         probe: name and version and what is fixed for measuring, `{"name", "version", "measure"}`.
         world: what identifies the world, `{"name", "parameters", "redrawn", "digest"}`.
         source: what `worldnets.load_dataset` is given to load it.
@@ -81,6 +82,7 @@ class Condition:
         primary: whether the suite declares it among the cells over which multiplicity is controlled.
         penalties: all options of every penalty, by name; empty for none.
         labels: what the objective's labels depend on besides the world; empty for none.
+        growth: all options of the growth (`worldnets.learning.GrowthPlan`); empty for none.
     """
 
     title: str
@@ -96,6 +98,7 @@ class Condition:
     primary: bool = True
     penalties: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, Any] = field(default_factory=dict)
+    growth: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -111,6 +114,7 @@ class Condition:
             # Only where there are some: cells from before there were penalties keep their keys.
             **({"penalties": dict(self.penalties)} if self.penalties else {}),
             **({"labels": dict(self.labels)} if self.labels else {}),
+            **({"growth": dict(self.growth)} if self.growth else {}),
         }
 
     @property
@@ -126,7 +130,7 @@ class Condition:
             "world": self.label,
             "objective": self.objective,
             "head": str(self.head["name"]) + penalty_label(self.penalties),
-            "inputs": self.inputs,
+            "inputs": self.inputs + growth_label(self.growth),
             "probe": str(self.probe["name"]),
         }
 
@@ -143,6 +147,15 @@ def penalty_label(penalties: Mapping[str, Any]) -> str:
         written = ", ".join(f"{key}={_listed(value)}" for key, value in more.items())
         parts.append(f"+{name}={options['strength']:g}" + (f"({written})" if written else ""))
     return "".join(parts)
+
+
+def growth_label(growth: Mapping[str, Any]) -> str:
+    """`:radius-grown`, as it stands in titles; "" for none.
+
+    Args:
+        growth: all options, as `worldnets.learning.GrowthPlan.settings` gives them.
+    """
+    return f":{growth['kind']}-{growth['order']}" if growth else ""
 
 
 def _default(penalty: str, option: str) -> Any:

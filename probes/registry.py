@@ -19,6 +19,7 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
         "crowding": "probes.catalogue.crowding:CrowdingProbe",
         "depth": "probes.catalogue.depth:DepthProbe",
         "early": "probes.catalogue.early:EarlyProbe",
+        "path": "probes.catalogue.path:PathProbe",
         "purity": "probes.catalogue.purity:PurityProbe",
     },
     group="worldnets.probes",

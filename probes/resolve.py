@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from probes.cells import Condition, canonical, matching, penalty_label
+from probes.cells import Condition, canonical, growth_label, matching, penalty_label
 from probes.settings import configured, measure_settings
 from probes.suite import Settings
 from worldnets.errors import SuiteError, WorldnetsError
@@ -53,6 +53,7 @@ def world_identity(dataset: Dataset) -> dict[str, Any]:
 def _of_job(suite: Suite, job: Job, worlds: dict[str, Dataset]) -> Iterator[Condition]:
     from worldnets.dataset import load_dataset
     from worldnets.heads import head_options
+    from worldnets.learning import GrowthPlan
     from worldnets.penalties import penalty_settings
     from worldnets.training_plan import plan_training
 
@@ -63,20 +64,30 @@ def _of_job(suite: Suite, job: Job, worlds: dict[str, Dataset]) -> Iterator[Cond
     dataset = worlds[asked]
     world = world_identity(dataset)
     label = job.label or world["name"] + ("-twin" if job.redrawn else "")
-    for objective, head, inputs, table, probe in product(
-        job.objective, job.heads, job.inputs, job.penalties or ({},), job.probes or suite.defaults.probes
+    growths = [None if table == "none" else GrowthPlan.of(table) for table in job.growth or ("none",)]
+    for objective, head, inputs, table, growth, probe in product(
+        job.objective, job.heads, job.inputs, job.penalties or ({},), growths, job.probes or suite.defaults.probes
     ):
         given = suite.probes.get(probe, Settings())
         measuring = configured(probe, given.measure, given.conclude)
         training = {**suite.defaults.settings(), **job.settings(), **head.settings()}
         how = {name: value for name, value in training.items() if name not in {"steps", "checkpoints"}}
         plan = plan_training(
-            dataset, head.name, objective, inputs=inputs, head_options=head.options, penalties=table, **how
+            dataset,
+            head.name,
+            objective,
+            inputs=inputs,
+            head_options=head.options,
+            penalties=table,
+            world_model=None if growth is None else growth.build(dataset, objective),
+            training_steps=training["steps"],
+            **how,
         )
         measuring.check(plan)
         penalties = penalty_settings(plan.penalties)
+        grows = {} if growth is None else growth.settings
         yield Condition(
-            title=f"{label}/{objective}/{head.name}{penalty_label(penalties)}/{inputs}",
+            title=f"{label}/{objective}/{head.name}{penalty_label(penalties)}/{inputs}{growth_label(grows)}",
             label=label,
             probe={
                 "name": measuring.name,
@@ -92,6 +103,7 @@ def _of_job(suite: Suite, job: Job, worlds: dict[str, Dataset]) -> Iterator[Cond
             seeds=job.seeds or suite.defaults.seeds,
             penalties=penalties,
             labels=plan.objective.labelled_by(dataset),
+            growth=grows,
         )
 
 

@@ -100,6 +100,11 @@ class Job(Training):
     penalties: Annotated[
         tuple[dict[str, Any], ...] | None, BeforeValidator(lambda v: v if v is None else _listed(v))
     ] = None
+    #: How what heads are given grows in training: tables such as `{ kind = "radius", order = "grown" }`, crossed;
+    #: "none" is not at all. See `worldnets.learning.GrowthPlan`.
+    growth: Annotated[
+        tuple[dict[str, Any] | Literal["none"], ...] | None, BeforeValidator(lambda v: v if v is None else _listed(v))
+    ] = None
     probes: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else _listed(v))] = None
     seeds: int | None = Field(default=None, ge=2)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from probes.cells import Cell
     from probes.protocol import Probe
     from worldnets.dataset import Dataset
+    from worldnets.growth import Growth
     from worldnets.trace import Trace
 
 #: The function that measures one cell, as "module:function"; a work item may name another (tests do).
@@ -122,11 +123,13 @@ def _trace(cell: Cell, tell: Tell) -> Trace:
         _TRACES.clear()
         first = GROUP * cell.group
 
+        dataset = _dataset(repr(sorted(cell.source.items())), cell)
+
         def progress(step: int, total: int, loss: float) -> None:
             tell({"step": step, "steps": total, "loss": loss})
 
         _TRACES[cell.training] = train(
-            _dataset(repr(sorted(cell.source.items())), cell),
+            dataset,
             head=identity["head"]["name"],
             head_options=identity["head"]["options"],
             objective=identity["objective"],
@@ -134,9 +137,18 @@ def _trace(cell: Cell, tell: Tell) -> Trace:
             seeds=tuple(range(first, first + GROUP)),
             progress=progress,
             penalties=identity.get("penalties"),
+            world_model=_growth(identity, dataset),
             **identity["training"],
         )
     return _TRACES[cell.training]
+
+
+def _growth(identity: Mapping[str, Any], dataset: Dataset) -> Growth | None:
+    if "growth" not in identity:
+        return None
+    from worldnets.learning import GrowthPlan
+
+    return GrowthPlan.of(identity["growth"]).build(dataset, identity["objective"])
 
 
 _TRACES: dict[str, Trace] = {}

@@ -2,7 +2,8 @@
 
 A *stage* is a world-model, the evidence it is shown and the rounds of messages it is given; a *growth* is a list of
 stages with their shares of the training steps. `wn.train(…, inputs="beliefs", world_model=growth)` trains a head
-through them (theory, section 7). The builders of usual growths are in `worldnets.learning`.
+through them (theory, section 7); with inputs="evidence" a stage only says which evidence is shown. The builders of
+usual growths are in `worldnets.learning`, and `growth_plan` there builds them from plain options.
 """
 
 from __future__ import annotations
@@ -187,30 +188,33 @@ def pack_growth(growth: Growth) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
         StoreError: a state label that JSON does not have.
     """
     nets: list[WorldNet] = []
-    stages = []
-    for stage in growth.stages:
+
+    def packed(stage: Stage) -> dict[str, Any]:
         same = next((i for i, net in enumerate(nets) if net is stage.world_model), len(nets))
-        nets += [stage.world_model] if same == len(nets) else []
-        stages.append(
-            {
-                "name": stage.name,
-                "steps_share": stage.steps_share,
-                "world_model": same,
-                "evidence": stage.evidence,
-                "rounds": stage.rounds,
-            }
-        )
+        if same == len(nets):
+            nets.append(stage.world_model)
+        return {
+            "name": stage.name,
+            "steps_share": stage.steps_share,
+            "world_model": same,
+            "evidence": stage.evidence,
+            "rounds": stage.rounds,
+        }
+
+    stages = [packed(stage) for stage in growth.stages]
+    deep_first = None if growth.deep_first is None else [packed(stage) for stage in growth.deep_first]
     pages: list[dict[str, Any]] = []
     arrays: dict[str, NDArray[Any]] = {}
     for i, net in enumerate(nets):
         page, tables = pack_net(net)
         pages.append(page)
         arrays |= {f"{i}/{v}": table for v, table in tables.items()}
-    return {"stages": stages, "variables": growth.variables, "world_models": pages}, arrays
+    page_of = {"stages": stages, "deep_first": deep_first, "variables": growth.variables, "world_models": pages}
+    return page_of, arrays
 
 
 def unpack_growth(page: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Growth:
-    """The inverse of `pack_growth`; what `reversed` would do is not in it, a trace has no use for that.
+    """The inverse of `pack_growth`.
 
     Raises:
         NetError, TrainingError: what is packed is no growth.
@@ -219,13 +223,15 @@ def unpack_growth(page: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
     for i, own in enumerate(page["world_models"]):
         start = f"{i}/"
         nets.append(unpack_net(own, {k.removeprefix(start): a for k, a in arrays.items() if k.startswith(start)}))
-    return Growth(
-        tuple(
+
+    def stages(listed: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
+        return tuple(
             Stage(one["name"], one["steps_share"], nets[one["world_model"]], one["evidence"], one["rounds"])
-            for one in page["stages"]
-        ),
-        page["variables"],
-    )
+            for one in listed
+        )
+
+    deep_first = page.get("deep_first")  # files from before it was kept have none
+    return Growth(stages(page["stages"]), page["variables"], None if deep_first is None else stages(deep_first))
 
 
 def growth_digest(growth: Growth) -> str:

@@ -89,6 +89,26 @@ class WeightDecay(ParameterPenalty):
 
 
 @dataclass(frozen=True)
+class L1(ParameterPenalty):
+    """strength · Σ |θ|: presses parameters that are hardly needed to zero.
+
+    Under Adam this is the term inside the gradient; parameters come near zero without being exactly zero.
+
+    Source: Tibshirani 1996, "Regression Shrinkage and Selection via the Lasso", equation 1.
+    """
+
+    name: ClassVar[str] = "l1"
+
+    def cost(self, parameter: Any, module: Any = np) -> Any:
+        """Nats."""
+        return self.strength * abs(parameter).sum()
+
+    def slope(self, parameter: Floats) -> Floats:
+        """Nats per unit; 0 at 0."""
+        return self.strength * np.sign(parameter)
+
+
+@dataclass(frozen=True)
 class DescriptionLength(ParameterPenalty):
     """strength · Σ 2·log2(1 + |θ|/step) bits: the length of θ on a grid, in a universal code.
 
@@ -179,6 +199,7 @@ REGISTRY: Registry[type[Penalty]] = Registry(
     {
         "description_length": DescriptionLength,
         "evidence_dropout": EvidenceDropout,
+        "l1": L1,
         "rounds": Rounds,
         "spectral_decoupling": SpectralDecoupling,
         "weight_decay": WeightDecay,

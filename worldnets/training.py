@@ -21,7 +21,8 @@ from worldnets.dataset import Dataset
 from worldnets.errors import StoreError, TrainingError
 from worldnets.growth import Growth, growth_digest
 from worldnets.heads.base import Head
-from worldnets.heads.growing import GrowingInputs
+from worldnets.heads.growing import GrowingInputs, growth_of
+from worldnets.heads.growing_evidence import GrowingEvidence
 from worldnets.inference.compiled import available_threads
 from worldnets.net import WorldNet
 from worldnets.net_archive import net_digest
@@ -87,7 +88,8 @@ def train(
         checkpoints: how many (see `checkpoint_steps`), or at which steps.
         head_options: options of the head, e.g. {"width": 32}.
         world_model: whose beliefs the head is given; the dataset's own net, W*, by default. A `Growth` gives the
-            beliefs of one stage after the other; `steps` then says when each begins.
+            beliefs of one stage after the other; `steps` then says when each begins. With inputs="evidence" a `Growth`
+            whose stages differ in evidence says what the head is shown.
         penalties: what is paid for besides the objective, by name: a strength, or a table of options such as
             {"evidence_dropout": {"strength": 0.5, "variables": ["cue"]}}. See `worldnets.penalties`.
         save_to: a file for the trace. While training, what is unfinished stands in the same name + ".partial", from
@@ -150,7 +152,9 @@ def train(
 def _request(plan: Plan, asked: tuple[int, ...], kept: tuple[int, ...]) -> dict[str, Any]:
     """What determines a run, for the file of an unfinished one."""
     model, view = plan.inputs.world_model, plan.inputs
-    growth = [growth_digest(view.growth), list(view.starts)] if isinstance(view, GrowingInputs) else None
+    growth = None
+    if isinstance(view, GrowingInputs | GrowingEvidence):
+        growth = [growth_digest(view.growth), list(view.starts)]
     return {
         "dataset": plan.dataset.digest,
         "objective": plan.objective.name,
@@ -250,7 +254,7 @@ def retrained(trace: Trace, progress: Progress | None = None, **changes: Any) ->
         TrainingError: as `train`.
     """
     view = trace.inputs
-    model: WorldNet | Growth | None = view.growth if isinstance(view, GrowingInputs) else view.world_model
+    model: WorldNet | Growth | None = growth_of(view) or view.world_model
     if model is trace.dataset.net:
         model = None  # the oracle stays the oracle where the dataset changes
     settings = dict(trace.settings)

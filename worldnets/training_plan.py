@@ -195,6 +195,7 @@ def plan_training(
     counts = tuple(outcome_count(dataset.net, target) for target in task.targets)
     partial = what.hides(dataset) or any(isinstance(penalty, EvidenceDropout) for penalty in paid)
     view = make_inputs(inputs, dataset.net, task, world_model, dataset.world.frames, partial, training_steps)
+    _check_growth(view, HEADS.get(head), normalised(head))
     _check_penalties(paid, HEADS.get(head), normalised(head), task)
     if what.per_clip(dataset) > 1 and any(isinstance(penalty, EvidenceDropout) for penalty in paid):
         _check_dropout_by_frames(HEADS.get(head), normalised(head))
@@ -203,6 +204,12 @@ def plan_training(
         mend = f"leave it out for {how.learning_rate:g}"
         raise TrainingError("the learning rate is no number > 0", node=how.name, found=repr(rate), mend=mend)
     return Plan(dataset, task, counts, what, normalised(head), complete, view, batch, how, float(rate), paid)
+
+
+def _check_growth(view: Inputs, kind: type[Head] | type[SteppingHead], head: str) -> None:
+    if getattr(view, "growth", None) is not None and is_stepping(kind) and not getattr(kind, "grows", False):
+        mend = 'train it on what does not grow, or train a head that is differentiable, "scikit_learn" or "inference"'
+        raise TrainingError("inputs that grow are not for this head", found=head, mend=mend)
 
 
 def _check_penalties(

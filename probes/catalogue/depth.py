@@ -281,7 +281,7 @@ def _model_captured(trace: Trace, reference: Reference, target: Target) -> Float
     rows = []
     for step in trace.steps:
         view = trace.inputs.at(int(step))
-        if view.world_model is None or (view.world_model is truth and sees_all(view)):
+        if sees_all(view) and (view.world_model is None or view.world_model is truth):
             rows.append(reference.about.information)
             continue
         if id(view) not in made:
@@ -297,12 +297,13 @@ def _own_captured(view: Inputs, trace: Trace, reference: Reference, target: Targ
     """
     from worldnets.heads.believer import Believer
     from worldnets.heads.growing import StageInputs
+    from worldnets.heads.growing_evidence import StageEvidence
 
-    truth, model = trace.dataset.net, view.world_model
-    assert model is not None
+    truth = trace.dataset.net
+    model = truth if view.world_model is None else view.world_model  # of raw evidence: what W* makes of what is shown
     if any(v not in model.states or model.states[v] != truth.states[v] for v in target.variables):
         return np.full(len(reference.about.information), np.nan)
-    stage = view if isinstance(view, StageInputs) else None
+    stage = view if isinstance(view, StageInputs | StageEvidence) else None
     seen, rounds = (trace.task.evidence, None) if stage is None else (stage.evidence, stage.stage.rounds)
     believer = Believer(model, truth, seen, rounds)
     belief = believer.joint(reference.inputs[:, believer.columns], target.variables)

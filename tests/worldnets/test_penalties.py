@@ -6,7 +6,7 @@ import pytest
 
 from worldnets import load_dataset, train
 from worldnets.errors import TrainingError, UnknownNameError
-from worldnets.penalties import DescriptionLength, EvidenceDropout, WeightDecay, penalties_of, penalty_settings
+from worldnets.penalties import L1, DescriptionLength, EvidenceDropout, WeightDecay, penalties_of, penalty_settings
 from worldnets.training_plan import plan_training
 
 SHORT = {"objective": "question", "steps": 200, "batch": 64, "seeds": 2, "learning_rate": 0.05}
@@ -17,7 +17,7 @@ def dataset():
     return load_dataset("cue_parity", noise=1)
 
 
-@pytest.mark.parametrize("penalty", [WeightDecay(0.3), DescriptionLength(0.2, step=0.1)])
+@pytest.mark.parametrize("penalty", [WeightDecay(0.3), L1(0.3), DescriptionLength(0.2, step=0.1)])
 def test_the_slope_is_the_derivative_of_the_cost_in_numpy_and_in_jax(penalty):
     theta = np.array([[-2.0, -0.3], [0.7, 5.0]])
     h = 1e-6
@@ -46,7 +46,7 @@ def test_weight_decay_makes_the_first_step_of_plain_descent_that_much_smaller(da
 
 
 @pytest.mark.parametrize(
-    "penalty", [{"weight_decay": 0.05}, {"description_length": 0.05}, {"spectral_decoupling": 0.1}]
+    "penalty", [{"weight_decay": 0.05}, {"l1": 0.05}, {"description_length": 0.05}, {"spectral_decoupling": 0.1}]
 )
 def test_a_penalised_head_is_smaller_and_says_what_it_paid(dataset, penalty):
     free = train(dataset, "linear", **SHORT)

@@ -59,7 +59,8 @@ class SteppingHead(Protocol):
     Seeds are trained one after the other. What training changes is `state`, arrays whose names and shapes are fixed
     from the start: a trace keeps them like the parameters of any head. A class attribute `pays` names the kinds of
     penalty its updates take into account (`worldnets.penalties`); evidence dropout, which only hides, needs no mention.
-    Another, `instead`, may say for penalties by name what to do in their place.
+    Another, `instead`, may say for penalties by name what to do in their place. `grows = True` says that its updates go
+    by `plan.inputs.at(updates made)`, so that its inputs may grow while it is trained; others are refused a growth.
     """
 
     @classmethod

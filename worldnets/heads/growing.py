@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from worldnets.errors import TrainingError, did_you_mean
 from worldnets.growth import Growth, Stage
 from worldnets.heads.believer import Believer
+from worldnets.heads.growing_evidence import GrowingEvidence, StageEvidence
 from worldnets.heads.inputs import Features, Inputs
 from worldnets.heads.row_table import RowTable
 from worldnets.net import WorldNet
@@ -88,9 +89,14 @@ class StageInputs:
 
 def sees_all(view: Inputs) -> bool:
     """Whether beliefs are exact and from all of the task's evidence, as they are where no stage says otherwise."""
-    if not isinstance(view, StageInputs):
+    if not isinstance(view, StageInputs | StageEvidence):
         return True
     return view.stage.rounds is None and set(view.evidence) == set(view.task.evidence)
+
+
+def growth_of(view: Inputs) -> Growth | None:
+    """The growth behind some inputs; None where nothing grows."""
+    return view.growth if isinstance(view, GrowingInputs | GrowingEvidence) else None
 
 
 class GrowingInputs:

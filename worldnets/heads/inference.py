@@ -13,6 +13,7 @@ from worldnets.errors import TrainingError
 from worldnets.heads.believer import Believer
 from worldnets.heads.floor import floored
 from worldnets.heads.growing import StageInputs
+from worldnets.heads.growing_evidence import StageEvidence
 from worldnets.heads.row_table import RowTable
 from worldnets.net import WorldNet
 from worldnets.objectives.clip import Clip
@@ -92,6 +93,8 @@ class InferenceHead:
     `continuation_autoregressive` and `likelihood` do: each is then answered by itself.
     """
 
+    grows = True
+
     def __init__(self, plan: Plan, made: dict[tuple[int, int], tuple[Any, Posterior]], updates: int = 0) -> None:
         self._plan, self._made, self._updates = plan, made, updates
         self._posterior(-1)  # a world-model that does not fit is refused now
@@ -140,7 +143,7 @@ class InferenceHead:
                 evidence, targets = clip.evidence(shown), clip.targets(shown + 1)
             model = plan.dataset.net if view.world_model is None else view.world_model
             rounds = None
-            if isinstance(view, StageInputs):
+            if isinstance(view, StageInputs | StageEvidence):
                 evidence, rounds = tuple(v for v in evidence if v in view.evidence), view.stage.rounds
             # The view is kept beside it: an object's id is its own for as long as it lives.
             self._made[key] = view, Posterior(model, plan.dataset.net, evidence, targets, rounds)

@@ -96,7 +96,7 @@ def inputs(
         net: the net whose columns the code arrays have.
         task: names the evidence and, for beliefs, the latents.
         world_model: whose beliefs; `net` itself by default (the oracle W*). One that grows gives the beliefs of its
-            stages, in time.
+            stages, in time; of raw evidence it gives what each stage shows.
         frames: observed nodes of each frame, for heads that read frame by frame.
         partial: whether evidence may be unobserved; beliefs always allow it.
         training_steps: how many there are in all: what the stages of a growth have their shares of.
@@ -105,6 +105,12 @@ def inputs(
         TrainingError: another name, a world-model given to inputs that look at none, or a growth without
             `training_steps`.
     """
+    if name == "evidence" and isinstance(world_model, Growth):
+        from worldnets.heads.growing_evidence import GrowingEvidence
+
+        if training_steps is None:
+            raise _no_steps(world_model)
+        return GrowingEvidence(net, task, world_model, training_steps, frames, partial)
     if name == "evidence":
         if world_model is not None:
             mend = 'ask for inputs="beliefs", or leave world_model out'
@@ -114,8 +120,7 @@ def inputs(
         from worldnets.heads.growing import GrowingInputs
 
         if training_steps is None:
-            mend = "say how many training steps there are"
-            raise TrainingError("stages have shares of the training steps", found=repr(world_model), mend=mend)
+            raise _no_steps(world_model)
         return GrowingInputs(net, task, world_model, training_steps)
     if name == "beliefs":
         if not isinstance(world_model, WorldNet | None):
@@ -123,6 +128,11 @@ def inputs(
             raise TrainingError("beliefs of what is no world-model", found=found, mend=mend)
         return BeliefInputs(net, task, world_model)
     raise TrainingError("unknown inputs", found=repr(name), mend=did_you_mean(name, NAMES))
+
+
+def _no_steps(growth: Growth) -> TrainingError:
+    mend = "say how many training steps there are"
+    return TrainingError("stages have shares of the training steps", found=repr(growth), mend=mend)
 
 
 class EvidenceInputs:

@@ -15,7 +15,7 @@ from worldnets.heads.linear import SCALES, Linear
 if TYPE_CHECKING:
     from worldnets.heads.inputs import Inputs
 
-ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jax.numpy.tanh, "gelu": jax.nn.gelu}
+ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jax.numpy.tanh, "gelu": jax.nn.gelu, "identity": lambda x: x}
 
 
 class MLP(eqx.Module):
@@ -45,7 +45,7 @@ class MLP(eqx.Module):
             outputs: outputs.
             width: units of a hidden layer.
             depth: hidden layers.
-            activation: "relu", "tanh" or "gelu".
+            activation: "relu", "tanh" or "gelu"; with "identity" the head is a linear one of rank ≤ width.
 
         Raises:
             TrainingError: a width or depth that is no whole number ≥ 1, an unknown activation.

@@ -45,6 +45,8 @@ class ScikitLearn:
     binary variable becomes two indicators.
     """
 
+    grows = True
+
     def __init__(
         self, inputs: Inputs, classifiers: tuple[Classifier | None, ...], plan: Plan, updates: int = 0
     ) -> None:

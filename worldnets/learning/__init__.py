@@ -9,6 +9,7 @@ from worldnets.learning.data import Rows
 from worldnets.learning.expectation_maximisation import expectation_maximisation
 from worldnets.learning.gradient import ConditionalLoss
 from worldnets.learning.growth import Growth, Stage, by_class, by_radius, by_rounds
+from worldnets.learning.growth_plan import GrowthPlan
 from worldnets.learning.learned import HeldOut, Learned, Run, held_out_bits
 from worldnets.learning.model_class import ModelClass
 from worldnets.learning.scorer import Scorer, train_scorer
@@ -19,6 +20,7 @@ from worldnets.learning.temporal import tied_dirichlet, tied_expectation_maximis
 __all__ = [
     "ConditionalLoss",
     "Growth",
+    "GrowthPlan",
     "HeldOut",
     "Learned",
     "ModelClass",

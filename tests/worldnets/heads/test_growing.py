@@ -92,7 +92,7 @@ def test_stages_that_do_not_fit_the_task_are_refused(dataset, task):
     with pytest.raises(TrainingError, match="shares of the training steps"):
         inputs("beliefs", net, task, Growth((Stage("a", 1, net),)))
     with pytest.raises(TrainingError, match="raw evidence goes through no world-model"):
-        inputs("evidence", net, task, Growth((Stage("a", 1, net),)), training_steps=10)
+        inputs("evidence", net, task, net, training_steps=10)
     with pytest.raises(TrainingError, match="what is no world-model"):
         inputs("beliefs", net, task, "vault")
 

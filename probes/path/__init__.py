@@ -1,0 +1,1 @@
+"""What the path probe is made of: companions, contrasts between heads, lines between their parameters, the rule."""
