@@ -15,7 +15,12 @@ __all__ = ["REGISTRY", "names", "probe"]
 
 REGISTRY: Registry[Callable[[], Probe]] = Registry(
     "probe",
-    {"depth": "probes.catalogue.depth:DepthProbe", "purity": "probes.catalogue.purity:PurityProbe"},
+    {
+        "depth": "probes.catalogue.depth:DepthProbe",
+        "floors": "probes.catalogue.floors:FloorsProbe",
+        "purity": "probes.catalogue.purity:PurityProbe",
+        "transmission": "probes.catalogue.transmission:TransmissionProbe",
+    },
     group="worldnets.probes",
 )
 
