@@ -19,8 +19,10 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
         "crowding": "probes.catalogue.crowding:CrowdingProbe",
         "depth": "probes.catalogue.depth:DepthProbe",
         "early": "probes.catalogue.early:EarlyProbe",
+        "floors": "probes.catalogue.floors:FloorsProbe",
         "path": "probes.catalogue.path:PathProbe",
         "purity": "probes.catalogue.purity:PurityProbe",
+        "transmission": "probes.catalogue.transmission:TransmissionProbe",
     },
     group="worldnets.probes",
 )

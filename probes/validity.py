@@ -150,12 +150,13 @@ class Score:
 
 #: Plants by probe: "module:NAME" of a tuple, or of a function without arguments that returns one.
 PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
+    "probe with organisms",
+    {
         "crowding": "probes.organisms.crowding:plants",
         "depth": "probes.organisms.depth:plants",
         "early": "probes.organisms.early:plants",
+        "path": "probes.organisms.path:plants",
         "purity": "probes.organisms.purity:plants",
-    "probe with organisms",
-    {
     },
     group="worldnets.plants",
 )

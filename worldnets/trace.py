@@ -22,7 +22,7 @@ from worldnets.heads.base import head_options as complete_options
 from worldnets.heads.inputs import Features, Inputs
 from worldnets.net import WorldNet
 from worldnets.net_archive import pack_net, unpack_net
-from worldnets.objectives.base import log_probabilities, output_columns, output_count
+from worldnets.objectives.base import log_probabilities, output_columns
 from worldnets.roles import Task
 from worldnets.training_plan import GROUP, Plan, plan_training
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from worldnets.heads.base import SteppingHead
+    from worldnets.inside import Inside
 
 KIND = "worldnets trace"
 FORMAT = 2  # of the saved file; raised whenever an older reader would misread a newer file
@@ -231,8 +232,23 @@ class Trace:
             raise TrainingError(
                 "features of the wrong shape", found=features.shape, expected=f"(rows, {self.inputs.width})", mend=mend
             )
-        rows = len(features)
-        outputs = np.empty((len(self.seeds), rows, output_count(self.counts)), dtype=np.float32)
+        return self.applied(_forward(), checkpoint, features)
+
+    def applied(
+        self, function: Callable[..., Any], checkpoint: int, features: Features, beside: NDArray[Any] | None = None
+    ) -> NDArray[np.float32]:
+        """A compiled function of heads and rows, at a checkpoint, in whole groups of seeds and chunks of rows.
+
+        Args:
+            function: (heads [slots], features [rows, width], perhaps arrays [slots, rows, …]) → [slots, rows, …].
+            checkpoint: position in `steps`.
+            features: float32 [rows, width].
+            beside: float32 [seeds, rows, …], what each seed is given besides the features.
+
+        Returns:
+            float32 [seeds, rows, …]; a row's bits depend neither on the rows nor on the seeds computed with it.
+        """
+        rows, found = len(features), np.empty((len(self.seeds), len(features), 0), dtype=np.float32)
         groups: dict[int, list[int]] = {}
         for column, seed in enumerate(self.seeds):
             groups.setdefault(seed // GROUP, []).append(column)
@@ -240,12 +256,31 @@ class Trace:
             # Every seed predicts in the slot it was trained in, beside empty slots: the same program, the same bits.
             slots = [self.seeds[column] % GROUP for column in columns]
             heads = self._padded(checkpoint, columns, slots)
-            for first in range(0, rows, CHUNK):
-                chunk = np.zeros((CHUNK, features.shape[1]), dtype=np.float32)
-                part = features[first : first + CHUNK]
-                chunk[: len(part)] = part
-                outputs[columns, first : first + CHUNK] = np.asarray(_forward()(heads, chunk))[slots, : len(part)]
-        return outputs
+            for first in range(0, max(rows, 1), CHUNK):  # no rows have a width too
+                part = slice(first, min(first + CHUNK, rows))
+                chunk = [_filled_up(features[part])]
+                if beside is not None:
+                    own = np.zeros((GROUP, CHUNK, *beside.shape[2:]), dtype=np.float32)
+                    own[slots, : part.stop - first] = beside[columns, part]
+                    chunk.append(own)
+                values = np.asarray(function(heads, *chunk))
+                if found.shape[2:] != values.shape[2:]:
+                    found = np.empty((len(self.seeds), rows, *values.shape[2:]), dtype=np.float32)
+                found[columns, part] = values[slots, : part.stop - first]
+        return found
+
+    def inside(self, codes: NDArray[np.integer[Any]]) -> Inside:
+        """What the heads hold on these rows before they answer, and what they answer from something else.
+
+        Args:
+            codes: clips or evidence rows, int16 [rows, net variables]; only the task's evidence is looked at.
+
+        Raises:
+            TrainingError: a head that does not show its activations.
+        """
+        from worldnets.inside import Inside
+
+        return Inside(self, codes)
 
     def _padded(self, checkpoint: int, columns: list[int], slots: list[int]) -> Head:
         import jax
@@ -368,6 +403,12 @@ class Trace:
         from html import escape
 
         return f"<p><code>{escape(repr(self))}</code>, training loss in bits:</p>{self.to_pandas().to_html()}"
+
+
+def _filled_up(part: NDArray[Any]) -> NDArray[np.float32]:
+    chunk = np.zeros((CHUNK, *part.shape[1:]), dtype=np.float32)
+    chunk[: len(part)] = part
+    return chunk
 
 
 @functools.cache

@@ -92,6 +92,14 @@ class GRU(eqx.Module):
         """Outputs [outputs] for one feature vector [features]."""
         return self.readout(self._states(features)[-1])
 
+    def activations(self, features: jax.Array) -> jax.Array:
+        """The last layer's state after the last frame, [rows, width], for features [rows, features]."""
+        return jax.vmap(lambda one: self._states(one)[-1])(features)
+
+    def answer(self, activations: jax.Array, features: jax.Array) -> jax.Array:
+        """Outputs [rows, outputs] from last states [rows, width]."""
+        return jax.vmap(self.readout)(activations)
+
     def at_each_step(self, features: jax.Array) -> jax.Array:
         """Outputs [steps, outputs] as they would be if the frames ended there; the last row is the answer."""
         return jax.vmap(self.readout)(self._states(features))

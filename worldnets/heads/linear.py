@@ -53,3 +53,11 @@ class Linear(eqx.Module):
     def __call__(self, features: jax.Array) -> jax.Array:
         """Outputs [outputs] for one feature vector [features]."""
         return self.weight @ features + self.bias
+
+    def activations(self, features: jax.Array) -> jax.Array:
+        """Its outputs, [rows, outputs]: there is nothing else inside."""
+        return jax.vmap(self)(features)
+
+    def answer(self, activations: jax.Array, features: jax.Array) -> jax.Array:
+        """The activations themselves."""
+        return activations

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from worldnets.errors import TrainingError
 from worldnets.heads.base import checked_choice, checked_integer, checked_number
 from worldnets.heads.tables import FRAME, Tables, tables_of
-from worldnets.inference.loopy.algebra import algebra_of
+from worldnets.inference.loopy.algebra import Algebra, algebra_of
 from worldnets.inference.loopy.readout import distance, readout
 from worldnets.inference.loopy.reduced_rounds import NEVER, ReducedRounds, compiled
 from worldnets.inference.loopy.reduction import reduced
@@ -181,18 +181,48 @@ class MessagePassing(eqx.Module):
 
     def on_rows(self, features: jax.Array) -> jax.Array:
         """Outputs [rows, outputs] for features [rows, features]: many times as fast as row by row."""
+        algebra, log_tables, seen = self._seen(features)
+        every = self.halting is not None
+        rounds = self.wires.rounds
+        found = rounds.log_beliefs(algebra, log_tables, seen, self._most, self.start_rounds, self.damping, every)
+        if every:
+            found = jax.nn.logsumexp(self._log_halting()[:, None, None] + found, axis=0)
+        return self._outputs(found)
+
+    def activations(self, features: jax.Array) -> jax.Array:
+        """Logarithms of all messages after the last round, [rows, places · runs], which the answers are read from.
+
+        Raises:
+            TrainingError: a head that halts, whose answers are read after every round.
+        """
+        if self.halting is not None:
+            mend = "train it without halting"
+            raise TrainingError("answers of many rounds have no one set of messages", node=NAME, mend=mend)
+        algebra, log_tables, seen = self._seen(features)
+        found = self.wires.rounds.log_messages(
+            algebra, log_tables, seen, self._most, self.start_rounds, self.damping
+        )  # [places, runs · rows], run after run
+        return found.reshape(len(found), -1, len(features)).transpose(2, 0, 1).reshape(len(features), -1)
+
+    def answer(self, activations: jax.Array, features: jax.Array) -> jax.Array:
+        """Outputs [rows, outputs] read from messages [rows, places · runs]."""
+        algebra, log_tables, seen = self._seen(features)
+        rows, runs = len(activations), self.wires.rounds.runs
+        messages = activations.reshape(rows, -1, runs).transpose(1, 2, 0).reshape(-1, runs * rows)
+        return self._outputs(self.wires.rounds.read_messages(algebra, log_tables, seen, messages))
+
+    def _seen(self, features: jax.Array) -> tuple[Algebra, jax.Array, jax.Array]:
+        """The numbers of messages, the logarithms of all tables, and what was seen, [indicators, rows]."""
         wires = self.wires
         logits = [jnp.asarray(block) for block in self.logits]
         log_tables = wires.tables.log_tables(logits, NEVER)
         sign = np.array(wires.sign)[:, None]
         seen = jnp.maximum(sign * jnp.asarray(features, log_tables.dtype).T[np.array(wires.feature, dtype=np.intp)], 0)
-        algebra = algebra_of(self.space, str(log_tables.dtype))
-        every = self.halting is not None
-        found = wires.rounds.log_beliefs(algebra, log_tables, seen, self._most, self.start_rounds, self.damping, every)
-        if every:
-            found = jax.nn.logsumexp(self._log_halting()[:, None, None] + found, axis=0)
-        found = jnp.concatenate([found, jnp.zeros((1, found.shape[1]), found.dtype)])
-        plus, minus = np.array(wires.outputs, dtype=np.intp).T
+        return algebra_of(self.space, str(log_tables.dtype)), log_tables, seen
+
+    def _outputs(self, log_beliefs: jax.Array) -> jax.Array:
+        found = jnp.concatenate([log_beliefs, jnp.zeros((1, log_beliefs.shape[1]), log_beliefs.dtype)])
+        plus, minus = np.array(self.wires.outputs, dtype=np.intp).T
         return (found[plus] - found[minus]).T
 
     def rounds(self) -> jax.Array:

@@ -64,7 +64,18 @@ class MLP(eqx.Module):
 
     def __call__(self, features: jax.Array) -> jax.Array:
         """Outputs [outputs] for one feature vector [features]."""
+        return self.layers[-1](self._hidden(features))
+
+    def activations(self, features: jax.Array) -> jax.Array:
+        """Units of the last hidden layer, [rows, width], for features [rows, features]."""
+        return jax.vmap(self._hidden)(features)
+
+    def answer(self, activations: jax.Array, features: jax.Array) -> jax.Array:
+        """Outputs [rows, outputs] from the last hidden layer's units [rows, width]."""
+        return jax.vmap(self.layers[-1])(activations)
+
+    def _hidden(self, features: jax.Array) -> jax.Array:
         hidden = features
         for layer in self.layers[:-1]:
             hidden = ACTIVATIONS[self.activation](layer(hidden))
-        return self.layers[-1](hidden)
+        return hidden

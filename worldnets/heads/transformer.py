@@ -152,10 +152,15 @@ class Transformer(eqx.Module):
 
     def __call__(self, features: jax.Array) -> jax.Array:
         """Outputs [outputs] for one feature vector [features]."""
-        x = self._embedded(features)
-        for block in self.blocks[:-1]:
-            x = block(x)
-        return self.readout(self.norm(self.blocks[-1](x, last_only=True))[0])
+        return self.readout(self._last(features))
+
+    def activations(self, features: jax.Array) -> jax.Array:
+        """What is read out at the last position, after the last norm: [rows, width] for features [rows, features]."""
+        return jax.vmap(self._last)(features)
+
+    def answer(self, activations: jax.Array, features: jax.Array) -> jax.Array:
+        """Outputs [rows, outputs] from the normed last position [rows, width]."""
+        return jax.vmap(self.readout)(activations)
 
     def at_each_step(self, features: jax.Array) -> jax.Array:
         """Outputs [steps, outputs] as they would be if the frames ended there; the last row is the answer."""
@@ -163,6 +168,12 @@ class Transformer(eqx.Module):
         for block in self.blocks:
             x = block(x)
         return _each(self.readout, self.norm(x))
+
+    def _last(self, features: jax.Array) -> jax.Array:
+        x = self._embedded(features)
+        for block in self.blocks[:-1]:
+            x = block(x)
+        return self.norm(self.blocks[-1](x, last_only=True))[0]
 
     def _embedded(self, features: jax.Array) -> jax.Array:
         return _each(self.embedding, read_frames(features, self.steps)) + self.positions

@@ -19,7 +19,7 @@ from jax import numpy as jnp
 from numpy.typing import NDArray
 
 from worldnets.inference.loopy import rounds as rounds_of
-from worldnets.inference.loopy.algebra import Algebra, Array
+from worldnets.inference.loopy.algebra import Algebra, Array, Logarithm
 from worldnets.inference.loopy.graph import Indices, Wiring
 from worldnets.inference.loopy.messages import Tables, damped, factor_belief, take, to_factors
 from worldnets.inference.loopy.readout import Readout
@@ -60,6 +60,16 @@ class ReadEntries(NamedTuple):
     factors: tuple[Indices, ...]
     cells: Indices
     parts: Indices
+
+
+class Begun(NamedTuple):
+    """Rounds about to start: what they read, the messages they start from, and one round of them."""
+
+    wiring: Wiring
+    tables: Tables
+    local: Array
+    messages: Array
+    advance: Callable[[Array], Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +131,46 @@ class ReducedRounds:
         Returns:
             [outcomes of all questions, one after the other, R], or with `every` [rounds, outcomes, R].
         """
+        begun = self._begun(algebra, log_tables, seen, start_rounds, damping)
+        read = lambda messages: self._read(algebra, begun.wiring, begun.tables, begun.local, messages)
+        if not every:
+            return read(_repeated(begun.advance, begun.messages, rounds))
+
+        def one(messages: Array, _: None) -> tuple[Array, Array]:
+            new = begun.advance(messages)
+            return new, read(new)
+
+        return jax.lax.scan(jax.checkpoint(one), begun.messages, None, length=rounds)[1]
+
+    def log_messages(
+        self,
+        algebra: Algebra,
+        log_tables: Array,
+        seen: Array,
+        rounds: int,
+        start_rounds: int,
+        damping: float = 0.0,
+    ) -> Array:
+        """Logarithms of all messages after `rounds` rounds, [places, R · runs], none below ln `LEAST`.
+
+        Arguments are those of `log_beliefs`, which reads its answers from these messages.
+        """
+        begun = self._begun(algebra, log_tables, seen, start_rounds, damping)
+        messages = _repeated(begun.advance, begun.messages, rounds)[:-1]  # the last place is the empty slot
+        least = np.log(LEAST[str(messages.dtype)])
+        if isinstance(algebra, Logarithm):
+            return jnp.maximum(messages, least)
+        return jnp.log(jnp.maximum(messages, LEAST[str(messages.dtype)]))
+
+    def read_messages(self, algebra: Algebra, log_tables: Array, seen: Array, log_messages: Array) -> Array:
+        """Logarithms of the joint beliefs of all questions, [outcomes, R], as they are read from given messages."""
+        begun = self._begun(algebra, log_tables, seen, 0, 0.0)
+        slot = jnp.zeros((1, log_messages.shape[1]), log_messages.dtype)
+        messages = algebra.from_log(jnp.concatenate([log_messages, slot]))
+        return self._read(algebra, begun.wiring, begun.tables, begun.local, messages)
+
+    def _begun(self, algebra: Algebra, log_tables: Array, seen: Array, start_rounds: int, damping: float) -> Begun:
+        """Everything that rounds need, and the messages that they start from."""
         dtype, rows = log_tables.dtype, seen.shape[1]
         place = lambda x: jnp.asarray(x, dtype) if x.dtype.kind == "f" else x
         wiring = jax.tree.map(place, self.wiring)
@@ -138,15 +188,7 @@ class ReducedRounds:
         start = _repeated(lambda messages: advance(plain, nothing, messages), start, start_rounds)
         tables, local = self._tables(algebra, full, seen), self._local(algebra, seen, rows)
         messages = jnp.broadcast_to(start, (len(start), local.shape[1]))
-        read = lambda messages: self._read(algebra, wiring, tables, local, messages)
-        if not every:
-            return read(_repeated(lambda messages: advance(tables, local, messages), messages, rounds))
-
-        def one(messages: Array, _: None) -> tuple[Array, Array]:
-            new = advance(tables, local, messages)
-            return new, read(new)
-
-        return jax.lax.scan(jax.checkpoint(one), messages, None, length=rounds)[1]
+        return Begun(wiring, tables, local, messages, lambda messages: advance(tables, local, messages))
 
     def _tables(self, algebra: Algebra, full: Array, seen: Array | None) -> Tables:
         """Tables as rounds read them, each scaled by its largest cell; without evidence if `seen` is None."""
