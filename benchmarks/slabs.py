@@ -102,7 +102,7 @@ class Coordinates(eqx.Module):
         places = np.zeros((len(groups), inputs.width))
         for row, (name, group) in enumerate(groups.items()):
             places[row, group] = inputs.net.states[name]
-        narrow = _Width(len(groups))
+        narrow = Width(len(groups))
         network = MLP.build(generator, narrow, outputs, width=width, depth=depth)  # type: ignore[arg-type]
         return cls(network, tuple(map(tuple, places.tolist())))
 
@@ -111,6 +111,8 @@ class Coordinates(eqx.Module):
         return self.network(jax.numpy.asarray(self.places, dtype=features.dtype) @ features)
 
 
-class _Width:
+class Width:
+    """As much of a head's inputs as an MLP asks for."""
+
     def __init__(self, width: int) -> None:
         self.width = width
