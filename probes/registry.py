@@ -16,6 +16,7 @@ __all__ = ["REGISTRY", "names", "probe"]
 REGISTRY: Registry[Callable[[], Probe]] = Registry(
     "probe",
     {
+        "capacity": "probes.catalogue.capacity:CapacityProbe",
         "depth": "probes.catalogue.depth:DepthProbe",
         "path": "probes.catalogue.path:PathProbe",
         "purity": "probes.catalogue.purity:PurityProbe",

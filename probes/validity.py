@@ -94,7 +94,7 @@ class Score:
 
 #: Plants by probe: "module:NAME" of a tuple, or of a function without arguments that returns one.
 PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
-    "probe with organisms", {"path": "probes.organisms.path:plants"}
+    "probe with organisms", {"capacity": "probes.organisms.capacity:plants", "path": "probes.organisms.path:plants"}
 )
 
 
