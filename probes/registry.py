@@ -16,13 +16,13 @@ __all__ = ["REGISTRY", "names", "probe"]
 REGISTRY: Registry[Callable[[], Probe]] = Registry(
     "probe",
     {
+        "capacity": "probes.catalogue.capacity:CapacityProbe",
         "crowding": "probes.catalogue.crowding:CrowdingProbe",
         "depth": "probes.catalogue.depth:DepthProbe",
         "early": "probes.catalogue.early:EarlyProbe",
         "floors": "probes.catalogue.floors:FloorsProbe",
         "path": "probes.catalogue.path:PathProbe",
         "purity": "probes.catalogue.purity:PurityProbe",
-        "transmission": "probes.catalogue.transmission:TransmissionProbe",
     },
     group="worldnets.probes",
 )

@@ -6,6 +6,7 @@ tests, so that "p ≤ alpha" and "the interval excludes the value" are the same 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -270,7 +271,16 @@ def _quantile(level: float, freedom: Floats) -> Floats:
     unique, where = np.unique(
         freedom, return_inverse=True
     )  # the quantile is slow; most calls have one value of freedom
-    return np.asarray(stats.t.ppf((1 + level) / 2, unique))[where].reshape(np.shape(freedom))
+    if unique.size <= 4:
+        quantiles = np.array([_one_quantile(level, float(one)) for one in unique])
+    else:
+        quantiles = np.asarray(stats.t.ppf((1 + level) / 2, unique))
+    return quantiles[where].reshape(np.shape(freedom))
+
+
+@functools.lru_cache(maxsize=1024)
+def _one_quantile(level: float, freedom: float) -> float:
+    return float(stats.t.ppf((1 + level) / 2, freedom))
 
 
 def _finite(freedom: Floats) -> Floats:

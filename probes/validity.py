@@ -152,6 +152,7 @@ class Score:
 PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
     "probe with organisms",
     {
+        "capacity": "probes.organisms.capacity:plants",
         "crowding": "probes.organisms.crowding:plants",
         "depth": "probes.organisms.depth:plants",
         "early": "probes.organisms.early:plants",

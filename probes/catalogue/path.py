@@ -126,6 +126,9 @@ class PathProbe(Catalogued):
             TrainingError: too few steps for the stages; every seed of a companion diverged.
         """
         self.check(trace.plan)
+        if int(trace.steps[-1]) != trace.last:
+            found, mend = f"{int(trace.steps[-1])} of {trace.last} steps", "keep a checkpoint at the last step"
+            raise ProbeError("the end of the run was not kept", found=found, mend=mend)
         growth, own = self._growth(trace.dataset, trace.objective, trace.inputs)
         task = trace.task
         total = 4 + (3 * len(trace.steps) + 1) * len(task.targets)

@@ -208,7 +208,8 @@ def _repeat(ways: Ways, settings: Settings | None = None, at: str = "", seeds: i
             members = 2 * half + np.arange(seeds) % 2
         book, found = conclude_target(a_run(whole, members, random if ways.clips else None), chosen)
         last = {finding.name: finding.value for finding in book.findings}
-        return Outcome(found.name, {name: (last[name], truth) for name, truth in known.items() if name in last})
+        inside = {} if ways.other is not None else known  # half of each kind is no draw from the population
+        return Outcome(found.name, {name: (last[name], truth) for name, truth in inside.items() if name in last})
 
     return repeat
 
@@ -222,25 +223,48 @@ SAME = _ways(0.9, 0.9, 0.9, 0.9)
 
 def plants() -> tuple[Plant, ...]:
     """The organisms."""
-    rows = (
-        ("same", "all ways lead to the same depth and to functions as far apart as two seeds", "right", "path-independent", Ways(SAME), {}),
-        ("same, through clips", "the same, seen through 2,048 evaluation clips that all seeds share", "right", "path-independent", Ways(SAME, clips=True), {}),
-        ("budget only", "a head is as deep as it had steps on the end: short .4, grown and reversed .6, fresh 1", "right", "path-independent", Ways(_ways(0.6, 1.0, 0.4, 0.6)), {}),
-        ("order counts", "grown heads are deep, those that met the deep evidence first are not", "right", "path-dependent", Ways(_ways(0.9, 0.9, 0.9, 0.3)), {}),
-        ("grown, shallower", "whoever was grown is shallow, in either order", "right", "path-dependent", Ways(_ways(0.3, 0.95, 0.9, 0.3)), {}),
-        ("grown, deeper", "only who was grown is deep, in either order; through clips", "right", "path-dependent", Ways(_ways(0.95, 0.4, 0.3, 0.95), clips=True), {}),
-        ("another function", "as deep by whichever way, but grown heads lean elsewhere on a fixed pattern of evidence", "right", "other-function", Ways(SAME, turned=0.9), {}),
-        ("seeds in two", "half of the grown seeds are stuck, the other half are as deep as all others", "right", "inconclusive", Ways(_ways(0.9, 0.9, 0.9, 0.9), other=_ways(0.0, 0.9, 0.9, 0.9)), {}),
-        ("untrained", "random functions, by whichever way", "right", "untrained", Ways(_ways(0.0, 0.0, 0.0, 0.0), shallow=0.0, field=1.0), {}),
-        ("surface", "a world with hardly anything deep", "right", "nothing-deep", Ways(SAME, world="surface"), {}),
-        ("noise", "no difference, heads of a seed differ by .3 in every weight", "null", "path-dependent", Ways(SAME, noise=0.3), {}),
-        ("noise, through clips", "the same through shared evaluation clips", "null", "path-dependent", Ways(SAME, noise=0.3, clips=True), {}),
-        ("at the margin", "order changes depth by exactly δ", "null", "path-independent", Ways(_ways(0.7, 0.7, 0.7, 0.6), noise=0.06), {"at": "depth"}),
-        ("at the other margin", "functions differ by exactly ε beyond seeds", "null", "path-independent", Ways(SAME, turned=0.6), {"at": "function"}),
-        ("no other function", "functions as far apart as those of two seeds, fields of .4 nats", "null", "other-function", Ways(SAME, field=0.4), {}),
-        ("a fifth", "order changes deep efficiency by .20, its sd over seeds .10", "power", "path-dependent", Ways(_ways(0.75, 0.75, 0.75, 0.44), noise=0.13), {}),
-    )  # fmt: skip
-    return tuple(
-        Plant(name, about, role, claim, _repeat(ways, **more))  # type: ignore[arg-type]
-        for name, about, role, claim, ways, more in rows
+    same, four = Ways(SAME), _ways
+    right = (
+        ("same", "all ways lead to the same depth, and to functions as far apart as two seeds", PATHLESS, same),
+        ("same, through clips", "the same through clips that all seeds share", PATHLESS, Ways(SAME, clips=True)),
+        ("budget only", "depth goes by steps on the end and by nothing else", PATHLESS, Ways(four(0.6, 1.0, 0.4, 0.6))),
+        ("order counts", "who met the deep evidence first is shallow", PATH, Ways(four(0.9, 0.9, 0.9, 0.3))),
+        ("grown, shallower", "who was grown is shallow, in either order", PATH, Ways(four(0.3, 0.95, 0.9, 0.3))),
+        ("grown, deeper", "only who was grown is deep; clips", PATH, Ways(four(0.95, 0.4, 0.3, 0.95), clips=True)),
+        (
+            "another function",
+            "as deep, but grown heads lean on a fixed pattern",
+            "other-function",
+            Ways(SAME, turned=0.9),
+        ),
+        ("seeds in two", "half of the grown seeds are stuck", OPEN, Ways(SAME, other=four(0.0, 0.9, 0.9, 0.9))),
+        (
+            "untrained",
+            "heads that say little more than the prior, by whichever way",
+            "untrained",
+            Ways(four(0.0, 0.0, 0.0, 0.0), shallow=0.0, noise=0.01, shared=0.01, field=0.03),
+        ),
+        ("surface", "a world with hardly anything deep", "nothing-deep", Ways(SAME, world="surface")),
     )
+    nulls = (
+        ("noise", "no difference; weights differ by .3 from head to head", PATH, Ways(SAME, noise=0.3), ""),
+        ("noise, through clips", "the same through shared clips", PATH, Ways(SAME, noise=0.3, clips=True), ""),
+        (
+            "at the margin",
+            "order changes depth by exactly δ",
+            PATHLESS,
+            Ways(four(0.7, 0.7, 0.7, 0.6), noise=0.1),
+            "depth",
+        ),
+        ("at the other margin", "functions differ by exactly ε", PATHLESS, Ways(SAME, turned=0.6), "function"),
+        ("no other function", "random functions of .4 nats, none fixed", "other-function", Ways(SAME, field=0.4), ""),
+    )
+    strong = Ways(four(0.75, 0.75, 0.75, 0.47), noise=0.13)
+    return (
+        *(Plant(name, about, "right", claim, _repeat(ways)) for name, about, claim, ways in right),
+        *(Plant(name, about, "null", claim, _repeat(ways, at=at)) for name, about, claim, ways, at in nulls),
+        Plant("a fifth", "order changes deep efficiency by .20, sd over seeds .12", "power", PATH, _repeat(strong)),
+    )
+
+
+PATH, PATHLESS, OPEN = "path-dependent", "path-independent", "inconclusive"
