@@ -10,9 +10,9 @@ that the probe chooses. What it returns is checked before anything is measured w
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -190,7 +190,7 @@ def wrap(
         if steps is not None and len(steps) == 1:
             steps = None
     marks = list(range(len(table))) if steps is None else [int(step) for step in steps]
-    if len(marks) != len(table) or any(b <= a for a, b in zip(marks, marks[1:], strict=False)) or marks[0] < 0:
+    if len(marks) != len(table) or any(b <= a for a, b in itertools.pairwise(marks)) or marks[0] < 0:
         expected = f"{checkpoints} rising steps ≥ 0, one for each checkpoint"
         raise ProbeError("steps do not fit the checkpoints", found=marks, expected=expected, mend="leave steps out")
     numbers = tuple(range(len(table[0]))) if seeds is None else tuple(int(seed) for seed in seeds)
@@ -241,7 +241,8 @@ def _given(dataset: Dataset, task: Task, takes: Takes, codes: NDArray[np.integer
     labels = {}
     for v, column in zip(task.evidence, own.T, strict=True):
         names = np.empty(len(net.states[v]) + 1, dtype=object)  # the last is for −1, unobserved
-        names[:-1] = list(net.states[v])
+        for place, label in enumerate(net.states[v]):  # one by one: a label may be a tuple
+            names[place] = label
         labels[v] = pd.Series(names[column]).infer_objects()
     return pd.DataFrame(labels, columns=list(task.evidence))
 

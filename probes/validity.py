@@ -93,7 +93,10 @@ class Score:
 
 
 #: Plants by probe: "module:NAME" of a tuple, or of a function without arguments that returns one.
-PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry("probe with organisms", {})
+PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
+    "probe with organisms",
+    {"floors": "probes.organisms.floors:plants", "transmission": "probes.organisms.transmission:plants"},
+)
 
 
 def plants(probe: str) -> tuple[Plant, ...]:

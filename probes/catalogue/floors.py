@@ -136,7 +136,13 @@ class FloorsProbe(Catalogued):
 
 
 def _measurement(
-    trace: Trace, known: Evaluation, latent: str, looked: Looked, place: int, first: Floats, floors: Mapping[str, Floats]
+    trace: Trace,
+    known: Evaluation,
+    latent: str,
+    looked: Looked,
+    place: int,
+    first: Floats,
+    floors: Mapping[str, Floats],
 ) -> Measurement:
     residual = looked.residual[:, :, place]  # [T, S, G]
     groups = {"residual": residual, "effect": looked.effect[:, :, place], "random": looked.random[:, :, place]}

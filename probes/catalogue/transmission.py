@@ -10,7 +10,7 @@ R² by depth, over training. Verdict: the ordered rule of `probes.transmission.v
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np

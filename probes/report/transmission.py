@@ -21,8 +21,8 @@ PRESENTATION = PlainPresentation(
     ),
     caption=(
         "Slope: the head's change per change of the exact posterior under edits of one table, of nodes nearest to and "
-        "farthest from the target,\nwith its {level} interval over seeds and edits. 1 is the posterior itself, 0 a head "
-        "that does not notice."
+        "farthest from the target,\nwith its {level} interval over seeds and edits. 1 is the posterior itself, 0 a "
+        "head that does not notice."
     ),
     reading=(
         "Depth is distance from the target in the moral graph. Edits that no belief given to the head can carry, such "
