@@ -14,13 +14,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from probes.external import wrap
     from probes.finding import Finding, Verdict
     from probes.purity.gap import proxy_gap
     from probes.registry import names, probe
     from probes.results import Results, load
     from probes.runner import run
 
-__all__ = ["Finding", "Results", "Verdict", "load", "names", "probe", "proxy_gap", "run"]
+__all__ = ["Finding", "Results", "Verdict", "load", "names", "probe", "proxy_gap", "run", "wrap"]
 
 # The same list for the running program; a test holds the two together.
 _HOME = {
@@ -32,6 +33,7 @@ _HOME = {
     "probe": "probes.registry",
     "proxy_gap": "probes.purity.gap",
     "run": "probes.runner",
+    "wrap": "probes.external",
 }
 
 

@@ -23,6 +23,7 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
         "floors": "probes.catalogue.floors:FloorsProbe",
         "path": "probes.catalogue.path:PathProbe",
         "purity": "probes.catalogue.purity:PurityProbe",
+        "transmission": "probes.catalogue.transmission:TransmissionProbe",
     },
     group="worldnets.probes",
 )

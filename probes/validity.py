@@ -156,8 +156,10 @@ PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
         "crowding": "probes.organisms.crowding:plants",
         "depth": "probes.organisms.depth:plants",
         "early": "probes.organisms.early:plants",
+        "floors": "probes.organisms.floors:plants",
         "path": "probes.organisms.path:plants",
         "purity": "probes.organisms.purity:plants",
+        "transmission": "probes.organisms.transmission:plants",
     },
     group="worldnets.plants",
 )

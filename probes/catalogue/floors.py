@@ -136,7 +136,13 @@ class FloorsProbe(Catalogued):
 
 
 def _measurement(
-    trace: Trace, known: Evaluation, latent: str, looked: Looked, place: int, first: Floats, floors: Mapping[str, Floats]
+    trace: Trace,
+    known: Evaluation,
+    latent: str,
+    looked: Looked,
+    place: int,
+    first: Floats,
+    floors: Mapping[str, Floats],
 ) -> Measurement:
     residual = looked.residual[:, :, place]  # [T, S, G]
     groups = {"residual": residual, "effect": looked.effect[:, :, place], "random": looked.random[:, :, place]}
@@ -161,7 +167,8 @@ def trace_clips(known: Evaluation) -> int:
 def gains(m: Measurement, settings: Settings) -> tuple[Floats, Floats, Floats]:
     """The best floor's residual of each seed [S], gains [T, S] and their influences [G, T, S].
 
-    gain = (F − A) / max(F, least room), F the smallest residual of the three floors, A the head's own.
+    gain = (F − A) / max(F, least room), F the smallest residual of the three floors, A the head's own; −1 where it is
+    less: no readout is by so much worse than a floor but by chance.
     """
     groups = np.stack([np.broadcast_to(m.world[name], m.ends["untrained groups"].shape) for name in
                        ("history", "readout")] + [m.ends["untrained groups"]])  # fmt: skip
@@ -170,10 +177,11 @@ def gains(m: Measurement, settings: Settings) -> tuple[Floats, Floats, Floats]:
     mean = floor.mean(-1)
     left = m.numbers["residual"]
     bounded = np.maximum(mean, settings.least_room)
-    gain = (mean - left) / bounded
+    gain = np.maximum((mean - left) / bounded, -1.0)
     floor_moved = (floor - mean[:, None]).T[:, None]  # [G, 1, S]
     scale_moved = np.where(mean >= settings.least_room, floor_moved, 0.0)
-    return mean, gain, (floor_moved - m.grouped["residual"] - gain * scale_moved) / bounded
+    moved = (floor_moved - m.grouped["residual"] - gain * scale_moved) / bounded
+    return mean, gain, np.where(gain > -1.0, moved, 0.0)
 
 
 def excesses(m: Measurement) -> tuple[Floats, Floats]:

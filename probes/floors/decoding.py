@@ -110,9 +110,13 @@ class Evaluation:
 
     def _out_of_fold(self, features: Floats, wanted: Floats) -> Floats:
         """Predictions of each fold's rows by ridge regressions on the others, [penalties, R, columns of `wanted`]."""
+        from sklearn import config_context
         from sklearn.linear_model import Ridge
 
-        answer = np.empty((len(self.penalties), *wanted.shape))
+        # One fit for all penalties: every column of `wanted` once under each.
+        several = np.tile(wanted, (1, len(self.penalties)))
+        alphas = np.repeat(np.asarray(self.penalties, dtype=np.float64), wanted.shape[1])
+        answer = np.empty_like(several)
         for fold in range(self.folds):
             held = self.fold == fold
             weight = self.weight[~held] / self.weight[~held].sum()
@@ -120,14 +124,14 @@ class Evaluation:
             scale = np.sqrt(weight @ (features[~held] - mean) ** 2)
             kept = scale > CONSTANT * max(scale.max(initial=0.0), 1e-30)
             if not kept.any():
-                answer[:, held] = weight @ wanted[~held]
+                answer[held] = weight @ several[~held]
                 continue
             rows = (features[:, kept] - mean[kept]) / scale[kept]
-            for place, penalty in enumerate(self.penalties):
-                ridge = Ridge(alpha=penalty, solver="cholesky")
-                ridge.fit(rows[~held], wanted[~held], sample_weight=weight)
-                answer[place, held] = ridge.predict(rows[held]).reshape(-1, wanted.shape[1])
-        return answer
+            with config_context(assume_finite=True, skip_parameter_validation=True):
+                ridge = Ridge(alpha=alphas, solver="cholesky")
+                ridge.fit(rows[~held], several[~held], sample_weight=weight)
+            answer[held] = rows[held] @ ridge.coef_.T + ridge.intercept_
+        return np.moveaxis(answer.reshape(len(wanted), len(self.penalties), -1), 1, 0)
 
 
 def evaluation(dataset: Dataset, task: Task, source: DatasetSource, sampling: Sampling) -> Evaluation:

@@ -96,7 +96,7 @@ def _versions(
     draws: int,
     seed: int,
 ) -> list[NDArray[np.float32]]:
-    """All activations at their means, then each belief taken out, then random subspaces of each number of dimensions."""
+    """All activations at their means, then each belief taken out, then random subspaces of each size."""
     count = 1 + len(latents) + draws * len(set(dimensions))
     versions = [np.zeros_like(activations) for _ in range(count)]
     for s, white in whites.items():

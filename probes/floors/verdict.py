@@ -105,9 +105,7 @@ def _clear(estimate: Estimate, text: str, settings: Settings) -> Statement:
 
 def _below(estimate: Estimate, text: str, settings: Settings) -> Statement:
     p = float(estimate.p_below(settings.delta))
-    return Statement(
-        f"{text} below {settings.delta:g}", estimate.interval(1 - settings.alpha), p, p <= settings.alpha
-    )
+    return Statement(f"{text} below {settings.delta:g}", estimate.interval(1 - settings.alpha), p, p <= settings.alpha)
 
 
 def _open(base: Verdict, reasons: list[str], estimate: Estimate, settings: Settings) -> Verdict:
