@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,9 @@ from probes.pie import LEAST_RUNG, Information, Pie, stack
 from probes.reference import HeldOutClips, RealLoss, described, marked, notes, under
 from probes.statistics import exactly
 from probes.verdict import Curves, Settings, split, verdict
+from worldnets.distinct import distinct
 from worldnets.errors import ProbeError
+from worldnets.net_archive import net_digest
 
 if TYPE_CHECKING:
     from probes.presentation import Presentation
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from worldnets.training_plan import Plan
 
 Floats = NDArray[np.float64]
+_OWN: WeakKeyDictionary[Any, dict[Any, Floats]] = WeakKeyDictionary()  # by reference: captured by world-models as such
 LEAST_PROBABILITY = 1e-12  # what a world-model is taken to give to an outcome, or a context, it holds impossible
 ABOVE_REFERENCE = "loss on real clips, above the reference"
 
@@ -305,9 +309,14 @@ def _own_captured(view: Inputs, trace: Trace, reference: Reference, target: Targ
         return np.full(len(reference.about.information), np.nan)
     stage = view if isinstance(view, StageInputs | StageEvidence) else None
     seen, rounds = (trace.task.evidence, None) if stage is None else (stage.evidence, stage.stage.rounds)
-    believer = Believer(model, truth, seen, rounds)
-    belief = believer.joint(reference.inputs[:, believer.columns], target.variables)
-    return reference.measure(np.log(np.maximum(belief, LEAST_PROBABILITY))).captured
+    known = _OWN.setdefault(reference, {})
+    key = (net_digest(model), tuple(seen), rounds, target.variables)
+    if key not in known:  # every head on that stage asks for the same
+        believer = Believer(model, truth, seen, rounds)
+        shown, rows = distinct(reference.inputs[:, believer.columns])
+        belief = believer.joint(shown, target.variables)[rows]
+        known[key] = reference.measure(np.log(np.maximum(belief, LEAST_PROBABILITY))).captured
+    return known[key]
 
 
 def _column(groups: Floats | None, k: int) -> Floats | None:

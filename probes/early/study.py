@@ -60,8 +60,8 @@ def library(runs: Sequence[Run], about: Mapping[str, Any], without: Sequence[str
         without: which worlds to leave out, one at a time; each of them by default.
     """
     worlds = sorted({run.world for run in runs}) if without is None else without
-    kinds = [_forecasters(runs, kind, ("", *worlds)) for kind in ("verdicts", "arrivals")]
-    return Library(*kinds, dict(about))
+    verdicts, arrivals = (_forecasters(runs, kind, ("", *worlds)) for kind in ("verdicts", "arrivals"))
+    return Library(verdicts, arrivals, dict(about))
 
 
 def _forecasters(runs: Sequence[Run], kind: str, worlds: Sequence[str]) -> dict[str, Forecaster]:
