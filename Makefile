@@ -13,7 +13,7 @@ PINS    := pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format bench pies learned validity purity early notebooks constraints clean distclean
+.PHONY: help run test lint types format bench pies learned validity purity low_end early notebooks constraints clean distclean
 
 # An environment copied along with its checkout would still run the old checkout's code: install again when it moved.
 ifneq ($(shell cat $(RUN_ENV) 2>/dev/null),$(CURDIR))
@@ -21,7 +21,7 @@ ifneq ($(shell cat $(RUN_ENV) 2>/dev/null),$(CURDIR))
 endif
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z_]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables: PYTHON=python3.12  SUITE=quick  ARGS='…' (passed on to probes, pytest or the benchmark)"
 
 run: $(RUN_ENV) ## environment, then a suite of probes: verdict table and HTML report (again = resume)
@@ -56,7 +56,10 @@ validity: $(RUN_ENV) ## planted heads with known verdicts, 1,000 repeats each: d
 purity: $(RUN_ENV) ## world-models trained through five objectives, held against the world: tables of docs/purity.md
 	$(BIN)/python benchmarks/purity.py $(ARGS)
 
-early: $(RUN_ENV) ## the low end studied, and forecasts from the first tenth of its runs: table of docs/probes/early.md
+low_end: $(RUN_ENV) ## do heuristics deepen or stagnate: the suite, tables of docs/low_end.md, figures of the notebook
+	$(BIN)/python benchmarks/low_end.py $(ARGS)
+
+early: $(RUN_ENV) ## the same suite, and forecasts from the first tenth of its runs: table of docs/probes/early.md
 	$(BIN)/python benchmarks/early.py $(ARGS)
 
 notebooks: $(DEV_ENV) ## execute the notebooks
