@@ -73,7 +73,9 @@ def accuracies(masses: str, size: Size, seed: int = 0) -> tuple[float, float, fl
     line, rest = x.copy(), x.copy()
     line[:, 0], rest[:, 1:] = x[shuffled, 0], x[shuffled, 1:]
     predict = jax.jit(jax.vmap(network))
-    found = [float(((np.asarray(predict((z @ rotation).astype(np.float32)))[:, 0] > 0) == y).mean()) for z in (x, line, rest)]
+    found = [
+        float(((np.asarray(predict((z @ rotation).astype(np.float32)))[:, 0] > 0) == y).mean()) for z in (x, line, rest)
+    ]
     return found[0], found[1], found[2]
 
 

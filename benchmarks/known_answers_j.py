@@ -69,9 +69,7 @@ def cell_of(seeds: int, checkpoints: tuple[int, ...], options: Mapping[str, Any]
     """What the probe measures of one condition, and seconds, twin included."""
     begun = time.perf_counter()
     dataset = wn.load_dataset("cue_parity")
-    trace = wn.train(
-        dataset, "mlp", "question", seeds=seeds, steps=checkpoints[-1], checkpoints=checkpoints, **options
-    )
+    trace = wn.train(dataset, "mlp", "question", seeds=seeds, steps=checkpoints[-1], checkpoints=checkpoints, **options)
     return CrowdingProbe().measure(trace), time.perf_counter() - begun
 
 

@@ -208,7 +208,9 @@ def conclude_target(m: Measurement, settings: Settings) -> tuple[list[Finding], 
     runs = runs_of(m, settings)
     concluded = verdict(runs, settings, m.target)
     split = m.plain["rungs"], int(m.plain["shallow_rungs"])
-    sound = np.asarray(np.isfinite(m.numbers["own"][..., DEEP]).all(0) & np.isfinite(m.numbers["twin own"][..., DEEP]).all(0))
+    sound = np.asarray(
+        np.isfinite(m.numbers["own"][..., DEEP]).all(0) & np.isfinite(m.numbers["twin own"][..., DEEP]).all(0)
+    )
     book = Book(m.target, m.steps, sound, 1 - settings.alpha)
     if "information" not in m.world:
         return book.findings, concluded

@@ -365,7 +365,9 @@ def _check(runs: Runs) -> None:
     for name in ("base", "twin"):
         found = getattr(runs, name).shape
         if found != shape:
-            raise ProbeError(f"the {name}'s own bits do not fit", found=found, expected=f"[checkpoints, seeds] = {shape}")
+            raise ProbeError(
+                f"the {name}'s own bits do not fit", found=found, expected=f"[checkpoints, seeds] = {shape}"
+            )
 
 
 def _at_last(influence: Floats | None) -> Floats | None:

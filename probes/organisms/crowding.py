@@ -94,7 +94,9 @@ class Heads:
     def measured(self, random: np.random.Generator) -> Measurement:
         """One repeat."""
         pace = np.exp(self.pace * random.standard_normal(self.seeds))
-        progress = np.clip(STEPS[:, None] / STEPS[-1] * pace, 1e-9, np.where(STEPS[:, None] == STEPS[-1], np.inf, 0.999))
+        progress = np.clip(
+            STEPS[:, None] / STEPS[-1] * pace, 1e-9, np.where(STEPS[:, None] == STEPS[-1], np.inf, 0.999)
+        )
         own = self.noise * random.standard_normal((2, 1, self.seeds))
         numbers: dict[str, Floats] = {}
         world: dict[str, Floats] = {}
@@ -278,7 +280,12 @@ def plants() -> tuple[Plant, ...]:
             "hastened",
             Heads(rising(1.0, 1.0, 0.05), rising(0.0, 1.0, 0.35)),
         ),
-        _heads("nothing deep", "a deep bit that is right with .55", "nothing-deep", Heads(late, TWIN_LEARNS, "nothing deep")),
+        _heads(
+            "nothing deep",
+            "a deep bit that is right with .55",
+            "nothing-deep",
+            Heads(late, TWIN_LEARNS, "nothing deep"),
+        ),
         _heads(
             "constant",
             "answers what it knows without evidence, in both runs",

@@ -103,7 +103,9 @@ def test_deep_own_bits_are_those_of_all_deep_rungs_together():
         world[s, d, d, y] = cue_world()[s, d, y]
     apart = EnumeratedReference(world)
     together = EnumeratedReference(world.reshape(2, 4, 2))
-    np.testing.assert_allclose(together.about.own_ceiling[DEEP], EnumeratedReference(cue_world()).about.own_ceiling[DEEP])
+    np.testing.assert_allclose(
+        together.about.own_ceiling[DEEP], EnumeratedReference(cue_world()).about.own_ceiling[DEEP]
+    )
     assert apart.about.information[2] == pytest.approx(0, abs=1e-12)
 
 

@@ -53,7 +53,10 @@ def test_a_twin_that_was_there_at_once_gives_a_lower_bound():
 
 @pytest.mark.parametrize(
     ("base", "twin", "words"),
-    [((0, 0, 0, 1, 1), (0, 0, 0, 0, 0.4), "twins do not reach"), ((1, 1, 1, 1, 1), (1, 1, 1, 1, 1), "first checkpoint")],
+    [
+        ((0, 0, 0, 1, 1), (0, 0, 0, 0, 0.4), "twins do not reach"),
+        ((1, 1, 1, 1, 1), (1, 1, 1, 1, 1), "first checkpoint"),
+    ],
 )
 def test_where_no_bound_holds_there_is_no_ratio(base, twin, words):
     found = delay(STEPS, np.repeat(curve(*base), 2, axis=1), np.repeat(curve(*twin), 2, axis=1))
