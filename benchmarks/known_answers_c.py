@@ -73,9 +73,8 @@ def accuracies(masses: str, size: Size, seed: int = 0) -> tuple[float, float, fl
     line, rest = x.copy(), x.copy()
     line[:, 0], rest[:, 1:] = x[shuffled, 0], x[shuffled, 1:]
     predict = jax.jit(jax.vmap(network))
-    found = [
-        float(((np.asarray(predict((z @ rotation).astype(np.float32)))[:, 0] > 0) == y).mean()) for z in (x, line, rest)
-    ]
+    said = [np.asarray(predict((z @ rotation).astype(np.float32)))[:, 0] > 0 for z in (x, line, rest)]
+    found = [float((positive == y).mean()) for positive in said]
     return found[0], found[1], found[2]
 
 
@@ -128,7 +127,8 @@ def report(sizes: dict[Size, int], seeds: int) -> str:
         f"Plain SGD {RATE:g}, batch {BATCH}, weight decay {DECAY:g}, ReLU 2×100; coordinates are rotated. Accuracy on "
         "20,000 fresh points, mean ± standard error where there are several seeds.",
         "",
-        "| coordinates, points, epochs | seeds | negative slabs | as is | coordinate 0 shuffled | all others shuffled |",
+        "| coordinates, points, epochs | seeds | negative slabs "
+        "| as is | coordinate 0 shuffled | all others shuffled |",
         "|---|---|---|---|---|---|",
     ]
     for size, repeats in sizes.items():
@@ -159,8 +159,9 @@ def report(sizes: dict[Size, int], seeds: int) -> str:
         begun = time.perf_counter()
         found = quantised(masses, seeds)
         own, reliance = (found.last(name, "answer") for name in ("own bits, deep", "reliance, deep"))
-        assert own is not None and reliance is not None
-        none = all(-MARGIN < finding.value.low and finding.value.high < MARGIN for finding in (own, reliance))
+        assert own is not None
+        assert reliance is not None
+        none = all(finding.value.low > -MARGIN and finding.value.high < MARGIN for finding in (own, reliance))
         clear = all(finding.value.low > MARGIN for finding in (own, reliance))
         words = "yes" if none else "no: both clearly above" if clear else "undecided"
         lines.append(f"| {masses} | {own.value} | {reliance.value} | {words} | `{found.verdict.name}` |")

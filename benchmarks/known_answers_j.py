@@ -200,8 +200,8 @@ def report(whole: Measurement, seconds: float, seeds: int, remedied: list[str]) 
         f"Python {platform.python_version()}, {packages}.",
         "",
         f"Mean ± standard error over {seeds} seeds, in bits. Ceilings of own bits: {ceilings}. Training both runs and "
-        f"measuring them at {len(whole.steps)} checkpoints took {seconds:.0f} s. All columns come from the [crowding probe]"
-        "(probes/crowding.md); its twin sees the same clips with another cue.",
+        f"measuring them at {len(whole.steps)} checkpoints took {seconds:.0f} s. All columns come from the "
+        "[crowding probe](probes/crowding.md); its twin sees the same clips with another cue.",
         "",
         *table(whole),
         "",
@@ -220,8 +220,8 @@ def report(whole: Measurement, seconds: float, seeds: int, remedied: list[str]) 
         lines += [
             "## Remedies are conditions",
             "",
-            f"The same probe on runs with a penalty or another step size; twins are trained alike. Early is 1/{EARLY} of "
-            "the run. Shares are own bits over their ceiling, pull is of the base, in bits.",
+            f"The same probe on runs with a penalty or another step size; twins are trained alike. "
+            f"Early is 1/{EARLY} of the run. Shares are own bits over their ceiling, pull is of the base, in bits.",
             "",
             *remedied,
             "",

@@ -348,8 +348,8 @@ class _Rules:
         if self.r.starved is not None and self.r.starved.any():
             count, seeds = int(self.r.starved.sum()), len(self.r.starved)
             words.append(
-                f"In {count} of {seeds} seeds the pull on the deep evidence had halved before {self.s.half:g} of its own "
-                "bits were there: it starves."
+                f"In {count} of {seeds} seeds the pull on the deep evidence had halved before {self.s.half:g} of its "
+                "own bits were there: it starves."
             )
         return words
 

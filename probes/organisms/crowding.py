@@ -1,9 +1,9 @@
 """Planted pairs of runs whose crowding is known: what the crowding probe is judged on (theory, section 16).
 
 Two families. *Heads* in worlds that are written down: log q = log p_0 + w_s·log p(y|s)/p_0 + w_d·log p_K/p_1 with
-weights w(t) for the shallow and the deep evidence, measured as a trace's heads are. *Shares* are the own bits themselves,
-with a spread over seeds, so that crowding is known exactly: for false claims, power and coverage. Both take the probe's
-own road from measurements to verdict.
+weights w(t) for the shallow and the deep evidence, measured as a trace's heads are. *Shares* are the own bits
+themselves, with a spread over seeds, so that crowding is known exactly: for false claims, power and coverage. Both take
+the probe's own road from measurements to verdict.
 """
 
 from __future__ import annotations

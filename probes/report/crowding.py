@@ -29,8 +29,8 @@ PRESENTATION = PlainPresentation(
     ),
     reading=(
         "Crowding at 0 means that the shallow evidence takes nothing away; at 1, that the deep evidence is not used at "
-        "all although the twin\nlearns it. <em>Pull</em> is the residual error that still points along a rung, in bits: "
-        "a deep rung starves when its pull falls before\nits own bits are there."
+        "all although the twin\nlearns it. <em>Pull</em> is the residual error that still points along a rung, "
+        "in bits: a deep rung starves when its pull falls before\nits own bits are there."
     ),
     pictures=(
         Picture(

@@ -1,4 +1,6 @@
-"""The crowding probe from trace to verdict: the twin, own bits of all deep evidence together, pull, and what is refused."""
+"""The crowding probe from trace to verdict: the twin, own bits of all deep evidence together, pull, and what is
+refused.
+"""
 
 import io
 import json
@@ -103,7 +105,9 @@ def test_deep_own_bits_are_those_of_all_deep_rungs_together():
         world[s, d, d, y] = cue_world()[s, d, y]
     apart = EnumeratedReference(world)
     together = EnumeratedReference(world.reshape(2, 4, 2))
-    np.testing.assert_allclose(together.about.own_ceiling[DEEP], EnumeratedReference(cue_world()).about.own_ceiling[DEEP])
+    np.testing.assert_allclose(
+        together.about.own_ceiling[DEEP], EnumeratedReference(cue_world()).about.own_ceiling[DEEP]
+    )
     assert apart.about.information[2] == pytest.approx(0, abs=1e-12)
 
 
@@ -228,9 +232,7 @@ def test_a_twin_is_refused_before_anything_is_trained():
 
 def test_a_head_on_another_world_model_is_refused_and_one_on_the_worlds_own_beliefs_is_not():
     dataset = wn.load_dataset("vault", frames=3, pixels=1)
-    other = wn.load_dataset("vault", frames=3, pixels=1, sensor_noise=0.3) if False else None
-    model = dataset.net if other is None else other.net
-    copy = type(model)(model.states, model.parent_sets, model.cpts, "another")
+    copy = wn.WorldNet(dataset.net.states, dataset.net.parent_sets, dataset.net.cpts, "another")
     CrowdingProbe().check(plan_training(dataset, "linear", "question", inputs="beliefs"))
     with pytest.raises(ProbeError, match="world-model of its own"):
         CrowdingProbe().check(plan_training(dataset, "linear", "question", inputs="beliefs", world_model=copy))
