@@ -58,7 +58,7 @@ def test_a_grown_run_is_measured_beside_its_companions_and_survives_a_file(grown
 
 
 def test_the_fresh_companion_is_the_head_that_never_saw_an_earlier_stage(grown, dataset):
-    trace, cell = grown
+    _, cell = grown
     (m,) = unpack(cell, "path")
     plain = wn.train(
         dataset, "mlp", "continuation", head_options={"width": 8}, seeds=4, steps=60, batch=32,
