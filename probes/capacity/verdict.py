@@ -223,7 +223,10 @@ class _Rules:
     def _open(self) -> Verdict:
         asked = [v for v in self.others if v > self.c.own] or self.others
         v = max(asked, key=lambda v: float(self.delta[v].mean))
-        words = f"Under {self.c.labels[v]} heads are deeper by {self.delta[v].interval(self.level)}; no rule applies."
+        each = self.delta[v].interval(1 - self.s.alpha / len(self.others))
+        words = (
+            f"Under {self.c.labels[v]} heads are deeper by {each} (level for {len(self.others)} caps); no rule applies."
+        )
         needed = self._needed(v)
         more = f"About {needed} seeds would decide." if needed else "More seeds alone would not decide it."
         return Verdict("inconclusive", (words, self._where(), more), seeds_needed=needed)

@@ -46,7 +46,7 @@ class Sampling(ladder.Sampling):
 
     Attributes:
         cap: "width", "depth", "rounds" or another numeric option of the head; "rank" of a linear head; "l1",
-            "description_length", "weight_decay" or "rounds_price" (nats per round), where a higher strength is a tighter
+            "description_length", "weight_decay" or "rounds_price" (nats per round), where higher strength is a tighter
             cap; "" for the usual one of the head.
         values: of the sweep; none for the usual ones. The trace's own value is always among them.
     """

@@ -2,8 +2,8 @@
 
 A member of a *population* is one seed: a head under each of four caps, each log q = log p_0 + Σ_k w_k·(log p_k −
 log p_{k−1}) + field on a world that is written down. A population is measured once; a run is eight members, drawn
-without repetition, seen exactly or through evaluation clips of the run's own that its seeds share. So the truth of every
-difference is known: it is the population's.
+without repetition, seen exactly or through evaluation clips of the run's own that its seeds share. So the truth of
+every difference is known: it is the population's.
 """
 
 from __future__ import annotations
