@@ -63,7 +63,7 @@ def test_r2_is_that_of_held_out_evidence():
     assert r2(np.random.default_rng(1).standard_normal((600, 60))) < 0.05  # 60 features of noise fit what they saw
     assert r2(np.zeros((600, 3))) == pytest.approx(0.0, abs=0.02)
     assert 0.3 < r2(known.readout) < 0.7
-    assert r2(np.stack([deep, known.history[:, 0]], axis=1)) > 0.97
+    assert r2(np.stack([deep, known.history[:, 0]], axis=1)) > 0.95
     assert np.isnan(known.residuals(np.full((600, 2), np.nan), ["z"])).all()
 
 
