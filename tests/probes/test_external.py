@@ -200,7 +200,7 @@ def test_a_network_of_torch_is_measured(parity):
     assert np.isfinite(wrapped.pie().rung_loss).all()
 
 
-def test_sampled_references_are_asked_alike(bayes):
+def test_sampled_references_are_asked_alike():
     vault = load_dataset("vault", frames=3)
     uniform = lambda rows: np.full((len(rows), 4), 0.25)
     small = Sampling(method="sample", clips=64, candidates=256, pool=128, holders=16, partners=16, groups=4)
