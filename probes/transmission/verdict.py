@@ -120,13 +120,15 @@ def verdict(depths: Sequence[Depth], settings: Settings, target: str) -> Verdict
     each = alpha / len(kept)
     off, on = [], []
     for one, slope, fit in zip(kept, slopes, fits, strict=True):
-        for text, p in (
+        for text, found in (
             (f"the slope is below {1 - delta:g}", slope.p_below(1 - delta)),
             (f"the slope is above {1 + delta:g}", slope.p_above(1 + delta)),
             (f"R² is below {settings.least_fit:g}", fit.p_below(settings.least_fit)),
         ):
             about = fit if text.startswith("R²") else slope
-            off.append(Statement(f"At depth {one.depth} {text}", about.interval(1 - each), float(p), float(p) <= each))
+            off.append(
+                Statement(f"At depth {one.depth} {text}", about.interval(1 - each), float(found), bool(found <= each))
+            )
         p_on = float(slope.p_above(0.0))
         follows = p_on <= each and float(slope.mean) >= delta
         text = f"At depth {one.depth} the head follows, slope at least {delta:g}"
