@@ -170,7 +170,7 @@ def test_there_is_one_verdict_for_each_latent_and_every_finding_has_an_interval(
     assert {"R²", "R², raw evidence", "R², exact answer", "R², untrained head", "gain", "excess effect"} <= set(
         frame.name
     )
-    assert frame[["low", "high"]].notna().all(None)
+    assert frame[["low", "high"]].notna().to_numpy().all()
 
 
 def test_a_stored_cell_and_seeds_apart_conclude_the_same(cell):
