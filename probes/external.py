@@ -76,8 +76,8 @@ class Wrapped:
     def predictor(self, codes: NDArray[np.integer[Any]]) -> Callable[..., NDArray[np.float64]]:
         """A function (checkpoint, target=None) → ln q of these rows, float64 [seeds, rows, outcomes].
 
-        Probabilities below 1e-9 count as that: a predictor that says never would have an infinite loss. Each predictor
-        is asked once.
+        Probabilities below 1e-9 count as that: a predictor that says never would have an infinite loss. A predictor
+        that stands at several checkpoints in a row is asked once.
         """
         from worldnets.distinct import distinct
 
@@ -85,17 +85,17 @@ class Wrapped:
         shown = self.given(rows)
         asked: dict[int, NDArray[np.float64]] = {}
 
-        def one(predict: Predict) -> NDArray[np.float64]:
-            if id(predict) not in asked:
-                found = predict(shown)
-                asked[id(predict)] = _checked(found, self.dataset, self.task, len(rows))[which]
-            return asked[id(predict)]
-
         def predict(checkpoint: int, target: str | None = None) -> NDArray[np.float64]:
-            log_q = np.stack([one(function) for function in self.predictors[checkpoint]])
+            functions = {id(function): function for function in self.predictors[checkpoint]}
+            for known in set(asked) - set(functions):
+                del asked[known]
+            for known, function in functions.items():
+                if known not in asked:
+                    asked[known] = _checked(function(shown), self.dataset, self.task, len(rows))
+            log_q = np.stack([asked[id(function)][which] for function in self.predictors[checkpoint]])
             if target is None:
                 return log_q
-            counts = [outcome_count(self.dataset.net, known) for known in self.task.targets]
+            counts = [outcome_count(self.dataset.net, one) for one in self.task.targets]
             place = self.task.targets.index(self.task.target(target))
             first = sum(counts[:place])
             return log_q[..., first : first + counts[place]]
@@ -198,7 +198,9 @@ def wrap(
         expected = f"{len(table[0])} different numbers"
         raise ProbeError("seeds do not fit the functions", found=numbers, expected=expected, mend="leave seeds out")
     wrapped = Wrapped(table, dataset, task, takes, numbers, np.array(marks, dtype=np.int64), task.objective)
-    wrapped.predictor(dataset.simulate_model(3, seed=0))(0)
+    trial = wrapped.predictor(dataset.simulate_model(3, seed=0))
+    for checkpoint in range(len(table)):
+        trial(checkpoint)
     return wrapped
 
 

@@ -2,7 +2,8 @@
 
 Activations a, centred, are whitened: a − μ = U Λ^½ z, cov z = 1. What decodes a belief b linearly is the space Q of
 cov(z, b). Without it, z − Q Qᵀ z, *no* linear readout finds anything of b, and nothing else is changed more than
-needed. The null is what random linear readouts of the units (iid weights) decode, as many dimensions of it.
+needed. The null is a random space of as many dimensions in the same whitened coordinates, so that it takes out as much
+variance, relative to what there is in each direction.
 
 Source: Belrose et al. 2023, "LEACE: Perfect linear concept erasure in closed form", theorem 4.3.
 """
@@ -28,7 +29,6 @@ class Whitened:
         mean: μ, [units].
         whole: z, [rows, r], r directions along which there is any variance.
         back: Λ^½ Uᵀ, [r, units].
-        readouts: what iid weights on the units read, in whitened coordinates: Λ^½ Uᵀ, the same as `back`.
     """
 
     mean: Floats
@@ -42,8 +42,8 @@ class Whitened:
         return left[:, size > max(ABSENT * size.max(initial=0.0), 1e-9)][:, : belief.shape[1] - 1]
 
     def random_space(self, normal: Floats) -> Floats:
-        """The space that linear readouts with the weights `normal` [units, dimensions] read: [r, dimensions]."""
-        return np.linalg.qr(self.back @ normal)[0]
+        """A random space [r, dimensions] from normal draws [units, dimensions], of which the first r rows are used."""
+        return np.linalg.qr(normal[: len(self.back)])[0]
 
     def without(self, activations: Floats, space: Floats) -> Floats:
         """Activations [rows, units] with what lies in a space set to its mean."""
@@ -61,7 +61,7 @@ def whitened(activations: Floats, weight: Floats) -> Whitened:
 
 
 def normals(units: int, dimensions: int, draws: int, seed: int) -> list[Floats]:
-    """Weights of random readouts, the same for every head of that many units."""
+    """Draws behind random spaces, the same for every head of that many units."""
     random = np.random.default_rng([seed, units, dimensions])
     return [random.standard_normal((units, dimensions)) for _ in range(draws)]
 

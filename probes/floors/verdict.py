@@ -13,7 +13,9 @@ Rules in order, the first that applies, at the last checkpoint. "Clearly" = esti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,13 +115,9 @@ def _open(base: Verdict, reasons: list[str], estimate: Estimate, settings: Setti
     needed = seeds_needed(distance, float(estimate.spread), 1 - settings.alpha, most=MOST_SEEDS)
     last = f"No rule applies at α = {settings.alpha:g}."
     last += f" About {needed} seeds would decide." if needed else " More seeds alone would not decide it."
-    found = _named(base, "inconclusive", *reasons, last)
-    return Verdict(**{**found.__dict__, "seeds_needed": needed})
+    return replace(_named(base, "inconclusive", *reasons, last), seeds_needed=needed)
 
 
-def _named(base: Verdict, name: str, *reasons: str, statements: list[Statement] | None = None) -> Verdict:
-    tests = tuple(statements or ())
-    fields = {"name": name, "reasons": tuple(reasons), "statements": tests}
-    if tests:
-        fields["p"] = max(test.p for test in tests)
-    return Verdict(**{**base.__dict__, **fields})
+def _named(base: Verdict, name: str, *reasons: str, statements: Sequence[Statement] = ()) -> Verdict:
+    p = max((test.p for test in statements), default=math.nan)
+    return replace(base, name=name, reasons=reasons, statements=tuple(statements), p=p)

@@ -40,7 +40,7 @@ class Sampling:
 
     clips: int = 1024
     groups: int = 16
-    edits: int = 8
+    edits: int = 16
     depths: int = 6
     strength: float = 0.5
     least_effect: float = 0.01
@@ -72,6 +72,17 @@ def moral_distances(net: WorldNet, variables: Iterable[str]) -> dict[str, int]:
     return dict(nx.multi_source_dijkstra_path_length(graph, set(variables)))
 
 
+def certain(net: WorldNet) -> tuple[str, ...]:
+    """Nodes without chance, whose state the tables alone settle: they are as good as seen, and block like evidence."""
+    state: dict[str, int] = {}
+    for v in net.order:
+        if all(p in state for p in net.parents(v)):
+            row = net.cpt(v)[tuple(state[p] for p in net.parents(v))]
+            if row.max() == 1.0:
+                state[v] = int(row.argmax())
+    return tuple(state)
+
+
 def editable(
     net: WorldNet, target: Sequence[str], evidence: Sequence[str], given: Sequence[str] | None = None
 ) -> dict[int, tuple[str, ...]]:
@@ -92,11 +103,12 @@ def editable(
     graph.add_nodes_from(net.variables)
     graph.add_edges_from((p, v) for v in net.variables for p in net.parents(v))
     table = object()
-    seen, asked = set(evidence), set(target)
+    known = certain(net)
+    seen, asked = set(evidence) | set(known) - set(target), set(target)
     found: dict[int, list[str]] = {}
     for v, depth in sorted(moral_distances(net, target).items(), key=lambda item: net.index[item[0]]):
-        if len(net.states[v]) < 2:
-            continue
+        if len(net.states[v]) < 2 or v in known:
+            continue  # a node without chance is not made to have some
         graph.add_edge(table, v)
         matters = not nx.is_d_separator(graph, {table}, asked, seen)
         if matters and given is not None:

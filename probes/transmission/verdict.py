@@ -115,18 +115,20 @@ def verdict(depths: Sequence[Depth], settings: Settings, target: str) -> Verdict
         fitted.append(Statement(text, fit.interval(level), p, p <= alpha))
     for name, tests in (("insensitive", near(0.0)), ("runs-through-the-world-model", [*near(1.0), *fitted])):
         if all(test.holds for test in tests):
-            p = max(test.p for test in tests)
-            return replace(base, name=name, reasons=tuple(notes), statements=tuple(tests), p=p)
+            worst = max(test.p for test in tests)
+            return replace(base, name=name, reasons=tuple(notes), statements=tuple(tests), p=worst)
     each = alpha / len(kept)
     off, on = [], []
     for one, slope, fit in zip(kept, slopes, fits, strict=True):
-        for text, p in (
+        for text, found in (
             (f"the slope is below {1 - delta:g}", slope.p_below(1 - delta)),
             (f"the slope is above {1 + delta:g}", slope.p_above(1 + delta)),
             (f"R² is below {settings.least_fit:g}", fit.p_below(settings.least_fit)),
         ):
             about = fit if text.startswith("R²") else slope
-            off.append(Statement(f"At depth {one.depth} {text}", about.interval(1 - each), float(p), float(p) <= each))
+            off.append(
+                Statement(f"At depth {one.depth} {text}", about.interval(1 - each), float(found), bool(found <= each))
+            )
         p_on = float(slope.p_above(0.0))
         follows = p_on <= each and float(slope.mean) >= delta
         text = f"At depth {one.depth} the head follows, slope at least {delta:g}"
@@ -134,8 +136,8 @@ def verdict(depths: Sequence[Depth], settings: Settings, target: str) -> Verdict
     off, on = [test for test in off if test.holds], [test for test in on if test.holds]
     if off and on:
         tests = [min(off, key=lambda test: test.p), min(on, key=lambda test: test.p)]
-        p = min(1.0, max(test.p for test in tests) * len(kept))
+        worst = min(1.0, max(test.p for test in tests) * len(kept))
         reasons = (*notes, *(f"{test.text} ({test.interval})." for test in tests))
-        return replace(base, name="partly", reasons=reasons, statements=tuple(tests), p=p)
+        return replace(base, name="partly", reasons=reasons, statements=tuple(tests), p=worst)
     reasons = (*notes, f"No rule applies at α = {alpha:g}: more edits or more seeds would narrow these intervals.")
     return replace(base, name="inconclusive", reasons=reasons)
