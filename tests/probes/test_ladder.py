@@ -2,13 +2,18 @@
 enumerated one.
 """
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
+import worldnets as wn
 from probes.enumerated import EnumeratedReference, enumerated
-from probes.ladder import References, Sampling, checked_rungs
+from probes.ladder import References, Sampling, check_rungs, checked_rungs, reference, references
 from probes.sources import TableSource
-from worldnets.errors import ProbeError
+from worldnets.errors import DatasetError, ProbeError
+from worldnets.roles import distance_ladder
 
 
 def random_world(random, rungs=None):
@@ -224,3 +229,33 @@ def test_a_ladder_that_is_none_is_refused(rungs, what):
 def test_a_head_evaluated_on_the_wrong_rows_is_refused():
     with pytest.raises(ProbeError, match="wrong shape"):
         EnumeratedReference(np.ones((2, 2, 2))).measure(np.zeros((3, 2)))
+
+
+def test_sampling_names_a_ladder_or_gives_rungs_and_takes_no_other():
+    dataset = wn.load_dataset("vault", frames=4)
+    task = dataset.task("continuation")
+    (target,) = task.targets
+    near = references(dataset, task, Sampling(ladder="graph-distance")).get(None, target.name)
+    assert near.about.rungs == distance_ladder(dataset.net, task.evidence, target.variables)
+    back = tuple(reversed(task.ladders[target.name]))
+    own = Sampling(rungs={target.name: [list(rung) for rung in back]})
+    assert references(dataset, task, own).get(None, target.name).about.rungs == back
+    assert own == Sampling(rungs=asdict(own)["rungs"])  # as a cell's key has it
+    assert Sampling(rungs=json.loads(json.dumps(asdict(own)["rungs"]))) == own
+    total = reference(dataset, task, target.name).about.total
+    assert near.about.total == pytest.approx(total)
+    with pytest.raises(ProbeError, match="graph-distance"):
+        Sampling(ladder="graph_distance")
+    with pytest.raises(ProbeError, match="lists of names"):
+        Sampling(rungs={"next_frame": ["a", "b"]})
+
+
+def test_ladders_that_a_task_cannot_have_are_refused_before_training():
+    clip, static = wn.load_dataset("vault", frames=3), wn.load_dataset("cue_parity")
+    check_rungs(clip, clip.task("continuation"), Sampling(ladder="message-rounds"))
+    with pytest.raises(DatasetError, match="without frames"):
+        check_rungs(static, static.task("question"), Sampling(ladder="window"))
+    with pytest.raises(ProbeError, match="none of the targets"):
+        check_rungs(clip, clip.task("continuation"), Sampling(rungs={"next_fram": [["x"]]}))
+    with pytest.raises(ProbeError, match="unknown evidence"):
+        check_rungs(clip, clip.task("continuation"), Sampling(rungs={"next_frame": [["nobody"]]}))
