@@ -1,8 +1,8 @@
 """The ladder of evidence and the exact reference that stands beside it.
 
-Which ladder is part of how a probe measures: one of `worldnets.ladders`, or rungs of your own. `reference` chooses how
-it is made: enumeration while all evidence together has at most 2^16 configurations, clips and exact conditional draws beyond.
-Either answer has `.inputs` (rows to evaluate a head on), `.outcomes`, `.about` (rung information and ceilings),
+Which ladder is part of how a probe measures: one of `worldnets.ladders`, or rungs of your own. Which reference is a
+matter of size: enumeration while all evidence together has at most 2^16 configurations, clips and exact conditional
+draws beyond. Either has `.inputs` (rows to evaluate a head on), `.outcomes`, `.about` (rung information and ceilings),
 `.measure(log_q)` and `.refitted(log_q)`.
 """
 

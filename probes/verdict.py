@@ -12,7 +12,7 @@ A pure function of arrays. e(t) is the deep efficiency of the head at checkpoint
 of `late`, which asks for the 1 − 2α interval inside ± δ. Rules in order, the first that applies:
 
 1. `nothing-deep`: deep pie < .05 bits.
-2. `untrained`: upper limit of max(ΣC/ΣI, 0) over all rungs < .1 at every checkpoint.
+2. `untrained`: upper limit of ΣC/ΣI over all rungs < .1 at every checkpoint.
 3. `regressing`: drop clearly.
 4. upper limit of gap ≤ ε: `deep-throughout` if so at every checkpoint from 1 % of T; `deepening` if rise clearly; else
    `deep-with-shallow`.
@@ -193,10 +193,7 @@ class _Rules:
     def apply(self, clusters: bool) -> Verdict:
         """Rules 2 to 6."""
         c, s = self.c, self.s
-        # Worse than nothing is nothing: how far below scatters so widely that a mean would say little, and the mean of
-        # what is left is no smaller, so that the claim is the stronger one.
-        phi = None if c.total_influence is None else np.where(c.total > 0, c.total_influence, 0.0)
-        untrained = over_seeds(np.maximum(c.total, 0.0), phi)
+        untrained = over_seeds(c.total, c.total_influence)
         p = untrained.p_below(s.untrained_below)
         if np.all(p <= s.alpha):
             worst = int(np.argmax(untrained.limits(self.level)[1]))
