@@ -67,7 +67,7 @@ class DepthProbe:
     _real: dict[tuple[str, str], HeldOutClips] = field(default_factory=dict, repr=False)
 
     name = "depth"
-    version = 1
+    version = 2
 
     @property
     def presentation(self) -> Presentation:

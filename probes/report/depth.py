@@ -181,11 +181,10 @@ def _convergence(name: str, title: str, one: Concluded, groups: Sequence[Measure
     if not lines:
         return None
     svg = against_clips(f"clips-{name}", title, clips, lines, tolerance)
-    largest = "; ".join(words)
     caption = (
-        f"What more clips would still change: efficiency ± its Monte-Carlo standard error against the clips it rests on, at "
-        f"the checkpoint and seed where that error is largest: {largest}. Bars: ± δ/5 = {tolerance:g}, within which the "
-        f"error must lie. Each clip has {groups[0].about.draws} exact conditional draws per rung."
+        "What more clips would still change: efficiency ± its Monte-Carlo error against the clips it rests on, "
+        f"at the checkpoint and seed where that error is largest: {'; '.join(words)}. Bars: ± δ/5 = {tolerance:g}, "
+        f"within which the error must lie. Each clip has {groups[0].about.draws} exact conditional draws per rung."
     )
     return Figure(Markup(svg), caption)
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import worldnets as wn
+from probes.catalogue.depth import conclude_target, measure_heads
 from probes.enumerated import EnumeratedReference, enumerated
 from probes.ladder import References, Sampling, check_rungs, checked_rungs, reference, references
 from probes.sources import TableSource
+from probes.verdict import Settings
 from worldnets.errors import DatasetError, ProbeError
 from worldnets.roles import distance_ladder
 
@@ -259,3 +261,49 @@ def test_ladders_that_a_task_cannot_have_are_refused_before_training():
         check_rungs(clip, clip.task("continuation"), Sampling(rungs={"next_fram": [["x"]]}))
     with pytest.raises(ProbeError, match="unknown evidence"):
         check_rungs(clip, clip.task("continuation"), Sampling(rungs={"next_frame": [["nobody"]]}))
+
+
+def test_an_efficiency_from_all_clips_is_the_last_of_its_course_and_fewer_clips_say_less():
+    random = np.random.default_rng(4)
+    source = TableSource(random.random((3, 2, 4, 3)))
+    sampled = References(source, Sampling(method="sample", clips=256, candidates=1024, pool=512))
+    made = sampled.get([["x1"], ["x2"], ["x3"]], "y")
+    exact = EnumeratedReference(source.table)
+    heads = mixture(exact, [[1.0, 0.5, 0.0], [1.0, 1.0, 1.0]])
+    pie = made.measure(heads[:, np.ravel_multi_index(made.inputs.T, source.table.shape[:-1])])
+    found = pie.converging(made.about, [2, 3])
+    assert found is not None
+    clips, efficiency, error = found
+    assert clips[-1] == made.about.clips
+    assert efficiency.shape == error.shape == (len(clips), 2)
+    np.testing.assert_allclose(efficiency[-1], pie.efficiency(made.about, [2, 3]), atol=1e-12)
+    np.testing.assert_allclose(error[-1], pie.mc_error(made.about, [2, 3]), atol=1e-12)
+    assert exact.measure(heads).converging(exact.about, [1]) is None
+
+
+def test_a_verdict_does_not_change_with_the_seed_of_the_clips_and_draws():
+    table = random_chain(np.random.default_rng(3))
+    exact = EnumeratedReference(table)
+    random = np.random.default_rng(5)
+    steps = np.array([0, 10, 100, 300, 600, 1000])
+    courses = {
+        "deepening": [0.0, 0.0, 0.4, 0.9, 1.0, 1.0],
+        "stagnating": [0.0, 0.0, 0.1, 0.2, 0.2, 0.2],
+        "deep-throughout": [1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+    }
+    source = TableSource(table)
+    for wanted, course in courses.items():
+        weights = np.stack([np.array([1.0, deep, deep, deep]) + 0.03 * random.normal(size=(8, 4)) for deep in course])
+        weights[0, :, 0] = course[0]
+        heads = np.stack([mixture(exact, checkpoint) for checkpoint in weights])
+        for seed in range(5):
+            made = References(source, Sampling(method="sample", seed=seed)).get([["x1"], ["x2"], ["x3"], ["x4"]], "y")
+            rows = np.ravel_multi_index(made.inputs.T, table.shape[:-1])
+            measured = measure_heads(made, "y", range(8), steps, lambda t, q=heads, rows=rows: q[t][:, rows])
+            assert conclude_target(measured, Settings())[1].name == wanted
+
+
+def random_chain(random):
+    """A target seen four times, each time with an error of its own: [4 × 2 contexts, 2]."""
+    see = [np.array([[1 - error, error], [error, 1 - error]]) for error in random.uniform(0.2, 0.3, 4)]
+    return 0.5 * np.einsum("ya,yb,yc,yd->abcdy", *see)
