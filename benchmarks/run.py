@@ -25,6 +25,7 @@ BLOCKS = {
     "recovery": "recovery",
     "seeds": "seeds",
     "learned-messages": "learned_messages",
+    "pie-cost": "pie_cost",
     "reading": "reading",
     "startup": "startup",
 }

@@ -1,17 +1,18 @@
 """The ladder of evidence and the exact reference that stands beside it.
 
-`reference` chooses: enumeration while all evidence together has at most 2^16 configurations, clips and exact
-conditional draws beyond. Either answer has `.inputs` (rows to evaluate a head on), `.outcomes`, `.about` (rung
-information and ceilings), `.measure(log_q)` and `.refitted(log_q)`.
+Which ladder is part of how a probe measures: one of `worldnets.ladders`, or rungs of your own. Which reference is a
+matter of size: enumeration while all evidence together has at most 2^16 configurations, clips and exact conditional
+draws beyond. Either has `.inputs` (rows to evaluate a head on), `.outcomes`, `.about` (rung information and ceilings),
+`.measure(log_q)` and `.refitted(log_q)`.
 """
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from probes.design import sampled_design
 from probes.enumerated import LARGEST, EnumeratedReference, enumerated
@@ -19,6 +20,8 @@ from probes.pie import Information
 from probes.sampled import SampledReference
 from probes.sources import DatasetSource, Source
 from worldnets.errors import ProbeError, did_you_mean
+from worldnets.ladders import LADDERS
+from worldnets.ladders import ladder as named_ladder
 
 if TYPE_CHECKING:
     from worldnets.dataset import Dataset, Task
@@ -29,9 +32,12 @@ Rungs = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class Sampling:
-    """Size of a sampled reference.
+    """Which ladder, and the size of a sampled reference.
 
     Attributes:
+        ladder: "task", the one the task was set with; "window", "graph-distance" or "message-rounds"
+            (`worldnets.ladders`).
+        rungs: ladders of your own: what each rung adds, by target name. They come first.
         method: "auto", "enumerate" or "sample".
         clips: evaluation clips.
         candidates: clips from W* out of which they are picked, the informative ones more often.
@@ -42,6 +48,8 @@ class Sampling:
         seed: stream of the sample; every checkpoint, seed and head of a world shares it.
     """
 
+    ladder: str = "task"
+    rungs: Mapping[str, Sequence[Sequence[str]]] | None = None
     method: Literal["auto", "enumerate", "sample"] = "auto"
     clips: int = 1024
     candidates: int = 16384
@@ -52,6 +60,33 @@ class Sampling:
     groups: int = 16
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.ladder not in LADDERS:
+            raise ProbeError("unknown ladder", found=repr(self.ladder), mend=did_you_mean(self.ladder, LADDERS))
+        if self.rungs is not None:
+            object.__setattr__(self, "rungs", _fixed(self.rungs))
+
+    @property
+    def own(self) -> dict[str, Rungs]:
+        """Ladders of one's own by target name."""
+        return dict(cast("tuple[tuple[str, Rungs], ...]", self.rungs or ()))
+
+
+def _fixed(rungs: object) -> tuple[tuple[str, Rungs], ...]:
+    """As tuples, so that settings can be compared and looked up; also of what was already fixed, or went through JSON.
+
+    Raises:
+        ProbeError: no lists of names by target.
+    """
+    try:
+        pairs = dict(rungs)  # type: ignore[call-overload]
+        if any(isinstance(ladder, str) or any(isinstance(rung, str) for rung in ladder) for ladder in pairs.values()):
+            raise TypeError
+        return tuple((str(name), tuple(tuple(map(str, rung)) for rung in pairs[name])) for name in sorted(pairs))
+    except (TypeError, ValueError):
+        mend = '{ target = [["nearest"], ["next", "another"]] }'
+        raise ProbeError("rungs are lists of names by target", found=rungs, mend=mend) from None
+
 
 @dataclass
 class References:
@@ -61,16 +96,31 @@ class References:
     sampling: Sampling = field(default_factory=Sampling)
     _made: dict[tuple[Rungs, str], Reference] = field(default_factory=dict, repr=False)
 
-    def get(self, rungs: Sequence[Sequence[str]], target: str) -> Reference:
-        """The reference of a target on a ladder.
+    def get(self, rungs: Sequence[Sequence[str]] | None, target: str) -> Reference:
+        """The reference of a target on a ladder; None for the ladder that `sampling` asks for.
 
         Raises:
             ProbeError: a ladder that is not one, or too many contexts for `method="enumerate"`.
+            DatasetError: a window where there are no frames.
         """
-        ladder = checked_rungs(rungs, self.source)
+        ladder = checked_rungs(self.rungs(target) if rungs is None else rungs, self.source)
         if (ladder, target) not in self._made:
             self._made[ladder, target] = self._make(ladder, target)
         return self._made[ladder, target]
+
+    def rungs(self, target: str) -> Rungs:
+        """The ladder of a target that `sampling` asks for.
+
+        Raises:
+            ProbeError: a source without tasks, and no rungs of one's own.
+            DatasetError: a window where there are no frames.
+        """
+        source, own = self.source, self.sampling.own
+        if target in own:
+            return own[target]
+        if not isinstance(source, DatasetSource):
+            raise ProbeError("a source without ladders", node=target, mend="pass the rungs")
+        return asked_rungs(source.dataset, source.task, target, self.sampling)
 
     def _make(self, ladder: Rungs, target: str) -> Reference:
         s = self.sampling
@@ -107,6 +157,36 @@ def on_offer(dataset: Dataset, sampling: Sampling | None = None) -> Iterator[tup
             yield objective, target.name, reference(dataset, task, target.name, sampling).about
 
 
+def asked_rungs(dataset: Dataset, task: Task, target: str, sampling: Sampling) -> Rungs:
+    """The ladder of a target that a sampling asks for: one's own rungs, or the named ladder.
+
+    Raises:
+        ProbeError: no such target.
+        DatasetError: a window where there are no frames.
+    """
+    if target in sampling.own:
+        return sampling.own[target]
+    if target not in task.ladders:
+        raise ProbeError("no ladder for this target", found=target, mend=did_you_mean(target, task.ladders))
+    return named_ladder(dataset, task, task.target(target), sampling.ladder)
+
+
+def check_rungs(dataset: Dataset, task: Task, sampling: Sampling) -> None:
+    """Refuse, before anything is trained, ladders that a task cannot have.
+
+    Raises:
+        ProbeError: rungs of one's own for none of the targets, or that are no ladder.
+        DatasetError: a window where there are no frames.
+    """
+    names = [target.name for target in task.targets]
+    own = list(sampling.own)
+    if own and not set(own) & set(names):
+        raise ProbeError("rungs for none of the targets", found=own[0], mend=did_you_mean(own[0], names))
+    source = DatasetSource(dataset, task)
+    for name in names:
+        checked_rungs(asked_rungs(dataset, task, name, sampling), source)
+
+
 def reference(
     dataset: Dataset,
     task: Task,
@@ -120,18 +200,14 @@ def reference(
         dataset, task: the world and what the head was asked.
         target_name: name of one of the task's targets.
         sampling: enumeration or sample, and its size.
-        rungs: a ladder of your own; the task's when omitted.
+        rungs: a ladder of your own; the one that `sampling` asks for when omitted.
 
     Raises:
         ProbeError: an unknown target, or a ladder that is not one.
     """
-    if rungs is None:
-        if target_name not in task.ladders:
-            raise ProbeError(
-                "no ladder for this target", found=target_name, mend=did_you_mean(target_name, task.ladders)
-            )
-        rungs = task.ladders[target_name]
-    return References(DatasetSource(dataset, task), sampling or Sampling()).get(rungs, target_name)
+    sampling = sampling or Sampling()
+    rungs = asked_rungs(dataset, task, target_name, sampling) if rungs is None else rungs
+    return References(DatasetSource(dataset, task), sampling).get(rungs, target_name)
 
 
 def checked_rungs(rungs: Sequence[Sequence[str]], source: Source) -> Rungs:

@@ -164,6 +164,29 @@ class Pie:
             return np.zeros(self.captured.shape[:-1])
         return np.sqrt(phi.var(0, ddof=1) / len(phi))
 
+    def converging(self, about: Information, rungs: Sequence[int]) -> tuple[Floats, Floats, Floats] | None:
+        """An efficiency as it would be from fewer clips: those of the first 2, 3, …, G groups; None when enumerated.
+
+        Returns:
+            clips [G − 1], the efficiency [G − 1, ...] and its standard error over those groups, of the same shape; the
+            last of each are what `efficiency` and `mc_error` say.
+        """
+        if self.captured_groups is None or about.groups is None:
+            return None
+        chosen = _chosen(rungs, len(about.information))
+        count = len(about.groups)
+        captured = self.captured_groups[..., chosen].sum(-1)
+        offered = about.groups[:, chosen].sum(-1)
+        used = np.arange(2, count + 1)
+        places, efficiencies, errors = used * about.clips / count, [], []
+        for g in used:
+            total = offered[:g].mean()
+            efficiency = captured[:g].mean(0) / total
+            off = (captured[:g] - efficiency * offered[:g].reshape(-1, *[1] * (captured.ndim - 1))) / total
+            efficiencies.append(efficiency)
+            errors.append(np.sqrt(off.var(0, ddof=1) / g))
+        return places, np.stack(efficiencies), np.stack(errors)
+
     def __repr__(self) -> str:
         return f"Pie({self.captured.shape[-1]} rungs, {'×'.join(map(str, self.captured.shape[:-1])) or 'one'} heads)"
 

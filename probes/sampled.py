@@ -8,7 +8,10 @@ conditional draws of the evidence behind rung k. Four things keep the error smal
   = p_{k−1} leaves the mean as it is; the noise vanishes for a head that uses nothing of a rung, and is small for an
   exact one;
 - clips are picked where there is much to be known, and weighted down;
-- clips that agree on x_{E_k} pool their draws, and ln q_k has its bias of order 1/M removed by a jackknife.
+- clips that agree on x_{E_k} pool their draws, and ln q_k has its bias of order 1/M removed by a jackknife;
+- from every clip Σ_y p_{k−1}·(q_k/q_{k−1} − 1) is taken off, a control variate: E[q_k | x_{E_{k−1}}] = q_{k−1}, so that
+  its mean is 0. It is what is left, to first order, of a head that follows evidence in a direction of its own, as
+  untrained heads do, and it is 0 for an exact one.
 
 Clips, draws and pools of different groups are independent, so that the spread over groups is the whole Monte-Carlo
 error.
@@ -148,7 +151,8 @@ class SampledReference:
         restricted = self._restricted(last, averaged)
         gain = np.stack(
             [(self.ladder[k][..., None] * (restricted[k] - restricted[k - 1])).sum(1) for k in range(1, self.count + 1)]
-        ) / math.log(2)
+        )
+        gain = (gain - self._control(last, averaged)) / math.log(2)
         captured = self._grouped(gain).transpose(0, 2, 1)
         first = restricted[0][:: self.n // self.design.groups]  # the same for all clips of a group
         prior = -(self.ladder[0, 0][:, None] * first).sum(1).mean(0) / math.log(2)
@@ -173,6 +177,18 @@ class SampledReference:
         sets = zip(self.design.restricted, averaged, strict=False)
         whole = np.maximum(last[self.design.clip_rows], -700.0)
         return [log[average.of_clip] for average, (_, log) in sets] + [whole]
+
+    def _control(self, last: Floats, averaged: Sequence[tuple[Floats, Floats]]) -> Floats:
+        # Σ_y p_{k−1}·(q_k/q_{k−1} − 1) on the clips, [K, N, heads]. q_k and q_{k−1} have draws of their own; the mean
+        # of 1/q_{k−1} is too large by the relative variance of q_{k−1}, twice what its logarithm was corrected by.
+        sets = zip(self.design.restricted, averaged, strict=False)
+        means, inverses = [], []
+        for average, (mean, log) in sets:
+            means.append(mean[average.of_clip])
+            inverses.append(((1.0 - 2.0 * (log - np.log(mean))) / mean)[average.of_clip])
+        means.append(np.exp(np.maximum(last[self.design.clip_rows], -700.0)))
+        pairs = zip(means[1:], inverses, self.ladder[:-1, ..., None], strict=True)
+        return np.stack([(p * (mean * inverse - 1.0)).sum(1) for mean, inverse, p in pairs])
 
     def _own(self, averaged: Sequence[tuple[Floats, Floats]]) -> Floats:
         # U_k by group, [G, K, heads]. As in C_k, both losses are scored on the same weights p(y|x_k). q⊥_0 is pooled

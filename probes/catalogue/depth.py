@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from probes.book import Book
 from probes.finding import Conclusion, Finding, Verdict
-from probes.ladder import Reference, Sampling, references
+from probes.ladder import Reference, Sampling, check_rungs, references
 from probes.measured import Measured, joined, of_seeds, pack, unpack
 from probes.pie import LEAST_RUNG, Information, Pie, stack
 from probes.reference import HeldOutClips, RealLoss, described, marked, notes, under
@@ -57,9 +57,9 @@ class DepthProbe:
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 
     Args:
-        sampling: enumeration or sample, and its size.
+        sampling: which ladder; enumeration or sample, and its size.
         settings: margins and level of the verdict.
-        ladders: ladders of your own by target name; the task's where there is none.
+        ladders: as `sampling.rungs`, and before it; for work with traces in hand, since it is no part of a cell's key.
 
     References are kept between calls, so that all cells on one world share them: clips, draws and messages are made
     once.
@@ -71,7 +71,7 @@ class DepthProbe:
     _real: dict[tuple[str, str], HeldOutClips] = field(default_factory=dict, repr=False)
 
     name = "depth"
-    version = 1
+    version = 2
 
     @property
     def presentation(self) -> Presentation:
@@ -81,7 +81,13 @@ class DepthProbe:
         return PRESENTATION
 
     def check(self, plan: Plan) -> None:
-        """Nothing is refused: every task has a ladder."""
+        """Refuse ladders that the task cannot have.
+
+        Raises:
+            ProbeError: rungs for none of its targets, or with other evidence than its own.
+            DatasetError: a window where there are no frames.
+        """
+        check_rungs(plan.dataset, plan.task, self.sampling)
 
     def measure(self, trace: Trace, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
         """Measure every target at every checkpoint.
@@ -107,8 +113,7 @@ class DepthProbe:
         total = len(task.targets) * len(trace.steps)
         measured = []
         for i, target in enumerate(task.targets):
-            rungs = self.ladders.get(target.name, task.ladders[target.name])
-            reference = known.get(rungs, target.name)
+            reference = known.get(self.ladders.get(target.name), target.name)
             predict = trace.predictor(reference.inputs)
 
             def log_q(

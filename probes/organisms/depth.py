@@ -51,9 +51,12 @@ def twice_seen(noise: float = 0.2, copied: bool = False) -> EnumeratedReference:
 
 @functools.cache
 def planted(name: str, noise: Noise) -> Population:
-    """One of the six organisms on the chain, `SIZE` of them."""
+    """One of the six organisms on the chain, many of them."""
     random = np.random.default_rng([0, 3])
-    return Population(chain(), organism(name).log_q(chain(), 1, SIZE, noise, random), STEPS)
+    size = (
+        5 * SIZE if organism(name).field else SIZE
+    )  # random functions scatter so widely that few are no sample of them
+    return Population(chain(), organism(name).log_q(chain(), 1, size, noise, random), STEPS)
 
 
 @functools.cache
@@ -110,7 +113,7 @@ def _six() -> list[Row]:
     ):
         for name in names():
             one = organism(name)
-            runs = Runs(_of(planted, name, noise), clips=clips, known=name in ("frozen_half_way", "deepening"))
+            runs = Runs(_of(planted, name, noise), clips=clips, known=name == "frozen_half_way")
             made.append((f"{name}{ending}", f"{one.about}; {words}", "right", one.verdict, runs))
     return made
 
@@ -172,7 +175,7 @@ def _awkward() -> list[Row]:
     thin, slight = functools.partial(twice_seen, 0.37), functools.partial(twice_seen, 0.35)
     rows: list[tuple[str, str, str | tuple[str, ...], Runs]] = [
         ("seen_twice", "the same thing seen at two depths, with errors of their own; the exact predictor",
-         "deep-throughout", Runs(_of(fixed, twice_seen, (1.0, 1.0)), known=True)),
+         "deep-throughout", Runs(_of(fixed, twice_seen, (1.0, 1.0)))),
         ("seen_twice_used_once", "the same world; only the shallow one is used", "stagnating",
          Runs(_of(fixed, twice_seen, (1.0, 0.0)))),
         ("copied", "what is deep is a copy of what is shallow; the exact predictor", "nothing-deep",
@@ -184,17 +187,17 @@ def _awkward() -> list[Row]:
          Runs(_of(course, (0.0, 0.0), (0.01, 0.85), (0.02, 0.86), (0.3, 0.96), (1.0, 0.96)))),
         ("two_clusters", "half of the seeds deepen, half of them stay shallow", "inconclusive", Runs(halves)),
         ("shallow_too_much", "over-weights shallow evidence (1.6); the deep still tells 95 % of its bits",
-         "deep-throughout", Runs(_of(fixed, chain, (1.6, 1.0, 1.0, 1.0)), known=True)),
-        ("shallow_far_too_much", "over-weights shallow evidence so much (3) that a third of the deep bits is lost",
-         "stagnating", Runs(_of(fixed, chain, (3.0, 1.0, 1.0, 1.0)), known=True)),
+         "deep-throughout", Runs(_of(fixed, chain, (1.6, 1.0, 1.0, 1.0)))),
+        ("shallow_far_too_much", "over-weights shallow evidence so much (2.3) that a sixth of the deep bits is lost",
+         "stagnating", Runs(_of(fixed, chain, (2.3, 1.0, 1.0, 1.0)), known=True)),
         ("deeper_than_shallow", "better on deep than on shallow evidence (weight .5): 94 % against 86 %",
-         "deep-throughout", Runs(_of(fixed, chain, (0.5, 1.0, 1.0, 1.0)), known=True)),
+         "deep-throughout", Runs(_of(fixed, chain, (0.5, 1.0, 1.0, 1.0)))),
         ("constant", "says how the target is distributed and nothing else", "untrained", Runs(_of(constant))),
         ("labels_swapped", "the exact predictor with its two outcomes exchanged", "untrained", Runs(_of(swapped))),
         ("hardly_anything_deep", "the exact predictor where what is deep offers .046 bits", "nothing-deep",
          Runs(_of(fixed, thin, (1.0, 1.0)))),
         ("little_that_is_deep", "the exact predictor where what is deep offers .060 bits", "deep-throughout",
-         Runs(_of(fixed, slight, (1.0, 1.0)), known=True)),
+         Runs(_of(fixed, slight, (1.0, 1.0)))),
         ("up_and_down", "nearly exact, half of it lost in the middle of the run, nearly exact again", "deepening",
          Runs(_of(dipping))),
         ("two_seeds_exact", "the exact predictor, two seeds only", ("deep-throughout", "inconclusive"),

@@ -1,4 +1,4 @@
-"""A figure of numbers over training: every line with its interval, and every seed where there is one line."""
+"""Figures of lines with their intervals: numbers over training, and numbers against the clips they rest on."""
 
 from __future__ import annotations
 
@@ -78,3 +78,32 @@ def over_training(
 
     end = "; ".join(f"{line.label}: {line.mean[-1]:.3f} [{line.low[-1]:.3f}, {line.high[-1]:.3f}]" for line in lines)
     return drawn(name, f"{what}: {title}", f"At step {int(steps[-1])}, with limits. {end}.", SIZE, draw)
+
+
+def against_clips(name: str, title: str, clips: Floats, lines: Sequence[Line], tolerance: float) -> str:
+    """Estimates from more and more clips with their errors, as an `<svg>`.
+
+    Args:
+        name: unique in the page.
+        title: whose numbers they are.
+        clips: how many, rising, [N].
+        lines: estimates [N] with the limits of their errors.
+        tolerance: half the height of the bar beside each line's end, within which the error should lie.
+    """
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for k, line in enumerate(lines):
+            colour = rung_colour(k, max(len(lines), 3))
+            axes.fill_between(clips, line.low, line.high, facecolor=colour, alpha=0.22, linewidth=0)
+            axes.plot(clips, line.mean, color=colour, linewidth=1.8, label=line.label)
+            end = line.mean[-1]
+            axes.plot([clips[-1] * 1.02] * 2, [end - tolerance, end + tolerance], color=INK, linewidth=2.2)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+        axes.set_xlabel("evaluation clips")
+        axes.set_ylabel("efficiency")
+        axes.set_title("Convergence")
+        finish(figure, 2, -(-len(lines) // 2))
+
+    end = "; ".join(f"{line.label}: {line.mean[-1]:.3f} ± {line.high[-1] - line.mean[-1]:.3f}" for line in lines)
+    return drawn(name, f"Convergence: {title}", f"From {int(clips[-1]):,} clips. {end}.", SIZE, draw)

@@ -11,8 +11,10 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from probes.pie import LEAST_RUNG
 from probes.presentation import Figure, Shown, Table, number
 from probes.report import palette
+from probes.report.curves import Line, against_clips
 from probes.report.figures import efficiency_over_training, pie_on_offer, pie_over_training, rungs_over_training
 
 if TYPE_CHECKING:
@@ -132,7 +134,8 @@ def figures(name: str, one: Concluded, measured: Sequence[Mapping[str, Any]], ta
     deep = _curve(one.conclusion, "efficiency, deep", target, first.steps)
     if deep is not None:
         drawn.append(_efficiency(name, title, one, groups, target, deep))
-    return drawn
+    converging = _convergence(name, title, one, groups, target)
+    return drawn if converging is None else [*drawn, converging]
 
 
 def _efficiency(name: str, title: str, one: Concluded, groups: Sequence[Measured], target: str, deep: Floats) -> Figure:
@@ -160,6 +163,45 @@ def _efficiency(name: str, title: str, one: Concluded, groups: Sequence[Measured
     if near is not None and math.isfinite(near.estimate):
         caption += f" Seeds in it at the end: {near.estimate:.0%} [{near.low:.0%}, {near.high:.0%}] (exact binomial)."
     return Figure(Markup(svg), caption)
+
+
+def _convergence(name: str, title: str, one: Concluded, groups: Sequence[Measured], target: str) -> Figure | None:
+    """Deep and whole efficiency against the clips they rest on, where they rest on clips: of the seed worst off."""
+    assert one.conclusion is not None
+    count = len(groups[0].about.information)
+    deep = _deep_rungs(one.conclusion, target)
+    tolerance = float(one.conclusion.verdicts[target].settings.get("delta", 0.1)) / 5
+    lines, words = [], []
+    for label, rungs in (("deep", range(count - deep + 1, count + 1)), ("all rungs", range(1, count + 1))):
+        found = _worst(groups, rungs)
+        if found is not None:
+            clips, value, error, step = found
+            lines.append(Line(label, value, value - error, value + error))
+            words.append(f"{label} {value[-1]:.3f} ± {error[-1]:.3f} (step {step:,})")
+    if not lines:
+        return None
+    svg = against_clips(f"clips-{name}", title, clips, lines, tolerance)
+    caption = (
+        "What more clips would still change: efficiency ± its Monte-Carlo error against the clips it rests on, "
+        f"at the checkpoint and seed where that error is largest: {'; '.join(words)}. Bars: ± δ/5 = {tolerance:g}, "
+        f"within which the error must lie. Each clip has {groups[0].about.draws} exact conditional draws per rung."
+    )
+    return Figure(Markup(svg), caption)
+
+
+def _worst(groups: Sequence[Measured], rungs: Sequence[int]) -> tuple[Floats, Floats, Floats, int] | None:
+    """The course of the efficiency whose error is largest at the end: clips, efficiency, error, and its step."""
+    worst = None
+    for group in groups:
+        running = group.pie.converging(group.about, rungs)
+        if running is None or group.about.information[np.asarray(rungs) - 1].sum() < LEAST_RUNG:
+            return None
+        clips, value, error = running
+        last = np.where(np.isfinite(error[-1]), error[-1], -np.inf)
+        t, s = np.unravel_index(int(np.argmax(last)), last.shape)
+        if np.isfinite(last[t, s]) and (worst is None or last[t, s] > worst[2][-1]):
+            worst = clips, value[:, t, s], error[:, t, s], int(group.steps[t])
+    return worst
 
 
 def rung_labels(rungs: Sequence[Sequence[str]]) -> list[str]:

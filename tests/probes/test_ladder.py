@@ -2,13 +2,20 @@
 enumerated one.
 """
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
+import worldnets as wn
+from probes.catalogue.depth import conclude_target, measure_heads
 from probes.enumerated import EnumeratedReference, enumerated
-from probes.ladder import References, Sampling, checked_rungs
+from probes.ladder import References, Sampling, check_rungs, checked_rungs, reference, references
 from probes.sources import TableSource
-from worldnets.errors import ProbeError
+from probes.verdict import Settings
+from worldnets.errors import DatasetError, ProbeError
+from worldnets.roles import distance_ladder
 
 
 def random_world(random, rungs=None):
@@ -224,3 +231,79 @@ def test_a_ladder_that_is_none_is_refused(rungs, what):
 def test_a_head_evaluated_on_the_wrong_rows_is_refused():
     with pytest.raises(ProbeError, match="wrong shape"):
         EnumeratedReference(np.ones((2, 2, 2))).measure(np.zeros((3, 2)))
+
+
+def test_sampling_names_a_ladder_or_gives_rungs_and_takes_no_other():
+    dataset = wn.load_dataset("vault", frames=4)
+    task = dataset.task("continuation")
+    (target,) = task.targets
+    near = references(dataset, task, Sampling(ladder="graph-distance")).get(None, target.name)
+    assert near.about.rungs == distance_ladder(dataset.net, task.evidence, target.variables)
+    back = tuple(reversed(task.ladders[target.name]))
+    own = Sampling(rungs={target.name: [list(rung) for rung in back]})
+    assert references(dataset, task, own).get(None, target.name).about.rungs == back
+    assert own == Sampling(rungs=asdict(own)["rungs"])  # as a cell's key has it
+    assert Sampling(rungs=json.loads(json.dumps(asdict(own)["rungs"]))) == own
+    total = reference(dataset, task, target.name).about.total
+    assert near.about.total == pytest.approx(total)
+    with pytest.raises(ProbeError, match="graph-distance"):
+        Sampling(ladder="graph_distance")
+    with pytest.raises(ProbeError, match="lists of names"):
+        Sampling(rungs={"next_frame": ["a", "b"]})
+
+
+def test_ladders_that_a_task_cannot_have_are_refused_before_training():
+    clip, static = wn.load_dataset("vault", frames=3), wn.load_dataset("cue_parity")
+    check_rungs(clip, clip.task("continuation"), Sampling(ladder="message-rounds"))
+    with pytest.raises(DatasetError, match="without frames"):
+        check_rungs(static, static.task("question"), Sampling(ladder="window"))
+    with pytest.raises(ProbeError, match="none of the targets"):
+        check_rungs(clip, clip.task("continuation"), Sampling(rungs={"next_fram": [["x"]]}))
+    with pytest.raises(ProbeError, match="unknown evidence"):
+        check_rungs(clip, clip.task("continuation"), Sampling(rungs={"next_frame": [["nobody"]]}))
+
+
+def test_an_efficiency_from_all_clips_is_the_last_of_its_course_and_fewer_clips_say_less():
+    random = np.random.default_rng(4)
+    source = TableSource(random.random((3, 2, 4, 3)))
+    sampled = References(source, Sampling(method="sample", clips=256, candidates=1024, pool=512))
+    made = sampled.get([["x1"], ["x2"], ["x3"]], "y")
+    exact = EnumeratedReference(source.table)
+    heads = mixture(exact, [[1.0, 0.5, 0.0], [1.0, 1.0, 1.0]])
+    pie = made.measure(heads[:, np.ravel_multi_index(made.inputs.T, source.table.shape[:-1])])
+    found = pie.converging(made.about, [2, 3])
+    assert found is not None
+    clips, efficiency, error = found
+    assert clips[-1] == made.about.clips
+    assert efficiency.shape == error.shape == (len(clips), 2)
+    np.testing.assert_allclose(efficiency[-1], pie.efficiency(made.about, [2, 3]), atol=1e-12)
+    np.testing.assert_allclose(error[-1], pie.mc_error(made.about, [2, 3]), atol=1e-12)
+    assert exact.measure(heads).converging(exact.about, [1]) is None
+
+
+def test_a_verdict_does_not_change_with_the_seed_of_the_clips_and_draws():
+    table = random_chain(np.random.default_rng(3))
+    exact = EnumeratedReference(table)
+    random = np.random.default_rng(5)
+    steps = np.array([0, 10, 100, 300, 600, 1000])
+    courses = {
+        "deepening": [0.0, 0.0, 0.4, 0.9, 1.0, 1.0],
+        "stagnating": [0.0, 0.0, 0.1, 0.2, 0.2, 0.2],
+        "deep-throughout": [1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+    }
+    source = TableSource(table)
+    for wanted, course in courses.items():
+        weights = np.stack([np.array([1.0, deep, deep, deep]) + 0.03 * random.normal(size=(8, 4)) for deep in course])
+        weights[0, :, 0] = course[0]
+        heads = np.stack([mixture(exact, checkpoint) for checkpoint in weights])
+        for seed in range(5):
+            made = References(source, Sampling(method="sample", seed=seed)).get([["x1"], ["x2"], ["x3"], ["x4"]], "y")
+            rows = np.ravel_multi_index(made.inputs.T, table.shape[:-1])
+            measured = measure_heads(made, "y", range(8), steps, lambda t, q=heads, rows=rows: q[t][:, rows])
+            assert conclude_target(measured, Settings())[1].name == wanted
+
+
+def random_chain(random):
+    """A target seen four times, each time with an error of its own: [4 × 2 contexts, 2]."""
+    see = [np.array([[1 - error, error], [error, 1 - error]]) for error in random.uniform(0.2, 0.3, 4)]
+    return 0.5 * np.einsum("ya,yb,yc,yd->abcdy", *see)

@@ -1,10 +1,13 @@
 import re
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from probes.catalogue.depth import DepthProbe, measure_heads, pack
+from probes.ladder import References, Sampling
 from probes.pool import cells_of
 from probes.presentation import number
 from probes.report import palette, render
@@ -13,6 +16,7 @@ from probes.report.figures import efficiency_over_training, pie_over_training
 from probes.report.page import identifier, interval
 from probes.results import Results
 from probes.runner import plan
+from probes.sources import TableSource
 from probes.store import Store
 from probes.suite import read_suite
 from probes.worker import work
@@ -191,3 +195,25 @@ def test_rungs_are_named_by_their_frame_or_their_first_evidence():
         "3: x",
         "4: x, y + 2",
     ]
+
+
+def test_convergence_is_drawn_where_efficiencies_rest_on_clips_and_says_the_largest_error():
+    random = np.random.default_rng(4)
+    table = random.random((3, 4, 3))
+    heads = np.log(random.dirichlet(np.ones(3), (2, 2, 12)))
+    drawn = []
+    for method in ("sample", "enumerate"):
+        sampling = Sampling(method=method, clips=128, candidates=512, pool=256)
+        made = References(TableSource(table), sampling).get([["x1"], ["x2"]], "y")
+        rows = np.ravel_multi_index(made.inputs.T, (3, 4))
+        measured = measure_heads(made, "y", (0, 1), np.array([0, 9]), lambda t, rows=rows: heads[t][:, rows])
+        cell = pack([measured], "depth", 1)
+        one = SimpleNamespace(conclusion=DepthProbe().conclude([cell]), condition=SimpleNamespace(title="planted"))
+        drawn.append(DepthProbe().presentation.figures("name", one, [cell], "y"))
+        worst = measured.pie.mc_error(measured.about, [1, 2]).max()
+    sampled, exact = drawn
+    assert len(sampled) == len(exact) + 1
+    assert "± δ/5 = 0.02" in sampled[-1].caption
+    assert "From 128 clips" in sampled[-1].svg
+    assert worst == 0.0
+    assert not any("Convergence" in figure.svg for figure in exact)
