@@ -174,12 +174,13 @@ def _check(dataset: Dataset, inputs: Inputs) -> None:
 
 def runs_of(m: Measurement, settings: Settings) -> Runs:
     """What the rule is asked about one target."""
-    shares, influences = [], []
+    shares: list[Floats] = []
+    influences: list[Floats | None] = []
     ceilings = tuple(float(m.world[f"{prefix}ceiling"][DEEP]) for prefix in ("", "twin "))
     for prefix, ceiling in zip(("", "twin "), ceilings, strict=True):
         own = m.numbers[f"{prefix}own"][..., DEEP]
         share = own / ceiling if ceiling >= settings.least_ceiling else np.full(own.shape, math.nan)
-        phi = None
+        phi: Floats | None = None
         if f"{prefix}own" in m.grouped and f"{prefix}ceiling_groups" in m.world:
             group = m.world[f"{prefix}ceiling_groups"][:, DEEP]
             drawn = (group - group.mean())[:, None, None]

@@ -36,7 +36,7 @@ def reached(steps: NDArray[np.int64], share: Floats, level: float = 0.5) -> Reac
     """
     place = np.log(np.maximum(np.asarray(steps, dtype=np.float64), 0.5))
     above = share >= level
-    never, at_once = ~above.any(0), above[0]
+    never, at_once = np.asarray(~above.any(0)), np.asarray(above[0])
     first = np.where(never, len(place) - 1, above.argmax(0))
     before = np.maximum(first - 1, 0)
     columns = np.arange(share.shape[1])

@@ -95,11 +95,13 @@ class Puller:
     """
 
     def __init__(self, reference: Reference, source: Source, split: Split, target: str) -> None:
-        sampled = not isinstance(reference, EnumeratedReference)
-        clips = reference.design.clips if sampled else reference.inputs
-        self.rows = reference.design.clip_rows if sampled else slice(None)
-        self.weight = reference.design.weight if sampled else reference.weight
-        self.groups = reference.design.groups if sampled else 0
+        if isinstance(reference, EnumeratedReference):
+            clips, self.weight, self.groups = reference.inputs, reference.weight, 0
+            self.rows: slice | NDArray[np.int64] = slice(None)
+        else:
+            design = reference.design
+            clips, self.weight, self.groups = design.clips, design.weight, design.groups
+            self.rows = design.clip_rows
         self.truth: Floats = reference.ladder[-1]
         ladder = [reference.ladder[0]]
         for k in range(1, len(split.rungs)):

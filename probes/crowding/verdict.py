@@ -28,6 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,8 @@ class Runs:
         """The same runs for some of the seeds."""
         names = ("base", "twin", "base_influence", "twin_influence", "starved")
         arrays = {name: getattr(self, name) for name in names}
-        return replace(self, **{name: a if a is None else a[..., seeds] for name, a in arrays.items()})
+        cut: dict[str, Any] = {name: a if a is None else a[..., seeds] for name, a in arrays.items()}
+        return replace(self, **cut)
 
     @property
     def crowding(self) -> Floats:

@@ -136,13 +136,14 @@ def test_targets_with_the_same_shallow_evidence_share_a_twin(monkeypatch):
     assert set(found.verdicts) == {target.name for target in trace.task.targets}
 
 
-def test_a_sampled_reference_says_what_enumeration_says_within_its_error(trace):
-    sampled = CrowdingProbe(Sampling(method="sample", clips=512, candidates=4096, holders=128, partners=48))
-    (found,), (exact,) = unpack(sampled.measure(trace), "crowding"), unpack(CrowdingProbe().measure(trace), "crowding")
+def test_a_sampled_reference_says_what_enumeration_says_within_its_error(trace, cell):
+    sampled = CrowdingProbe(Sampling(method="sample", clips=256, candidates=2048, pool=1024, holders=64, groups=8))
+    drawn = sampled.measure(trace)
+    (found,), (exact,) = unpack(drawn, "crowding"), unpack(cell, "crowding")
     for name in ("pull", "twin pull", "own", "twin own"):
         error = found.grouped[name].std(0, ddof=1) / np.sqrt(len(found.grouped[name]))
         assert np.all(np.abs(found.numbers[name] - exact.numbers[name]) < 5 * error + 0.02), name
-    assert sampled.conclude([sampled.measure(trace)]).last("crowding", "answer").value.kind == "t, seeds and clips"
+    assert sampled.conclude([drawn]).last("crowding", "answer").value.kind == "t, seeds and clips"
 
 
 def test_pull_is_the_slope_of_the_loss_towards_the_rung_and_vanishes_for_the_exact_predictor():
