@@ -254,8 +254,8 @@ def _checked(found: Any, dataset: Dataset, task: Task, rows: int) -> NDArray[np.
     if isinstance(found, Mapping):
         unknown = sorted(set(map(str, found)) ^ {target.name for target in task.targets})
         if unknown:
-            expected, mend = [target.name for target in task.targets], "return one array for each target, by its name"
-            raise ProbeError("answers do not fit the targets", found=sorted(found), expected=expected, mend=mend)
+            names, mend = [target.name for target in task.targets], "return one array for each target, by its name"
+            raise ProbeError("answers do not fit the targets", found=sorted(found), expected=names, mend=mend)
         parts = [found[target.name] for target in task.targets]
     elif len(task.targets) > 1:
         mend = "return a table of arrays by target name"

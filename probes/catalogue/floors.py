@@ -129,6 +129,7 @@ class FloorsProbe(Catalogued):
         key = (trace.dataset.digest, trace.objective, self.sampling)
         if key not in self._made:
             source = references(trace.dataset, trace.task, LadderSampling()).source
+            assert isinstance(source, DatasetSource)
             while len(self._made) >= MOST_KEPT:
                 self._made.pop(next(iter(self._made)))
             self._made[key] = evaluation(trace.dataset, trace.task, source, self.sampling)

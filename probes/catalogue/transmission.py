@@ -92,6 +92,7 @@ class TransmissionProbe(Catalogued):
         """
         self.check(trace.plan)
         source = references(trace.dataset, trace.task, LadderSampling()).source
+        assert isinstance(source, DatasetSource)
         total, parts = len(trace.task.targets) * len(trace.steps), []
         for i, target in enumerate(trace.task.targets):
             edits = edits_of(trace, source, target, self.sampling)

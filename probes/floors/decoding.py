@@ -161,8 +161,8 @@ def evaluation(dataset: Dataset, task: Task, source: DatasetSource, sampling: Sa
     order = np.random.default_rng(stream(sampling.seed, 22)).permutation(len(rows))
     fold = np.empty(len(rows), dtype=np.int64)
     fold[order] = np.arange(len(rows)) % folds
-    found = source.engine.query(rows, variables=task.latents)
-    beliefs = {z: np.asarray(found[z], dtype=np.float64) for z in task.latents}
+    known = source.engine.query(rows, variables=task.latents)
+    beliefs = {z: np.asarray(known[z], dtype=np.float64) for z in task.latents}
     answer = np.concatenate([source.posterior(rows, target.name)[1] for target in task.targets], axis=1)
     logs = np.log(np.maximum(answer, LEAST_PROBABILITY))
     history = EvidenceInputs(dataset.net, task, partial=True).features(rows).astype(np.float64)
