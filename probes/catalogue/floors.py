@@ -27,6 +27,7 @@ from probes.ladder import Sampling as LadderSampling
 from probes.ladder import references
 from probes.measurement import Measurement, by_target, pack
 from probes.reference import described, marked, notes, under
+from probes.sources import DatasetSource
 from probes.statistics import exactly
 from worldnets.errors import ProbeError
 from worldnets.inside import has_inside, untrained

@@ -23,6 +23,7 @@ from probes.ladder import Sampling as LadderSampling
 from probes.ladder import references
 from probes.measurement import Measurement, by_target, pack
 from probes.reference import described, marked, notes, under
+from probes.sources import DatasetSource
 from probes.transmission.edits import Sampling
 from probes.transmission.measured import Edits, Moved, answers_under, edits_of, followed
 from probes.transmission.verdict import Depth, Settings, verdict
