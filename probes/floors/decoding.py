@@ -151,10 +151,11 @@ def evaluation(dataset: Dataset, task: Task, source: DatasetSource, sampling: Sa
     clips = source.simulate(size * groups, stream(sampling.seed, 21))
     rows, which = distinct(clips)
     if len(rows) < 4 * folds:
-        found, expected = f"{len(rows)} different rows of evidence", f"at least {4 * folds}"
+        seen, least = f"{len(rows)} different rows of evidence", f"at least {4 * folds}"
         mend = "take fewer folds, or a world with more evidence"
-        raise ProbeError("too little evidence to hold any out", node=dataset.name, found=found, expected=expected,
-                         mend=mend)  # fmt: skip
+        raise ProbeError(
+            "too little evidence to hold any out", node=dataset.name, found=seen, expected=least, mend=mend
+        )
     group = np.arange(len(clips)) // size
     shares = np.zeros((groups, len(rows)))
     np.add.at(shares, (group, which), 1.0 / size)

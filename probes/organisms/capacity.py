@@ -156,18 +156,18 @@ def _repeat(caps: Caps, margin: int | None = None, seeds: int = 8) -> Callable[[
 def plants() -> tuple[Plant, ...]:
     """The organisms."""
     right = (
-        ("too small", "depth rises with every cap; clips", "capacity-limited", Caps((0.2, 0.4, 0.7, 0.9), clips=True)),
-        ("large enough", "tight caps cost depth, looser ones bring none", ENOUGH, Caps((0.3, 0.8, 0.82, 0.8))),
-        ("simpler is deeper", "the tightest cap is the deepest", "cap-deepens", Caps((0.9, 0.4, 0.4, 0.35))),
+        ("too_small", "depth rises with every cap; clips", "capacity-limited", Caps((0.2, 0.4, 0.7, 0.9), clips=True)),
+        ("large_enough", "tight caps cost depth, looser ones bring none", ENOUGH, Caps((0.3, 0.8, 0.82, 0.8))),
+        ("simpler_is_deeper", "the tightest cap is the deepest", "cap-deepens", Caps((0.9, 0.4, 0.4, 0.35))),
         (
-            "loosest already",
+            "loosest_already",
             "nothing is looser, tighter is shallower",
             "no-cap-deepens",
             Caps((0.2, 0.5, 0.7, 0.8), own=3),
         ),
         ("valley", "both the tightest and the loosest are deeper", "no-simple-order", Caps((0.9, 0.3, 0.4, 0.9))),
         (
-            "seeds in two",
+            "seeds_in_two",
             "a larger head helps half of the seeds; the others are deep already",
             "inconclusive",
             Caps((0.1, 0.1, 0.9, 0.9), other=(0.8, 0.9, 0.9, 0.9)),
@@ -182,17 +182,17 @@ def plants() -> tuple[Plant, ...]:
     )
     noisy = Caps((0.7,) * 4, noise=0.3)
     nulls = (
-        ("no cap matters, noisy", "weights differ by .3 from head to head", "capacity-limited", noisy, None),
-        ("no cap matters, through clips", "the same; clips", "capacity-limited", replace(noisy, clips=True), None),
-        ("no cap deepens", "the same, own cap the loosest", "cap-deepens", replace(noisy, own=3), None),
-        ("at the margin", "a looser cap is deeper by exactly δ", ENOUGH, Caps((0.5, 0.55, 0.6, 0.65), noise=0.1), 3),
+        ("no_cap_matters_noisy", "weights differ by .3 from head to head", "capacity-limited", noisy, None),
+        ("no_cap_matters_through_clips", "the same; clips", "capacity-limited", replace(noisy, clips=True), None),
+        ("no_cap_deepens", "the same, own cap the loosest", "cap-deepens", replace(noisy, own=3), None),
+        ("at_the_margin", "a looser cap is deeper by exactly δ", ENOUGH, Caps((0.5, 0.55, 0.6, 0.65), noise=0.1), 3),
     )
     strong = Caps((0.4, 0.45, 0.45, 0.6), noise=0.06)
     words = "the loosest cap is deeper by .20, sd over seeds .09"
     return (
         *(Plant(name, about, "right", claim, _repeat(caps)) for name, about, claim, caps in right),
         *(Plant(name, about, "null", claim, _repeat(caps, at)) for name, about, claim, caps, at in nulls),
-        Plant("a fifth", words, "power", "capacity-limited", _repeat(strong)),
+        Plant("a_fifth", words, "power", "capacity-limited", _repeat(strong)),
     )
 
 

@@ -64,7 +64,7 @@ def _reference(key: str, redrawn: bool) -> tuple[EnumeratedReference, Puller]:
 WORLDS: dict[str, Callable[[], Floats]] = {
     "cue": cue_world,
     "redundant": redundant_world,
-    "nothing deep": lambda: cue_world(0.98, 0.55),
+    "nothing_deep": lambda: cue_world(0.98, 0.55),
     "weak deep": lambda: cue_world(0.9, 0.7),
 }
 
@@ -239,19 +239,19 @@ def plants() -> tuple[Plant, ...]:
             Heads(constant(1, 1), constant(1, 1)),
         ),
         _heads(
-            "bayes, redundant",
+            "bayes_redundant",
             "the exact predictor where the deep bit is mostly a copy of the cue: evidence at two depths says the same",
             "not-crowded",
             Heads(constant(1, 1), constant(1, 1), "redundant"),
         ),
         _heads(
-            "bayes, weak deep bit",
+            "bayes_weak_deep_bit",
             "the exact predictor where the deep bit alone tells .12 bits and .05 of its own beside the cue",
             "not-crowded",
             Heads(constant(1, 1), constant(1, 1), "weak deep", noise=0.01),
         ),
         _heads(
-            "redundant and crowded",
+            "redundant_and_crowded",
             "in that world, learns the cue alone; its twin learns the deep bit",
             "crowded-out",
             Heads(constant(1.0, 0.0), TWIN_LEARNS, "redundant"),
@@ -263,28 +263,28 @@ def plants() -> tuple[Plant, ...]:
             Heads(together, rising(0.0, 1.0, 0.018), noise=0.01, pace=0.03),
         ),
         _heads(
-            "overweighted cue",
+            "overweighted_cue",
             "knows the deep bit, but weighs the cue three times, so that little of the deep bit counts",
             "crowded-out",
             Heads(rising(3.0, 1.0, 0.05), TWIN_LEARNS),
         ),
         _heads(
-            "deep before shallow",
+            "deep_before_shallow",
             "gets more of the deep bit by itself than the exact predictor does, by weighing the cue too little",
             "deep-favoured",
             Heads(rising(0.3, 1.0, 0.05), TWIN_LEARNS),
         ),
         _heads(
-            "ahead of its twin",
+            "ahead_of_its_twin",
             "learns the deep bit earlier beside the cue than without it",
             "hastened",
             Heads(rising(1.0, 1.0, 0.05), rising(0.0, 1.0, 0.35)),
         ),
         _heads(
-            "nothing deep",
+            "nothing_deep",
             "a deep bit that is right with .55",
             "nothing-deep",
-            Heads(late, TWIN_LEARNS, "nothing deep"),
+            Heads(late, TWIN_LEARNS, "nothing_deep"),
         ),
         _heads(
             "constant",
@@ -293,25 +293,25 @@ def plants() -> tuple[Plant, ...]:
             Heads(constant(0, 0), constant(0, 0), noise=0.01),
         ),
         _heads(
-            "swapped labels",
+            "swapped_labels",
             "says of everything the opposite, in both runs",
             "untrained",
             Heads(constant(-1, -1), constant(-1, -1)),
         ),
         _heads(
-            "never learned",
+            "never_learned",
             "learns the cue; neither it nor its twin ever learns the deep bit",
             "untrained",
             Heads(rising(1.0, 0.0, 1.0), constant(0, 0), noise=0.01),
         ),
         _heads(
-            "two clusters",
+            "two_clusters",
             "half of the seeds are crowded out, half are as deep as their twins",
             "inconclusive",
             Heads(rising(1.0, 0.0, 1.0), TWIN_LEARNS, other=together),
         ),
         _heads(
-            "two seeds",
+            "two_seeds",
             "two seeds, crowded out in truth: either is said, or that two are too few",
             ("crowded-out", "inconclusive"),
             Heads(rising(1.0, 0.0, 1.0), TWIN_LEARNS, seeds=2),
@@ -325,17 +325,17 @@ def _known() -> tuple[Plant, ...]:
     edge = (0.0, 0.0, 0.0, 0.3, 0.3, 0.2, 0.1)
     rows: tuple[tuple[str, str, str, str, Shares], ...] = (
         ("none", "crowding 0 throughout, sd .05", "null", "crowded-out", Shares(_flat(0.0))),
-        ("none, wide", "crowding 0 throughout, sd .15", "null", "crowded-out", Shares(_flat(0.0), noise=0.15)),
-        ("none, not delayed", "crowding 0 throughout, sd .05", "null", "delayed", Shares(_flat(0.0))),
-        ("none, wide, not delayed", "crowding 0 throughout, sd .15", "null", "delayed", Shares(_flat(0.0), noise=0.15)),
-        ("at the margin", "crowding ε = .10 throughout, sd .05", "null", "not-crowded", Shares(_flat(0.1))),
-        ("margin at the end", "crowding .3 that falls to ε = .10, sd .05", "null", "delayed", Shares(edge)),
-        ("margin, clips", "crowding .10, clips add sd .03", "null", "not-crowded", Shares(_flat(0.1), clips=0.03)),
-        ("two deltas", "crowding .20 at the end, sd .07", "power", "crowded-out", Shares(_flat(0.2), noise=0.07)),
-        ("two deltas, clips", "the same, clips add sd .02", "power", "crowded-out", Shares(_flat(0.2), clips=0.02)),
+        ("none_wide", "crowding 0 throughout, sd .15", "null", "crowded-out", Shares(_flat(0.0), noise=0.15)),
+        ("none_not_delayed", "crowding 0 throughout, sd .05", "null", "delayed", Shares(_flat(0.0))),
+        ("none_wide_not_delayed", "crowding 0 throughout, sd .15", "null", "delayed", Shares(_flat(0.0), noise=0.15)),
+        ("at_the_margin", "crowding ε = .10 throughout, sd .05", "null", "not-crowded", Shares(_flat(0.1))),
+        ("margin_at_the_end", "crowding .3 that falls to ε = .10, sd .05", "null", "delayed", Shares(edge)),
+        ("margin_clips", "crowding .10, clips add sd .03", "null", "not-crowded", Shares(_flat(0.1), clips=0.03)),
+        ("two_deltas", "crowding .20 at the end, sd .07", "power", "crowded-out", Shares(_flat(0.2), noise=0.07)),
+        ("two_deltas_clips", "the same, clips add sd .02", "power", "crowded-out", Shares(_flat(0.2), clips=0.02)),
         ("early", "crowding .20 midway and 0 at the end, sd .03", "power", "delayed", Shares(early, noise=0.03)),
         ("equal", "crowding 0 throughout, sd .03", "power", "not-crowded", Shares(_flat(0.0), noise=0.03)),
-        ("equal, 16 seeds", "the same, sd .05, 16 seeds", "power", "not-crowded", Shares(_flat(0.0), seeds=16)),
+        ("equal_16_seeds", "the same, sd .05, 16 seeds", "power", "not-crowded", Shares(_flat(0.0), seeds=16)),
     )
     return tuple(
         Plant(name, what, role, claim, shares.outcome)  # type: ignore[arg-type]

@@ -94,6 +94,6 @@ def plants() -> tuple[Plant, ...]:
         Plant(
             "never", "a run whose pull says that depth will not come", "right", "called", _named(math.inf, 0.5, True)
         ),
-        Plant("no forecaster", "nothing was fitted", "right", "no-forecast", _named(300.0, 0.5, False)),
-        Plant("nothing deep", "a deep pie of .01 bits", "right", "nothing-deep", _named(300.0, 0.01, False)),
+        Plant("no_forecaster", "nothing was fitted", "right", "no-forecast", _named(300.0, 0.5, False)),
+        Plant("nothing_deep", "a deep pie of .01 bits", "right", "nothing-deep", _named(300.0, 0.01, False)),
     )

@@ -226,18 +226,18 @@ def plants() -> tuple[Plant, ...]:
     same, four = Ways(SAME), _ways
     right = (
         ("same", "all ways lead to the same depth, and to functions as far apart as two seeds", PATHLESS, same),
-        ("same, through clips", "the same through clips that all seeds share", PATHLESS, Ways(SAME, clips=True)),
-        ("budget only", "depth goes by steps on the end and by nothing else", PATHLESS, Ways(four(0.6, 1.0, 0.4, 0.6))),
-        ("order counts", "who met the deep evidence first is shallow", PATH, Ways(four(0.9, 0.9, 0.9, 0.3))),
-        ("grown, shallower", "who was grown is shallow, in either order", PATH, Ways(four(0.3, 0.95, 0.9, 0.3))),
-        ("grown, deeper", "only who was grown is deep; clips", PATH, Ways(four(0.95, 0.4, 0.3, 0.95), clips=True)),
+        ("same_through_clips", "the same through clips that all seeds share", PATHLESS, Ways(SAME, clips=True)),
+        ("budget_only", "depth goes by steps on the end and by nothing else", PATHLESS, Ways(four(0.6, 1.0, 0.4, 0.6))),
+        ("order_counts", "who met the deep evidence first is shallow", PATH, Ways(four(0.9, 0.9, 0.9, 0.3))),
+        ("grown_shallower", "who was grown is shallow, in either order", PATH, Ways(four(0.3, 0.95, 0.9, 0.3))),
+        ("grown_deeper", "only who was grown is deep; clips", PATH, Ways(four(0.95, 0.4, 0.3, 0.95), clips=True)),
         (
-            "another function",
+            "another_function",
             "as deep, but grown heads lean on a fixed pattern",
             "other-function",
             Ways(SAME, turned=0.9),
         ),
-        ("seeds in two", "half of the grown seeds are stuck", OPEN, Ways(SAME, other=four(0.0, 0.9, 0.9, 0.9))),
+        ("seeds_in_two", "half of the grown seeds are stuck", OPEN, Ways(SAME, other=four(0.0, 0.9, 0.9, 0.9))),
         (
             "untrained",
             "heads that say little more than the prior, by whichever way",
@@ -248,22 +248,22 @@ def plants() -> tuple[Plant, ...]:
     )
     nulls = (
         ("noise", "no difference; weights differ by .3 from head to head", PATH, Ways(SAME, noise=0.3), ""),
-        ("noise, through clips", "the same through shared clips", PATH, Ways(SAME, noise=0.3, clips=True), ""),
+        ("noise_through_clips", "the same through shared clips", PATH, Ways(SAME, noise=0.3, clips=True), ""),
         (
-            "at the margin",
+            "at_the_margin",
             "order changes depth by exactly δ",
             PATHLESS,
             Ways(four(0.7, 0.7, 0.7, 0.6), noise=0.1),
             "depth",
         ),
-        ("at the other margin", "functions differ by exactly ε", PATHLESS, Ways(SAME, turned=0.6), "function"),
-        ("no other function", "random functions of .4 nats, none fixed", "other-function", Ways(SAME, field=0.4), ""),
+        ("at_the_other_margin", "functions differ by exactly ε", PATHLESS, Ways(SAME, turned=0.6), "function"),
+        ("no_other_function", "random functions of .4 nats, none fixed", "other-function", Ways(SAME, field=0.4), ""),
     )
     strong = Ways(four(0.75, 0.75, 0.75, 0.47), noise=0.13)
     return (
         *(Plant(name, about, "right", claim, _repeat(ways)) for name, about, claim, ways in right),
         *(Plant(name, about, "null", claim, _repeat(ways, at=at)) for name, about, claim, ways, at in nulls),
-        Plant("a fifth", "order changes deep efficiency by .20, sd over seeds .12", "power", PATH, _repeat(strong)),
+        Plant("a_fifth", "order changes deep efficiency by .20, sd over seeds .12", "power", PATH, _repeat(strong)),
     )
 
 

@@ -141,15 +141,15 @@ def test_the_same_condition_twice_is_refused():
 def test_the_keys_of_the_quick_suite_never_change():
     # Golden values: whoever changes one makes that finished cell of every run directory unreachable.
     golden = {
-        "alarm/question/linear/evidence": "985a67e88ac67461",
-        "alarm/question/mlp/evidence": "9e34421d7e8a18ab",
-        "vault/continuation/linear/evidence": "1941a70fd6087984",
-        "vault/continuation/mlp/evidence": "15fed75c55e8ec76",
-        "vault/question/linear/evidence": "d85e8176ef145327",
-        "vault/question/mlp/evidence": "997c591356ec0f82",
-        "vault/question/mlp/beliefs": "297a1b97cf0f8f9d",
-        "cue_parity/question/linear/evidence": "e0af06105a1a592c",
-        "cue_parity/question/mlp/evidence": "127e64861f0cca54",
+        "alarm/question/linear/evidence": "4f91ec127cfbbc38",
+        "alarm/question/mlp/evidence": "736a47b44b2d8227",
+        "vault/continuation/linear/evidence": "f04e61b4650dcf5a",
+        "vault/continuation/mlp/evidence": "9cd987bd2fe2ae25",
+        "vault/question/linear/evidence": "093acc31bb0526b0",
+        "vault/question/mlp/evidence": "ff4d990e80ac66b5",
+        "vault/question/mlp/beliefs": "1736629b3256fec2",
+        "cue_parity/question/linear/evidence": "8633162e467f7e9b",
+        "cue_parity/question/mlp/evidence": "7469cb858731d6a0",
     }
     found = {condition.title: condition.cells[0].key[:16] for condition in resolve(load_suite("quick"))}
     assert found == golden
