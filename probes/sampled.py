@@ -37,6 +37,7 @@ Floats = NDArray[np.float64]
 
 JACKKNIFE_FROM = 32  # draws; with fewer, the correction itself is too noisy
 CHUNK_BYTES = 128 * 2**20
+MOST_CONTROL = 10.0
 TINY = 1e-150  # a mean of zero; its square must not underflow
 
 
@@ -179,16 +180,23 @@ class SampledReference:
         return [log[average.of_clip] for average, (_, log) in sets] + [whole]
 
     def _control(self, last: Floats, averaged: Sequence[tuple[Floats, Floats]]) -> Floats:
-        # Σ_y p_{k−1}·(q_k/q_{k−1} − 1) on the clips, [K, N, heads]. q_k and q_{k−1} have draws of their own; the mean
-        # of 1/q_{k−1} is too large by the relative variance of q_{k−1}, twice what its logarithm was corrected by.
+        # Σ_y c·(q_k − q_{k−1}) on the clips, [K, N, heads], with c = min(p_{k−1}/q_{k−1}, MOST_CONTROL): 0 on average for
+        # any c that knows rung k − 1 only. Unbounded, it would take over where a head is sure of what it has wrong.
+        # q_k and q_{k−1} have draws of their own; the mean of 1/q_{k−1} is too large by the relative variance of
+        # q_{k−1}, twice what its logarithm was corrected by.
         sets = zip(self.design.restricted, averaged, strict=False)
         means, inverses = [], []
         for average, (mean, log) in sets:
             means.append(mean[average.of_clip])
             inverses.append(((1.0 - 2.0 * (log - np.log(mean))) / mean)[average.of_clip])
         means.append(np.exp(np.maximum(last[self.design.clip_rows], -700.0)))
-        pairs = zip(means[1:], inverses, self.ladder[:-1, ..., None], strict=True)
-        return np.stack([(p * (mean * inverse - 1.0)).sum(1) for mean, inverse, p in pairs])
+        gains = []
+        for k, inverse in enumerate(inverses):
+            p = self.ladder[k][..., None]
+            free = p * (means[k + 1] * inverse - 1.0)
+            bound = MOST_CONTROL * (means[k + 1] - means[k])
+            gains.append(np.where(p * inverse < MOST_CONTROL, free, bound).sum(1))
+        return np.stack(gains)
 
     def _own(self, averaged: Sequence[tuple[Floats, Floats]]) -> Floats:
         # U_k by group, [G, K, heads]. As in C_k, both losses are scored on the same weights p(y|x_k). q⊥_0 is pooled

@@ -184,6 +184,21 @@ def test_the_sampled_pie_agrees_with_the_enumerated_one_within_its_stated_error(
     assert np.mean(errors) < 0.025
 
 
+def test_a_head_that_is_sure_of_what_it_has_wrong_is_measured_as_it_is(sampled_world):
+    # Its restricted probabilities span hundreds of nats: nothing may be divided by them unbounded.
+    source, _, exact = sampled_world
+    random = np.random.default_rng(5)
+    wrong = 30.0 * random.standard_normal((4, len(exact.possible), exact.outcomes))
+    wrong -= wrong.max(-1, keepdims=True)
+    wrong -= np.log(np.exp(wrong).sum(-1, keepdims=True))
+    truth = exact.measure(wrong)
+    reference, _ = sampled(sampled_world, 0, clips=1024, candidates=4096)
+    cells = np.ravel_multi_index(reference.inputs.T, source.table.shape[:-1])
+    pie = reference.measure(wrong[:, np.searchsorted(exact.possible, cells)])
+    # What remains is the bias of a logarithm of 32 draws of which one may carry all: 1.5 of 9 bits on rung 3.
+    assert np.abs(pie.captured - truth.captured).max() < 0.25 * np.abs(truth.captured).max()
+
+
 def test_the_identities_of_the_pie_hold_exactly_when_it_is_sampled(sampled_world):
     reference, q = sampled(sampled_world, 0, clips=64, candidates=256)
     pie, about = reference.measure(q), reference.about
