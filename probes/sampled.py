@@ -180,8 +180,8 @@ class SampledReference:
         return [log[average.of_clip] for average, (_, log) in sets] + [whole]
 
     def _control(self, last: Floats, averaged: Sequence[tuple[Floats, Floats]]) -> Floats:
-        # Σ_y c·(q_k − q_{k−1}) on the clips, [K, N, heads], with c = min(p_{k−1}/q_{k−1}, MOST_CONTROL): 0 on average for
-        # any c that knows rung k − 1 only. Unbounded, it would take over where a head is sure of what it has wrong.
+        # Σ_y c·(q_k − q_{k−1}) on the clips, [K, N, heads], with c = min(p_{k−1}/q_{k−1}, MOST_CONTROL): 0 on average
+        # for any c that knows rung k − 1 only. Unbounded, it would take over where a head is sure of what it has wrong.
         # q_k and q_{k−1} have draws of their own; the mean of 1/q_{k−1} is too large by the relative variance of
         # q_{k−1}, twice what its logarithm was corrected by.
         sets = zip(self.design.restricted, averaged, strict=False)
