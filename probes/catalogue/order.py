@@ -207,7 +207,7 @@ def _dominating(book: Book, m: Measurement, course: Course, settings: Settings) 
     for place, name in enumerate(course.names):
         with np.errstate(invalid="ignore"):
             ruled = (side.weights[..., place] > HALF) & (side.left <= settings.delta)
-        ever = ruled.any(0)
+        ever = np.asarray(ruled.any(0))
         book.share(f"dominates, {name}", ever, note="share of seeds in which it has more than half at some checkpoint")
         kept = ever & m.sound
         if kept.any():

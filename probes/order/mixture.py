@@ -1,8 +1,9 @@
 """The mixture of given predictors that comes nearest to a head, for many heads at once.
 
 Minimise over the simplex  E_x KL(q ‖ Σ_i λ_i p_i) = const − Σ_{x,y} a(x,y)·ln Σ_i λ_i p_i(y|x),  a = W(x)·q(y|x).
-That is convex, and is maximum likelihood of mixture proportions. The constraint Σλ = 1 can be traded for a term Σ_i λ_i, which
-leaves λ ≥ 0 alone; what is left is solved by projected Newton steps, and by a step of EM where one of these fails.
+That is convex, and is maximum likelihood of mixture proportions. The constraint Σλ = 1 can be traded for a term
+Σ_i λ_i, which leaves λ ≥ 0 alone; what is left is solved by projected Newton steps, and by a step of EM where one of
+these fails.
 
 Source: Kim, Carbonetto, Stephens & Anitescu 2020, Journal of Computational and Graphical Statistics 29:261 (the
 reformulation); Bertsekas 1982, SIAM Journal on Control and Optimization 20:221 (projected Newton); Lindsay 1983, Annals
@@ -81,7 +82,7 @@ def fitted(
         _fitted(heads[i : i + block].reshape(-1, p.shape[1]), p, cost, weight, group, shape[-1])
         for i in range(0, len(heads), block)
     ]
-    grouped = [None, None]
+    grouped: list[Floats | None] = [None, None]
     if group is not None:
         grouped = [np.concatenate([part[k] for part in parts], axis=1) for k in (3, 4)]
     return Fit(*(np.concatenate([part[k] for part in parts]) for k in range(3)), *grouped)
@@ -90,7 +91,7 @@ def fitted(
 def _fitted(
     heads: Floats, p: Floats, cost: Floats, weight: Floats, group: NDArray[np.int64] | None, outcomes: int
 ) -> tuple[Floats, ...]:
-    finite = np.isfinite(heads).all(1)
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(heads).all(1))
     q = np.exp(np.where(finite[:, None], heads, 0.0))
     mass = np.repeat(weight, outcomes) * q
     mass /= mass.sum(1, keepdims=True)
@@ -136,7 +137,8 @@ def _solved(mass: Floats, p: Floats) -> tuple[Floats, Floats]:
         open_ = gap[left] > TOLERANCE
         if not open_.any():
             break
-        left, own, a, mix, ratio, gain = (part[open_] for part in (left, own, a, mix, ratio, gain))
+        left = left[open_]
+        own, a, mix, ratio, gain = (part[open_] for part in (own, a, mix, ratio, gain))
         em = own * gain
         if step < WARM_UP:
             lam[left] = em / em.sum(1, keepdims=True)

@@ -18,6 +18,7 @@ from probes.catalogue.order import OrderProbe
 from probes.enumerated import EnumeratedReference, enumerated
 from probes.measurement import pack
 from probes.order.measured import SIDES, fits, measurement
+from probes.order.mixture import Fit
 from probes.order.references import DEFAULT, FLOOR, Comparison, Part, Sampling, comparison
 from probes.sources import TableSource
 from probes.validity import Outcome, Plant, Role
@@ -126,10 +127,7 @@ def _bare(part: Part) -> Floats:
     return (part.predictors - FLOOR / part.predictors.shape[-1]) / (1 - FLOOR)
 
 
-def _rows(fit: object, checkpoint: int, seeds: int) -> object:
-    from probes.order.mixture import Fit
-
-    assert isinstance(fit, Fit)
+def _rows(fit: Fit, checkpoint: int, seeds: int) -> Fit:
     rows = slice(checkpoint * seeds, (checkpoint + 1) * seeds)
     return Fit(fit.weights[rows], fit.left[rows], fit.gap[rows])
 
@@ -138,7 +136,9 @@ def repeated(planted: Planted, repeat: int) -> Outcome:
     """The verdict and the intervals of one repeat."""
     found = OrderProbe().conclude([planted.cell(repeat)])
     intervals = {}
-    if planted.other is None and planted.outside is None and 0.2 < planted.course[-1][3] < 0.9 and planted.seeds > 2:
+    same = planted.other is None and planted.outside is None
+    # Where heads are mixtures, and nothing else, their weights are known.
+    if same and planted.control == 0 and planted.field <= 0.02 and 0.2 < planted.course[-1][3] < 0.9:
         for name in ("weight, full", "weight, full, out of distribution"):
             last = found.last(name, TARGET)
             if last is not None:
