@@ -157,6 +157,7 @@ PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
         "depth": "probes.organisms.depth:plants",
         "early": "probes.organisms.early:plants",
         "floors": "probes.organisms.floors:plants",
+        "order": "probes.organisms.order:plants",
         "path": "probes.organisms.path:plants",
         "purity": "probes.organisms.purity:plants",
         "transmission": "probes.organisms.transmission:plants",
