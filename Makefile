@@ -56,7 +56,7 @@ validity: $(RUN_ENV) ## planted heads with known verdicts, 1,000 repeats each: d
 purity: $(RUN_ENV) ## world-models trained through five objectives, held against the world: tables of docs/purity.md
 	$(BIN)/python benchmarks/purity.py $(ARGS)
 
-low_end: $(RUN_ENV) ## do heuristics deepen or stagnate: the suite, tables of docs/low_end.md, figures of the notebook
+low_end: $(RUN_ENV) ## do heuristics deepen or stagnate: the suite, tables of docs/low_end.md, numbers for figures
 	$(BIN)/python benchmarks/low_end.py $(ARGS)
 
 early: $(RUN_ENV) ## the same suite, and forecasts from the first tenth of its runs: table of docs/probes/early.md
