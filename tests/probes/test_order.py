@@ -252,7 +252,7 @@ def test_one_seed_and_diverged_seeds():
 
 @functools.cache
 def trace():
-    vault = load_dataset("cue_parity")
+    vault = load_dataset("cue_parity", bits=2, noise=2)
     return train(vault, "mlp", seeds=3, steps=20, batch=32, checkpoints=[0, 20], head_options={"width": 6})
 
 
@@ -281,7 +281,7 @@ def test_a_stored_cell_and_seeds_apart_conclude_the_same_and_every_finding_has_a
 def test_the_exact_posterior_from_elsewhere_is_full_throughout_and_functions_are_references():
     from worldnets.inference import Inference
 
-    dataset = load_dataset("cue_parity")
+    dataset = load_dataset("cue_parity", bits=2, noise=2)
     task = dataset.task(dataset.objectives[0])
     engine = Inference(dataset.net)
     columns = [dataset.net.index[v] for v in task.evidence]
