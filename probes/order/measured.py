@@ -59,8 +59,8 @@ def measurement(
     plain: dict[str, Any] = {
         "groups": [list(group) for group in known.groups],
         "controls": list(known.controls),
-        "close": known.close,
-        "weights outside": known.weights_outside,
+        "close": bool(known.close),
+        "weights outside": bool(known.weights_outside),
         "rows": len(known.inside.codes),
     }
     return Measurement(target, seeds, steps, numbers, grouped=grouped, world=world, plain=plain)
