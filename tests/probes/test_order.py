@@ -252,8 +252,10 @@ def test_one_seed_and_diverged_seeds():
 
 @functools.cache
 def trace():
-    vault = load_dataset("cue_parity", bits=2, noise=2)
-    return train(vault, "mlp", seeds=3, steps=20, batch=32, checkpoints=[0, 20], head_options={"width": 6})
+    world = load_dataset("cue_parity", bits=2, noise=2)
+    return train(
+        world, "mlp", objective="question", seeds=3, steps=20, batch=32, checkpoints=[0, 20], head_options={"width": 6}
+    )
 
 
 @functools.cache
