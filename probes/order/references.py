@@ -204,7 +204,7 @@ def comparison(
         beyond = outside.apart()
         nearest = min((beyond[j, i] for n, i in enumerate(chosen) for j in chosen[n + 1 :]), default=math.inf)
         conditions = (conditions[0], outside.condition(chosen))
-        told = conditions[1] <= sampling.most_condition and nearest >= sampling.least_apart
+        told = bool(conditions[1] <= sampling.most_condition and nearest >= sampling.least_apart)
     return Comparison(
         tuple(tuple(names[i] for i in group) for group in groups),
         close,
