@@ -14,7 +14,7 @@ PRESENTATION = PlainPresentation(
         "left": "left by the mixture",
         "left_outside": f"left by the mixture{END}",
     },
-    titles=("Weight of the richest", "Out of distribution", "Left", "Left, out of distribution"),
+    titles=("Richest", "Outside", "Left", "Left outside"),
     signs={
         "in-order": ("●", "deep"),
         "full-throughout": ("●", "deep"),

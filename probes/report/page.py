@@ -241,7 +241,9 @@ def _condition(results: Results, one: Concluded) -> dict[str, Any]:
                     "figures": results.presentations[probe].figures(name, one, measured, target),
                 }
             )
-    return {"id": _anchor(title, probe), "title": title, "problem": one.problem, "targets": targets}
+    several = len(results.presentations) > 1
+    heading = f"{title} · {probe}" if several else title
+    return {"id": _anchor(title, probe), "title": heading, "problem": one.problem, "targets": targets}
 
 
 def _finding(finding: Any) -> dict[str, Any]:
