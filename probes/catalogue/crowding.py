@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from probes import ladder
 from probes.book import Book
 from probes.catalogue.base import Catalogued
 from probes.crowding.delay import delay
-from probes.crowding.measured import DEEP, SHALLOW, measure_pair, nothing_deep, split_ladder
+from probes.crowding.measured import DEEP, SHALLOW, Sampling, measure_pair, nothing_deep, split_ladder
 from probes.crowding.verdict import Runs, Settings, verdict
 from probes.finding import Conclusion, Finding, Plotted, Verdict
 from probes.ladder import references
@@ -47,24 +47,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 TWIN = ", twin"
 SHARES = Plotted(("own share", "own share, twin", "crowding"), "share of deep own bits")
-
-
-@dataclass(frozen=True)
-class Sampling(ladder.Sampling):
-    """How it is measured: enumeration or sample, and where the ladder is cut.
-
-    Attributes:
-        shallow_share: the shallow rungs, whose evidence the twin has drawn anew, hold at least this share of the pie.
-        shallow_rungs: k0 itself, when fixed beforehand.
-    """
-
-    shallow_share: float = 0.5
-    shallow_rungs: int | None = None
-
-    @property
-    def of_references(self) -> ladder.Sampling:
-        """The part that references depend on, so that other probes share them."""
-        return ladder.Sampling(**{f.name: getattr(self, f.name) for f in fields(ladder.Sampling)})
 
 
 @dataclass

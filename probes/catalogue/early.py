@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ import numpy as np
 from probes import ladder
 from probes.book import Book
 from probes.catalogue.base import Catalogued
-from probes.crowding.measured import DEEP, Puller, measure_run, split_ladder
+from probes.crowding.measured import DEEP, Puller, Sampling, measure_run, split_ladder
 from probes.early import features
 from probes.early.forecaster import Library, read_library, shipped
 from probes.finding import Conclusion, Finding, Plotted, Verdict, settings_dict
@@ -48,24 +48,6 @@ if TYPE_CHECKING:
 
 NAMES = ("nothing-deep", "no-forecast", "no-call", "called", "miscalled")
 LEAST_CEILING = 0.05  # bits of deep own bits below which their share is undefined
-
-
-@dataclass(frozen=True)
-class Sampling(ladder.Sampling):
-    """How it is measured.
-
-    Attributes:
-        shallow_share: the shallow rungs hold at least this share of the pie.
-        shallow_rungs: k0 itself, when fixed beforehand.
-    """
-
-    shallow_share: float = 0.5
-    shallow_rungs: int | None = None
-
-    @property
-    def of_references(self) -> ladder.Sampling:
-        """The part that references depend on, so that other probes share them."""
-        return ladder.Sampling(**{f.name: getattr(self, f.name) for f in fields(ladder.Sampling)})
 
 
 @dataclass(frozen=True)

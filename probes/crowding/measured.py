@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from probes.design import masked
 from probes.enumerated import EnumeratedReference
+from probes.ladder import Sampling as LadderSampling
 from probes.measurement import Measurement
 from probes.pie import shallow_rungs
 from probes.regression import FLOOR
@@ -23,7 +24,7 @@ from probes.sources import posterior_of_distinct
 from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
-    from probes.ladder import Reference, References, Rungs, Sampling
+    from probes.ladder import Reference, References, Rungs
     from probes.sources import Source
     from worldnets.trace import Trace
 
@@ -31,6 +32,24 @@ Floats = NDArray[np.float64]
 SHALLOW, DEEP = 0, 1
 #: What is measured of either run, [T, S, 2] (shallow, deep), and "pull", [T, S, K].
 CURVES = ("own", "reliance", "captured", "pull")
+
+
+@dataclass(frozen=True)
+class Sampling(LadderSampling):
+    """How it is measured: enumeration or sample, and where the ladder is cut.
+
+    Attributes:
+        shallow_share: the shallow rungs, whose evidence the twin has drawn anew, hold at least this share of the pie.
+        shallow_rungs: k0 itself, when fixed beforehand.
+    """
+
+    shallow_share: float = 0.5
+    shallow_rungs: int | None = None
+
+    @property
+    def of_references(self) -> LadderSampling:
+        """The part that references depend on, so that other probes share them."""
+        return LadderSampling(**{f.name: getattr(self, f.name) for f in fields(LadderSampling)})
 
 
 @dataclass(frozen=True)
@@ -63,7 +82,7 @@ def split_ladder(known: References, rungs: Sequence[Sequence[str]], target: str,
         ProbeError: a fixed k0 that leaves no rung on one of the sides.
     """
     ladder = tuple(tuple(rung) for rung in rungs)
-    fixed = getattr(sampling, "shallow_rungs", None)
+    fixed = sampling.shallow_rungs
     if fixed is not None:
         if not 1 <= fixed <= max(1, len(ladder) - 1):
             expected = f"1 to {max(1, len(ladder) - 1)} shallow rungs"
@@ -72,7 +91,7 @@ def split_ladder(known: References, rungs: Sequence[Sequence[str]], target: str,
     if len(ladder) == 1:
         return Split(ladder, 1)
     information = known.get(ladder, target).about.information
-    return Split(ladder, shallow_rungs(information, getattr(sampling, "shallow_share", 0.5)))
+    return Split(ladder, shallow_rungs(information, sampling.shallow_share))
 
 
 class Puller:
