@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from probes.clusters import judged_apart
 from probes.finding import Statement, Verdict, settings_dict
 from probes.statistics import Estimate, over_seeds, seeds_needed, two_clusters
 from worldnets.errors import ProbeError
@@ -156,23 +157,13 @@ class _Rules:
         own = self.c.deep[self.c.own]
         for values in (own, *(self.c.deep[v] - own for v in self.others)):
             upper = two_clusters(values, distance)
-            if upper is None:
-                continue
-            sides = [(seeds, _Rules(self.c.of(seeds), self.s).apply(clusters=False)) for seeds in (~upper, upper)]
-            ends = [float(own[seeds].mean()) for seeds, _ in sides]
-            told = "; ".join(
-                f"{int(seeds.sum())} seeds, at {end:.2f} under their own cap, would be `{v.name}`"
-                for (seeds, v), end in zip(sides, ends, strict=True)
-            )
-            counted = {
-                f"{v.name} (around {end:.2f})": int(seeds.sum()) for (seeds, v), end in zip(sides, ends, strict=True)
-            }
-            words = f"The seeds split in two: {told}."
-            if sides[0][1].name != sides[1][1].name or sides[0][1].name == "inconclusive":
-                words += " One verdict for both would describe neither."
-                return Verdict("inconclusive", (words,), clusters=counted)
-            first = max((v for _, v in sides), key=lambda v: max((x.p for x in v.statements), default=0.0))
-            return replace(first, reasons=(words, *first.reasons), clusters=counted)
+            if upper is not None:
+                return judged_apart(
+                    upper,
+                    lambda seeds: _Rules(self.c.of(seeds), self.s).apply(clusters=False),
+                    lambda seeds: f"{float(own[seeds].mean()):.2f}",
+                    "{count} seeds, at {end} under their own cap, would be `{name}`",
+                )
         return None
 
     def _deeper(self) -> Verdict | None:

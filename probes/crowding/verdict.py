@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probes.clusters import judged_apart
 from probes.crowding.delay import Delay, delay
 from probes.finding import Statement, Verdict, settings_dict
 from probes.statistics import Estimate, Interval, binomial_interval, over_seeds, seeds_needed, two_clusters
@@ -202,20 +203,13 @@ class _Rules:
         upper = two_clusters(self.r.crowding[self.last], distance)
         if upper is None:
             return None
-        sides = [(seeds, _Rules(self.r.of(seeds), self.s).apply(clusters=False)) for seeds in (~upper, upper)]
-        words = [
-            f"{int(seeds.sum())} seeds end at a crowding of {self._end(seeds):.2f}, on their own `{v.name}`"
-            for seeds, v in sides
-        ]
-        sentence = f"The seeds split in two: {words[0]}; {words[1]}."
-        names = {v.name for _, v in sides}
-        if len(names) > 1 or "inconclusive" in names:
-            counted = {f"{v.name} (around {self._end(seeds):.2f})": int(seeds.sum()) for seeds, v in sides}
-            reasons = [sentence + " One verdict for both would describe neither."]
-            return replace(self._named("inconclusive", reasons, []), clusters=counted)
-        joined = max((v for _, v in sides), key=lambda v: max((x.p for x in v.statements), default=0.0))
-        counted = {f"around {self._end(seeds):.2f}": int(seeds.sum()) for seeds, _ in sides}
-        return replace(self._named(joined.name, [sentence, *joined.reasons], list(joined.statements)), clusters=counted)
+        found = judged_apart(
+            upper,
+            lambda seeds: _Rules(self.r.of(seeds), self.s).apply(clusters=False),
+            lambda seeds: f"{self._end(seeds):.2f}",
+            "{count} seeds end at a crowding of {end}, on their own `{name}`",
+        )
+        return replace(self._named(found.name, found.reasons, found.statements), clusters=found.clusters)
 
     def _end(self, seeds: NDArray[np.bool_]) -> float:
         return float(self.r.crowding[self.last][seeds].mean())

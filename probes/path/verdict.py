@@ -35,6 +35,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probes.clusters import judged_apart
 from probes.finding import Statement, Verdict, settings_dict
 from probes.statistics import Estimate, over_seeds, seeds_needed, two_clusters
 from worldnets.errors import ProbeError
@@ -158,25 +159,14 @@ class _Rules:
         distance = 2 * self.s.delta if self.s.cluster_distance is None else self.s.cluster_distance
         for values in (self.c.order, self.c.total):
             upper = None if values is None else two_clusters(values, distance)
-            if upper is None or values is None:
-                continue
-            sides = [(seeds, _Rules(self.c.of(seeds), self.s).apply(clusters=False)) for seeds in (~upper, upper)]
-            means = [float(values[seeds].mean()) for seeds, _ in sides]
-            told = "; ".join(
-                f"{int(seeds.sum())} around {mean:+.2f}, on their own `{v.name}`"
-                for (seeds, v), mean in zip(sides, means, strict=True)
-            )
-            counted = {
-                f"{v.name} (around {mean:+.2f})": int(seeds.sum())
-                for (seeds, v), mean in zip(sides, means, strict=True)
-            }
-            words = f"The seeds' differences in deep efficiency split in two: {told}."
-            if len({v.name for _, v in sides}) > 1 or sides[0][1].name == "inconclusive":
-                return Verdict(
-                    "inconclusive", (f"{words} One verdict for both would describe neither.",), clusters=counted
+            if upper is not None and values is not None:
+                return judged_apart(
+                    upper,
+                    lambda seeds: _Rules(self.c.of(seeds), self.s).apply(clusters=False),
+                    lambda seeds, values=values: f"{float(values[seeds].mean()):+.2f}",  # type: ignore[misc]
+                    "{count} around {end}, on their own `{name}`",
+                    "The seeds' differences in deep efficiency split in two",
                 )
-            first = max((v for _, v in sides), key=lambda v: max((x.p for x in v.statements), default=0.0))
-            return replace(first, reasons=(words, *first.reasons), clusters=counted)
         return None
 
     def _clear(self, estimate: Estimate, text: str, alpha: float) -> tuple[int, Statement]:
