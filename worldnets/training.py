@@ -21,8 +21,7 @@ from worldnets.dataset import Dataset
 from worldnets.errors import StoreError, TrainingError
 from worldnets.growth import Growth, growth_digest
 from worldnets.heads.base import Head
-from worldnets.heads.growing import GrowingInputs, growth_of
-from worldnets.heads.growing_evidence import GrowingEvidence
+from worldnets.heads.staged import Staged, growth_of
 from worldnets.inference.compiled import available_threads
 from worldnets.net import WorldNet
 from worldnets.net_archive import net_digest
@@ -153,7 +152,7 @@ def _request(plan: Plan, asked: tuple[int, ...], kept: tuple[int, ...]) -> dict[
     """What determines a run, for the file of an unfinished one."""
     model, view = plan.inputs.world_model, plan.inputs
     growth = None
-    if isinstance(view, GrowingInputs | GrowingEvidence):
+    if isinstance(view, Staged):
         growth = [growth_digest(view.growth), list(view.starts)]
     return {
         "dataset": plan.dataset.digest,

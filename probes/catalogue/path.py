@@ -172,8 +172,8 @@ class PathProbe(Catalogued):
 
     def _growth(self, dataset: Dataset, objective: str, view: Inputs) -> tuple[Growth, bool]:
         """The growth, and whether it is the trace's own."""
-        from worldnets.heads.growing import growth_of
         from worldnets.heads.inputs import inputs
+        from worldnets.heads.staged import growth_of
         from worldnets.learning import GrowthPlan
 
         own = growth_of(view)

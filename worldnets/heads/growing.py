@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -13,9 +12,10 @@ from numpy.typing import NDArray
 from worldnets.errors import TrainingError, did_you_mean
 from worldnets.growth import Growth, Stage
 from worldnets.heads.believer import Believer
-from worldnets.heads.growing_evidence import GrowingEvidence, StageEvidence
+from worldnets.heads.growing_evidence import StageEvidence
 from worldnets.heads.inputs import Features, Inputs
 from worldnets.heads.row_table import RowTable
+from worldnets.heads.staged import Staged
 from worldnets.net import WorldNet
 from worldnets.roles import Task
 
@@ -94,12 +94,7 @@ def sees_all(view: Inputs) -> bool:
     return view.stage.rounds is None and set(view.evidence) == set(view.task.evidence)
 
 
-def growth_of(view: Inputs) -> Growth | None:
-    """The growth behind some inputs; None where nothing grows."""
-    return view.growth if isinstance(view, GrowingInputs | GrowingEvidence) else None
-
-
-class GrowingInputs:
+class GrowingInputs(Staged[StageInputs]):
     """The inputs of a growth: `at(step)` are those of the stage that training step `step` falls in.
 
     At a checkpoint after `step` updates that is the stage of the update to come, or of the last one at the end. Of
@@ -118,36 +113,15 @@ class GrowingInputs:
     name = "beliefs"
 
     def __init__(self, net: WorldNet, task: Task, growth: Growth, training_steps: int) -> None:
-        self.net, self.task, self.growth, self.training_steps = net, task, growth, training_steps
-        self.starts = growth.starts(training_steps)
         variables = _believed(net, task, growth)
-        self.stages = tuple(StageInputs(net, task, stage, variables) for stage in growth.stages)
-        end = self.stages[-1]
-        self.variables, self.labels, self.width, self.groups = end.variables, end.labels, end.width, end.groups
+        stages = tuple(StageInputs(net, task, stage, variables) for stage in growth.stages)
+        super().__init__(growth, stages, training_steps)
+        self.net, self.task, self.variables = net, task, self.stages[-1].variables
 
     @property
     def world_model(self) -> WorldNet:
         """The last stage's."""
         return self.stages[-1].world_model
-
-    @property
-    def steps(self) -> tuple[tuple[int, ...], ...]:
-        """None, as of `StageInputs`."""
-        return self.stages[-1].steps
-
-    def at(self, training_step: int) -> StageInputs:
-        """The inputs in force at a training step."""
-        return self.stages[max(0, bisect.bisect_right(self.starts, training_step) - 1)]
-
-    def features(self, codes: NDArray[np.integer[Any]]) -> Features:
-        """float32 [rows, width], of the last stage."""
-        return self.stages[-1].features(codes)
-
-    def __repr__(self) -> str:
-        stages = ", ".join(
-            f"{stage.stage.name} from {start}" for stage, start in zip(self.stages, self.starts, strict=True)
-        )
-        return f"GrowingInputs({stages}; {self.width} features)"
 
 
 def _believed(net: WorldNet, task: Task, growth: Growth) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from worldnets.errors import TrainingError, did_you_mean
 from worldnets.growth import Growth, Stage
 from worldnets.heads.inputs import EvidenceInputs, Features
+from worldnets.heads.staged import Staged
 from worldnets.net import WorldNet
 from worldnets.roles import Task
 
@@ -68,7 +68,7 @@ class StageEvidence(EvidenceInputs):
         return f"StageEvidence({self.stage.name!r}, {seen}, {self.width} features)"
 
 
-class GrowingEvidence:
+class GrowingEvidence(Staged[StageEvidence]):
     """The evidence of a growth: `at(step)` is that of the stage that training step `step` falls in.
 
     Stages begin and end as those of `GrowingInputs`; of itself it is its end. There is no world-model in it: what grows
@@ -95,32 +95,10 @@ class GrowingEvidence:
         frames: Sequence[Sequence[str]] = (),
         partial: bool = False,
     ) -> None:
-        self.net, self.task, self.growth, self.training_steps = net, task, growth, training_steps
-        self.partial = partial
-        self.starts = growth.starts(training_steps)
-        self.stages = tuple(StageEvidence(net, task, stage, frames, partial) for stage in growth.stages)
+        stages = tuple(StageEvidence(net, task, stage, frames, partial) for stage in growth.stages)
+        super().__init__(growth, stages, training_steps)
+        self.net, self.task, self.partial = net, task, partial
         if len(self.stages) > 1 and len({frozenset(stage.evidence) for stage in self.stages}) == 1:
             mend = 'grow by evidence (`by_radius`), or train on inputs="beliefs"'
             what = "raw evidence goes through no world-model, and no stage shows other evidence"
             raise TrainingError(what, found=repr(growth), mend=mend)
-        end = self.stages[-1]
-        self.labels, self.width, self.groups = end.labels, end.width, end.groups
-
-    @property
-    def steps(self) -> tuple[tuple[int, ...], ...]:
-        """As of `EvidenceInputs`: the features of a frame that is not shown are there too, as zeros."""
-        return self.stages[-1].steps
-
-    def at(self, training_step: int) -> StageEvidence:
-        """The inputs in force at a training step."""
-        return self.stages[max(0, bisect.bisect_right(self.starts, training_step) - 1)]
-
-    def features(self, codes: NDArray[np.integer[Any]]) -> Features:
-        """float32 [rows, width], of the last stage."""
-        return self.stages[-1].features(codes)
-
-    def __repr__(self) -> str:
-        stages = ", ".join(
-            f"{stage.stage.name} from {start}" for stage, start in zip(self.stages, self.starts, strict=True)
-        )
-        return f"GrowingEvidence({stages}; {self.width} features)"

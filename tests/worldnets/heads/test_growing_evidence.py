@@ -9,9 +9,10 @@ import worldnets as wn
 from worldnets.dataset import Dataset
 from worldnets.errors import EvidenceError, TrainingError
 from worldnets.growth import Growth, Stage
-from worldnets.heads.growing import growth_of, sees_all
+from worldnets.heads.growing import sees_all
 from worldnets.heads.growing_evidence import GrowingEvidence
 from worldnets.heads.inputs import EvidenceInputs
+from worldnets.heads.staged import growth_of
 from worldnets.learning import by_radius, by_rounds
 from worldnets.roles import World, static_task
 from worldnets.training import retrained
