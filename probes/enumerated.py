@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from probes.pie import Information, Pie
 from probes.regression import RungRegression, refitted_loss
@@ -87,7 +88,7 @@ class EnumeratedReference:
         """The pie of heads given by their log-probabilities in nats on `inputs`, [..., rows, outcomes]."""
         q, lead = _leading(log_q, len(self.inputs), self.outcomes)
         block = max(1, CHUNK_BYTES // (8 * math.prod(self.sizes) * self.outcomes))
-        parts = [self._measure(q[i : i + block].astype(np.float64)) for i in range(0, len(q), block)]
+        parts = [self._measure(np.asarray(q[i : i + block], dtype=np.float64)) for i in range(0, len(q), block)]
         return Pie(
             *(np.concatenate(arrays).reshape((*lead, *arrays[0].shape[1:])) for arrays in zip(*parts, strict=True))
         )
@@ -188,7 +189,7 @@ class EnumeratedReference:
         # Weights for own bits and reliance: rung k and the rest of the evidence paired independently, impossible pairs
         # skipped.
         weight = joint.sum(-1)
-        self._own_weight, self._own_joint, reliance_weight = [], [], []
+        self._own_joint, own_weight, reliance_weight = [], [], []
         self._own_skipped = np.empty(self.count)
         mask = weight > 0
         for k in range(self.count):
@@ -197,20 +198,20 @@ class EnumeratedReference:
             rest = weight.sum(k, keepdims=True)
             self._own_skipped[k] = max(0.0, 1.0 - float((rung * rest * mask).sum()))
             own = _ratio(rest * mask, (rest * mask).sum(others, keepdims=True))
-            self._own_weight.append(np.broadcast_to(own, weight.shape).ravel()[self.possible])
+            rows = np.indices(self.sizes)[k].ravel()[self.possible], np.arange(len(self.possible))
+            entries = np.broadcast_to(own, weight.shape).ravel()[self.possible]
+            own_weight.append(sparse.csr_matrix((entries, rows), shape=(self.sizes[k], len(self.possible))))
             self._own_joint.append(joint.sum(others))
             redraw = _ratio(rung * mask, (rung * mask).sum(k, keepdims=True))[..., None] * joint.sum(k, keepdims=True)
             reliance_weight.append(redraw.reshape(-1, self.outcomes)[self.possible].ravel())
-        self._reliance_weight = np.stack(reliance_weight)
+        self._own_weight, self._reliance_weight = sparse.vstack(own_weight, format="csr"), np.stack(reliance_weight)
 
     def _own(self, q: Floats) -> Floats:
         # U_k, [heads, K], of q [rows, outcomes, heads].
         own = np.empty((q.shape[-1], self.count))
-        for k in range(self.count):
+        averaged = (self._own_weight @ q.reshape(len(q), -1)).reshape(-1, *q.shape[1:])
+        for k, redrawn in enumerate(np.split(averaged, np.cumsum(self.sizes)[:-1])):
             joint = self._own_joint[k]
-            mass = self._full(q * self._own_weight[k][:, None, None])
-            before = math.prod(self.sizes[:k])
-            redrawn = mass.reshape(before, len(joint), -1, *q.shape[1:]).sum(2).sum(0)
             prior = np.tensordot(joint.sum(-1), redrawn, axes=1)
             gain = np.log2(np.maximum(redrawn, TINY)) - np.log2(np.maximum(prior, TINY))
             own[:, k] = _weighted(joint, gain)

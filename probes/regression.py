@@ -5,6 +5,7 @@ Both are linear algebra on arrays that exist anyway; neither needs another evalu
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -43,7 +44,6 @@ class RungRegression:
         v = weight[:, None] * 0.5 * (ladder[-1] + ladder[0])
         self._v = v / v.sum()
         self._tiny = (ladder < FLOOR).any(0)
-        self._prior = logs[0]
         steps = np.diff(logs, axis=0)
         # Outcomes without weight (both p_K and p_0 are 0) take part in nothing: their centre is irrelevant.
         norm = self._v.sum(-1, keepdims=True)
@@ -59,6 +59,7 @@ class RungRegression:
             np.stack([columns[list(group)].sum(0) for group in groups]) if groups else np.zeros((0, columns.shape[1]))
         )
         self._solve = np.linalg.pinv(design.T) * np.sqrt(self._v).reshape(-1)
+        self._of_prior = self._solve @ logs[0].reshape(-1)
 
     def weights(self, log_q: Floats) -> tuple[Floats, Floats]:
         """Weights [..., K] (NaN for rungs that say nothing) and the share of the regression's weight on floored
@@ -67,16 +68,15 @@ class RungRegression:
         Args:
             log_q: ln q(y|x) on the contexts, [..., contexts, outcomes].
         """
-        lead = log_q.shape[:-2]
-        change = (np.maximum(log_q, math.log(FLOOR)) - self._prior).reshape(*lead, -1)
-        fitted = change @ self._solve.T
+        lead, floor = log_q.shape[:-2], math.log(FLOOR)
+        floored = np.full(lead, (self._tiny * self._v).sum())
+        if not log_q.min(initial=0.0) >= floor:  # some are below, or NaN
+            floored = ((self._tiny | (log_q < floor)) * self._v).sum((-1, -2))
+            log_q = np.maximum(log_q, floor)
+        fitted = log_q.reshape(*lead, -1) @ self._solve.T - self._of_prior
         weights = np.full((*lead, self.rungs), np.nan)
         for i, group in enumerate(self._groups):
             weights[..., list(group)] = fitted[..., i : i + 1]
-        low = log_q < math.log(FLOOR)
-        floored = (
-            ((self._tiny | low) * self._v).sum((-1, -2)) if low.any() else np.full(lead, (self._tiny * self._v).sum())
-        )
         return weights, floored
 
 
@@ -125,21 +125,23 @@ def refitted_loss(weight: Floats, truth: Floats, log_q: Floats, steps: int = 60)
 def _softmax_fit(theta: Floats, q: Floats, weight: Floats, mass: Floats) -> tuple[Floats, Floats, Floats]:
     bias = np.concatenate([np.zeros((len(q), 1)), theta[:, 1:]], axis=1)
     z = theta[:, :1, None] * q + bias[:, None]
-    z -= z.max(-1, keepdims=True)
+    z -= functools.reduce(np.maximum, np.moveaxis(z, -1, 0))[..., None]
     e = np.exp(z)
-    total = e.sum(-1, keepdims=True)
+    over_outcomes, over_contexts = np.ones(q.shape[-1]), np.ones(q.shape[1])  # sums as products: far faster
+    total = (e @ over_outcomes)[..., None]
     s = e / total
-    loss = -((z - np.log(total)) * mass).sum((1, 2))
-    off = weight[:, None] * s - mass
-    gradient = np.concatenate([(off * q).sum((1, 2))[:, None], off.sum(1)[:, 1:]], axis=1)
+    loss = np.log(total[..., 0]) @ (mass @ over_outcomes) - z.reshape(len(z), -1) @ mass.reshape(-1)
     ws = weight[:, None] * s
-    mean = (s * q).sum(-1, keepdims=True)
+    off = ws - mass
+    gradient = np.concatenate([np.einsum("hco,hco->h", off, q)[:, None], (over_contexts @ off)[:, 1:]], axis=1)
+    centred = q - np.einsum("hco,hco->hc", s, q)[..., None]
+    moment = ws * centred
     hessian = np.empty((len(q), q.shape[-1], q.shape[-1]))
-    hessian[:, 0, 0] = (ws * (q - mean) ** 2).sum((1, 2))
-    hessian[:, 0, 1:] = hessian[:, 1:, 0] = (ws * (q - mean)).sum(1)[:, 1:]
+    hessian[:, 0, 0] = np.einsum("hco,hco->h", moment, centred)
+    hessian[:, 0, 1:] = hessian[:, 1:, 0] = (over_contexts @ moment)[:, 1:]
     inner = -np.matmul(ws.transpose(0, 2, 1), s)
     diagonal = np.arange(q.shape[-1])
-    inner[:, diagonal, diagonal] += ws.sum(1)
+    inner[:, diagonal, diagonal] += over_contexts @ ws
     hessian[:, 1:, 1:] = inner[:, 1:, 1:]
     return loss, gradient, hessian
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -177,20 +178,24 @@ class Trace:
         Args:
             codes: clips or evidence rows, int16 [rows, net variables]; only the task's evidence is looked at.
         Returns:
-            A function of a checkpoint's position in `steps` (−1 is the last), and of a target's name or None. It
-            returns ln q in nats, float64 [seeds, rows, outcomes], normalised per target; all targets' outcomes side by
+            A function of a checkpoint's position in `steps` (−1 is the last), and of a target's name or None; threads
+            may share it, unless heads make their own updates. It returns ln q in nats, float64 [seeds, rows, outcomes], normalised per target; all targets' outcomes side by
             side without a name. NaN for a seed that has diverged.
         """
-        made: dict[int, Features] = {}
+        held: list[tuple[Any, Features]] = []
+        lock = threading.Lock()
+
+        def features(checkpoint: int) -> Features:
+            view = self.inputs.at(int(self.steps[checkpoint]))
+            with lock:
+                if not held or held[0][0] is not view:
+                    held[:] = [(view, view.features(codes))]  # stages follow each other; one is held at a time
+                return held[0][1]
 
         def predict(checkpoint: int, target: str | None = None) -> NDArray[np.float64]:
             if self.plan.stepping:
                 return self._stepped(codes, checkpoint, target)
-            view = self.inputs.at(int(self.steps[checkpoint]))
-            if id(view) not in made:
-                made.clear()  # stages follow each other; one is held at a time
-                made[id(view)] = view.features(codes)
-            return self.predict_features(made[id(view)], checkpoint, target)
+            return self.predict_features(features(checkpoint), checkpoint, target)
 
         return predict
 
@@ -406,6 +411,8 @@ class Trace:
 
 
 def _filled_up(part: NDArray[Any]) -> NDArray[np.float32]:
+    if len(part) == CHUNK:
+        return part.astype(np.float32, copy=False)
     chunk = np.zeros((CHUNK, *part.shape[1:]), dtype=np.float32)
     chunk[: len(part)] = part
     return chunk
@@ -415,10 +422,13 @@ def _filled_up(part: NDArray[Any]) -> NDArray[np.float32]:
 def _forward() -> Any:
     # Heads [GROUP slots] on features [rows, width] -> outputs [slots, rows, outputs].
     import equinox as eqx
+    import jax
 
     @eqx.filter_jit
     def apply(heads: Any, features: Any) -> Any:
-        return eqx.filter_vmap(lambda head: outputs_of(head, features), in_axes=(eqx.if_array(0),))(heads)
+        # One head after the other: products of two matrices are faster than stacks of them.
+        arrays, rest = eqx.partition(heads, eqx.is_array)
+        return jax.lax.map(lambda own: outputs_of(eqx.combine(own, rest), features), arrays)
 
     return apply
 

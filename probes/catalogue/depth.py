@@ -8,6 +8,7 @@ Organisms: `probes.organisms`. Theory: sections 4 and 5; docs/probes/depth.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
@@ -25,6 +26,8 @@ from probes.statistics import exactly
 from probes.verdict import Curves, Settings, split, verdict
 from worldnets.distinct import distinct
 from worldnets.errors import ProbeError
+from worldnets.inference.blas import one_blas_thread
+from worldnets.inference.compiled import available_threads
 from worldnets.net_archive import net_digest
 
 if TYPE_CHECKING:
@@ -116,15 +119,16 @@ class DepthProbe:
             reference = known.get(self.ladders.get(target.name), target.name)
             predict = trace.predictor(reference.inputs)
 
-            def log_q(
-                checkpoint: int, predict: Any = predict, name: str = target.name, done: int = i * len(trace.steps)
-            ) -> NDArray[np.floating]:
-                if progress is not None:
-                    progress(done + checkpoint + 1, total)
+            def log_q(checkpoint: int, predict: Any = predict, name: str = target.name) -> NDArray[np.floating]:
                 return predict(checkpoint, name)
 
+            def report(measured_here: int, done: int = i * len(trace.steps)) -> None:
+                if progress is not None:
+                    progress(done + measured_here, total)
+
             model = _model_captured(trace, reference, target)
-            found = measure_heads(reference, target.name, trace.seeds, trace.steps, log_q, model)
+            threads = 1 if trace.plan.stepping else available_threads()
+            found = measure_heads(reference, target.name, trace.seeds, trace.steps, log_q, model, threads, report)
             real = None if clips is None else clips.loss(trace, target, on_clips)
             measured.append(found if real is None else replace(found, real=real))
         return marked(pack(measured, self.name, self.version), described(dataset))
@@ -164,6 +168,8 @@ def measure_heads(
     steps: NDArray[np.int64],
     log_q: Callable[[int], NDArray[np.floating]],
     model: Floats | None = None,
+    threads: int = 1,
+    report: Callable[[int], None] | None = None,
 ) -> Measured:
     """The pie of any heads, checkpoint by checkpoint.
 
@@ -175,16 +181,26 @@ def measure_heads(
             diverged.
         model: C_k of the world-model's own predictor, [T, K], or [K] where it never changes; I_k, that of W*, when
             omitted.
+        threads: checkpoints measured at once; it changes no bit.
+        report: called with the number of checkpoints done, after each.
     """
-    pies = []
     refitted = np.full((len(seeds), len(reference.about.information)), np.nan)
-    for checkpoint in range(len(steps)):
+
+    def pie(checkpoint: int) -> Pie:
         q = log_q(checkpoint)
-        pies.append(reference.measure(q))
+        found = reference.measure(q)
         if checkpoint == len(steps) - 1:
-            sound = np.isfinite(pies[-1].captured).all(-1)
+            sound = np.isfinite(found.captured).all(-1)
             if sound.any():
                 refitted[sound] = reference.refitted(q[sound])
+        return found
+
+    pies: list[Pie] = []
+    with one_blas_thread(), ThreadPoolExecutor(threads, "worldnets measuring") as pool:
+        for found in pool.map(pie, reversed(range(len(steps)))):  # the last is refitted too, and takes longest
+            pies.insert(0, found)
+            if report is not None:
+                report(len(pies))
     about = reference.about
     own = np.broadcast_to(about.information if model is None else model, (len(steps), len(about.information)))
     columns, taken = tuple(int(s) for s in seeds), np.asarray(steps, dtype=np.int64)

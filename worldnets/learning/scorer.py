@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from worldnets.dataset import Dataset
 from worldnets.errors import LearningError
-from worldnets.inference.temporal.blas import one_blas_thread
+from worldnets.inference.blas import one_blas_thread
 from worldnets.learning.appearance import Appearance, Features, appearance_of
 from worldnets.learning.corruption import NONE, gallery
 from worldnets.learning.descent import Moments, descend

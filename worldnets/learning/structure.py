@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from worldnets.errors import CapacityError, LearningError, did_you_mean
-from worldnets.inference.temporal.blas import one_blas_thread
+from worldnets.inference.blas import one_blas_thread
 from worldnets.learning.counts import Counting, count
 from worldnets.learning.data import Data, Rows, States
 from worldnets.learning.learned import Learned, Run, take_back

@@ -10,6 +10,7 @@ each for two outcomes would double the step that plain gradient descent makes in
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -224,8 +225,9 @@ def log_probabilities(outputs: NDArray[np.floating], counts: Sequence[int]) -> N
                 log_q[..., first + 1 : last : 2] = -np.logaddexp(0.0, -block)
             else:
                 block = block.reshape(*block.shape[:-1], -1, count)
-                block -= block.max(axis=-1, keepdims=True)
-                block -= np.log(np.exp(block).sum(axis=-1, keepdims=True))
+                # Outcome by outcome: NumPy is slow to reduce a short last axis.
+                block -= functools.reduce(np.maximum, np.moveaxis(block, -1, 0))[..., None]
+                block -= np.log(functools.reduce(np.add, np.moveaxis(np.exp(block), -1, 0)))[..., None]
                 log_q[..., first:last] = block.reshape(*block.shape[:-2], -1)
         first = last
     return log_q
