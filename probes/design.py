@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from probes.calibration import MOST_COVARIATES, calibrated, covariates
 from probes.pie import shallow_rungs
 from probes.sources import Codes, Source, posterior_of_distinct, stream
 from worldnets.distinct import distinct
@@ -48,6 +49,7 @@ class Design:
         groups: number of clip groups; clip i belongs to group i // (clips / groups).
         clips: their codes, [N, width].
         weight: share of W* each clip stands for within its group; sums to about 1 over a group, [N].
+        estimator: turns what clips give into an estimate per group, weights calibrated (`probes.calibration`), [G, N].
         ladder: p_k(y|x) for k = 0…K on the clips, [K+1, N, outcomes].
         inputs: distinct code rows a head must be evaluated on, [rows, width].
         clip_rows: place of each clip in `inputs`, [N].
@@ -68,6 +70,7 @@ class Design:
     draws: int
     clips: Codes
     weight: Floats
+    estimator: Floats
     ladder: Floats
     inputs: Codes
     clip_rows: Ints
@@ -85,8 +88,8 @@ def sampled_design(
     source: Source,
     rungs: Sequence[Sequence[str]],
     target: str,
-    clips: int = 1024,
-    candidates: int = 16384,
+    clips: int = 3072,
+    candidates: int = 32768,
     draws: int = 32,
     pool: int = 4096,
     holders: int = 128,
@@ -118,7 +121,9 @@ def sampled_design(
         )
     count, n = len(rungs), size * groups
     columns = [np.array([source.columns[name] for name in rung], dtype=np.int64) for rung in rungs]
-    clip, weight, ladder = _picked(source, columns, target, size, max(size, candidates // groups), groups, seed)
+    clip, weight, ladder, estimator = _picked(
+        source, columns, target, size, max(size, candidates // groups), groups, seed
+    )
     group = np.arange(n) // size
     blocks: list[Codes] = [clip]
     sets: list[tuple[Ints, Ints, int]] = []  # (set of each clip, set of each drawn row, first drawn row) per average
@@ -164,6 +169,7 @@ def sampled_design(
         draws=draws,
         clips=clip,
         weight=weight,
+        estimator=estimator,
         ladder=ladder,
         inputs=inputs,
         clip_rows=place[:n],
@@ -192,8 +198,8 @@ def log2_ratio(top: Floats, bottom: Floats) -> Floats:
 
 def _picked(
     source: Source, columns: list[Ints], target: str, size: int, candidates: int, groups: int, seed: int
-) -> tuple[Codes, Floats, Floats]:
-    # Clips picked from candidates, group by group: codes [N, width], weights [N], ladder [K+1, N, Y].
+) -> tuple[Codes, Floats, Floats, Floats]:
+    # Clips picked from candidates, group by group: codes [N, width], weights [N], ladder [K+1, N, Y], estimator [G, N].
     pool = source.simulate(candidates * groups, stream(seed, 0))
     sets = [np.concatenate(columns[:k]) if k else np.zeros(0, dtype=np.int64) for k in range(len(columns) + 1)]
     ladder = np.stack([posterior_of_distinct(source, masked(pool, seen), target)[1] for seen in sets])
@@ -211,7 +217,10 @@ def _picked(
         rows.append(picked)
         weights.append(reach[-1] / (candidates * size * score[picked]))
     chosen = np.concatenate(rows)
-    return pool[chosen], np.concatenate(weights), ladder[:, chosen]
+    weight = np.concatenate(weights)
+    known = covariates(pool, columns, bits, int(MOST_COVARIATES * len(chosen)))
+    estimator = calibrated(weight, known[chosen], known.reshape(groups, candidates, -1).mean(1), groups)
+    return pool[chosen], weight, ladder[:, chosen], estimator
 
 
 def _agreeing(masked: Codes, group: Ints) -> Ints:

@@ -57,6 +57,7 @@ class Wrapped:
     steps: NDArray[np.int64]
 
     head = "external"
+    shareable = False  # between threads; nobody promised it
     objective: str = ""
 
     @property

@@ -51,8 +51,8 @@ class Sampling:
     ladder: str = "task"
     rungs: Mapping[str, Sequence[Sequence[str]]] | None = None
     method: Literal["auto", "enumerate", "sample"] = "auto"
-    clips: int = 1024
-    candidates: int = 16384
+    clips: int = 3072
+    candidates: int = 32768
     draws: int = 32
     pool: int = 4096
     holders: int = 128

@@ -238,9 +238,8 @@ class SampledReference:
         return answer
 
     def _grouped(self, values: Floats) -> Floats:
-        # [K, N, heads] -> weighted means by clip group, [G, K, heads].
-        weighted = values * self.design.weight[:, None]
-        return weighted.reshape(len(values), self.design.groups, -1, values.shape[-1]).sum(2).transpose(1, 0, 2)
+        # [K, N, heads] -> estimates by clip group, [G, K, heads].
+        return (self.design.estimator @ values).transpose(1, 0, 2)
 
     def _perfect(self, source: Source, target: str) -> Floats:
         # The exact predictor where own bits look at it, [rows, outcomes, 1].

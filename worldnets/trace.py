@@ -110,6 +110,11 @@ class Trace:
         """Outcomes of each target, in the task's order."""
         return self.plan.counts
 
+    @property
+    def shareable(self) -> bool:
+        """Whether threads may ask at once: not of heads that make their own updates, whose code promises nothing."""
+        return not self.plan.stepping
+
     def checkpoint(self, step: int) -> int:
         """Position of the checkpoint taken at a step.
 

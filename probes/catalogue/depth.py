@@ -74,7 +74,7 @@ class DepthProbe:
     _real: dict[tuple[str, str], HeldOutClips] = field(default_factory=dict, repr=False)
 
     name = "depth"
-    version = 2
+    version = 3
 
     @property
     def presentation(self) -> Presentation:
@@ -127,7 +127,7 @@ class DepthProbe:
                     progress(done + measured_here, total)
 
             model = _model_captured(trace, reference, target)
-            threads = 1 if trace.plan.stepping else available_threads()
+            threads = available_threads() if trace.shareable else 1
             found = measure_heads(reference, target.name, trace.seeds, trace.steps, log_q, model, threads, report)
             real = None if clips is None else clips.loss(trace, target, on_clips)
             measured.append(found if real is None else replace(found, real=real))

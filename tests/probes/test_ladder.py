@@ -308,7 +308,7 @@ def test_a_verdict_does_not_change_with_the_seed_of_the_clips_and_draws():
     }
     source = TableSource(table)
     for wanted, course in courses.items():
-        weights = np.stack([np.array([1.0, deep, deep, deep]) + 0.03 * random.normal(size=(8, 4)) for deep in course])
+        weights = np.stack([np.array([1.0, 1.0, deep, deep]) + 0.03 * random.normal(size=(8, 4)) for deep in course])
         weights[0, :, 0] = course[0]
         heads = np.stack([mixture(exact, checkpoint) for checkpoint in weights])
         for seed in range(5):

@@ -141,15 +141,15 @@ def test_the_same_condition_twice_is_refused():
 def test_the_keys_of_the_quick_suite_never_change():
     # Golden values: whoever changes one makes that finished cell of every run directory unreachable.
     golden = {
-        "alarm/question/linear/evidence": "4f91ec127cfbbc38",
-        "alarm/question/mlp/evidence": "736a47b44b2d8227",
-        "vault/continuation/linear/evidence": "f04e61b4650dcf5a",
-        "vault/continuation/mlp/evidence": "9cd987bd2fe2ae25",
-        "vault/question/linear/evidence": "093acc31bb0526b0",
-        "vault/question/mlp/evidence": "ff4d990e80ac66b5",
-        "vault/question/mlp/beliefs": "1736629b3256fec2",
-        "cue_parity/question/linear/evidence": "8633162e467f7e9b",
-        "cue_parity/question/mlp/evidence": "7469cb858731d6a0",
+        "alarm/question/linear/evidence": "52c09f152d886f9f",
+        "alarm/question/mlp/evidence": "24e6296f675f0797",
+        "vault/continuation/linear/evidence": "d32d910ea758a11b",
+        "vault/continuation/mlp/evidence": "2432d12aa0435602",
+        "vault/question/linear/evidence": "97301b95d1570c0f",
+        "vault/question/mlp/evidence": "6e318d2b7d4f1132",
+        "vault/question/mlp/beliefs": "fb8fee805c7fb820",
+        "cue_parity/question/linear/evidence": "077c8c88b13732af",
+        "cue_parity/question/mlp/evidence": "4f7206aec93ef89a",
     }
     found = {condition.title: condition.cells[0].key[:16] for condition in resolve(load_suite("quick"))}
     assert found == golden
