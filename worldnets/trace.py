@@ -183,9 +183,9 @@ class Trace:
         Args:
             codes: clips or evidence rows, int16 [rows, net variables]; only the task's evidence is looked at.
         Returns:
-            A function of a checkpoint's position in `steps` (−1 is the last), and of a target's name or None; threads
-            may share it, unless heads make their own updates. It returns ln q in nats, float64 [seeds, rows, outcomes], normalised per target; all targets' outcomes side by
-            side without a name. NaN for a seed that has diverged.
+            A function of a checkpoint's position in `steps` (−1 is the last), and of a target's name or None; if the
+            trace is `shareable`, threads may share it. It returns ln q in nats, float64 [seeds, rows, outcomes],
+            normalised per target; all targets' outcomes side by side without a name. NaN for a seed that has diverged.
         """
         held: list[tuple[Any, Features]] = []
         lock = threading.Lock()

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import CapacityError
+from worldnets.inference.blas import one_blas_thread
 from worldnets.inference.codes import UNOBSERVED
 from worldnets.inference.limits import LIMITS
-from worldnets.inference.blas import one_blas_thread
 from worldnets.inference.temporal.contraction import Array
 from worldnets.inference.temporal.evidence import ClipCodes
 from worldnets.inference.temporal.log_space import LogFrame, log_passes

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from worldnets.errors import EvidenceError
 from worldnets.inference.beliefs import Beliefs
-from worldnets.inference.codes import UNOBSERVED
 from worldnets.inference.blas import one_blas_thread
+from worldnets.inference.codes import UNOBSERVED
 from worldnets.inference.temporal.contraction import Array
 from worldnets.inference.temporal.evidence import frame_codes
 from worldnets.inference.temporal.process import Observed
