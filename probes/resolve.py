@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from probes.cells import Condition, canonical, growth_label, matching, penalty_label
 from probes.settings import configured, measure_settings
 from probes.suite import Settings
-from worldnets.errors import SuiteError, WorldnetsError
+from worldnets.errors import SuiteError, WorldnetsError, did_you_mean
 
 if TYPE_CHECKING:
     from probes.suite import Job, Suite
@@ -64,12 +64,16 @@ def _of_job(suite: Suite, job: Job, worlds: dict[str, Dataset]) -> Iterator[Cond
     dataset = worlds[asked]
     world = world_identity(dataset)
     label = job.label or world["name"] + ("-twin" if job.redrawn else "")
+    asked_probes = job.probes or suite.defaults.probes
+    if stray := next((name for name in job.measure if name not in asked_probes), None):
+        mend = did_you_mean(stray, asked_probes)
+        raise SuiteError("settings for a probe the job does not run", found=stray, mend=mend)
     growths = [None if table == "none" else GrowthPlan.of(table) for table in job.growth or ("none",)]
     for objective, head, inputs, table, growth, probe in product(
-        job.objective, job.heads, job.inputs, job.penalties or ({},), growths, job.probes or suite.defaults.probes
+        job.objective, job.heads, job.inputs, job.penalties or ({},), growths, asked_probes
     ):
         given = suite.probes.get(probe, Settings())
-        measuring = configured(probe, given.measure, given.conclude)
+        measuring = configured(probe, {**given.measure, **job.measure.get(probe, {})}, given.conclude)
         training = {**suite.defaults.settings(), **job.settings(), **head.settings()}
         how = {name: value for name, value in training.items() if name not in {"steps", "checkpoints"}}
         plan = plan_training(

@@ -106,6 +106,9 @@ class Job(Training):
         tuple[dict[str, Any] | Literal["none"], ...] | None, BeforeValidator(lambda v: v if v is None else _listed(v))
     ] = None
     probes: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: v if v is None else _listed(v))] = None
+    #: How probes measure here, by probe, over what `[probes.NAME.measure]` says: smaller samples, for example, for a
+    #: head that is dear to ask.
+    measure: dict[str, dict[str, Any]] = {}
     seeds: int | None = Field(default=None, ge=2)
 
 

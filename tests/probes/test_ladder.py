@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import worldnets as wn
-from probes.catalogue.depth import conclude_target, measure_heads
+from probes.catalogue.depth import DepthProbe, conclude_target, measure_heads
 from probes.enumerated import EnumeratedReference, enumerated
 from probes.ladder import References, Sampling, check_rungs, checked_rungs, reference, references
 from probes.sources import TableSource
@@ -316,6 +316,39 @@ def test_a_verdict_does_not_change_with_the_seed_of_the_clips_and_draws():
             rows = np.ravel_multi_index(made.inputs.T, table.shape[:-1])
             measured = measure_heads(made, "y", range(8), steps, lambda t, q=heads, rows=rows: q[t][:, rows])
             assert conclude_target(measured, Settings())[1].name == wanted
+
+
+def test_a_checkpoint_at_the_threshold_of_a_rule_does_not_hand_the_verdict_to_the_seed_of_the_clips():
+    # Rung 2 is shallow here and is learned with the deep ones: at step 100 shallow efficiency is .900 of its last.
+    table = random_chain(np.random.default_rng(3))
+    exact, random = EnumeratedReference(table), np.random.default_rng(5)
+    steps = np.array([0, 10, 100, 300, 600, 1000])
+    course = [0.0, 0.0, 0.4, 0.9, 1.0, 1.0]
+    weights = np.stack([np.array([1.0, deep, deep, deep]) + 0.03 * random.normal(size=(8, 4)) for deep in course])
+    weights[0, :, 0] = 0.0
+    heads = np.stack([mixture(exact, checkpoint) for checkpoint in weights])
+    names = {conclude_target(measure_heads(exact, "y", range(8), steps, lambda t: heads[t]), Settings())[1].name}
+    for seed in range(5):
+        sampling = Sampling(method="sample", seed=seed)
+        made = References(TableSource(table), sampling).get([["x1"], ["x2"], ["x3"], ["x4"]], "y")
+        rows = np.ravel_multi_index(made.inputs.T, table.shape[:-1])
+        measured = measure_heads(made, "y", range(8), steps, lambda t, rows=rows: heads[t][:, rows])
+        names.add(conclude_target(measured, Settings())[1].name)
+    assert len(names) == 1
+
+
+@pytest.mark.parametrize(("world", "parameters"), [("vault", {"frames": 8}), ("alarm", {})])
+def test_verdicts_on_sampled_worlds_and_their_errors_hold_for_any_seed_of_the_clips(world, parameters):
+    dataset = wn.load_dataset(world, **parameters)
+    trace = wn.train(dataset, "mlp", dataset.objectives[0], seeds=range(8), steps=600, checkpoints=6)
+    names = []
+    for seed in range(2):
+        conclusion = DepthProbe(Sampling(seed=seed)).run(trace)
+        names.append([verdict.name for verdict in conclusion.verdicts.values()])
+        if seed == Sampling().seed:
+            errors = [f.value.estimate for f in conclusion.findings if f.name.startswith("Monte-Carlo error")]
+            assert 0 < max(errors) <= Settings().delta / 5
+    assert names[0] == names[1]
 
 
 def random_chain(random):

@@ -3,7 +3,7 @@ import pytest
 from probes.resolve import resolve
 from probes.suite import load_suite, read_suite
 from probes.suites import suite_names
-from worldnets.errors import SuiteError
+from worldnets.errors import SuiteError, WorldnetsError
 
 SUITE = """
 [suite]
@@ -130,6 +130,17 @@ def test_unknown_names_are_refused_before_anything_runs(old, new, message):
     with pytest.raises(Exception, match=message) as caught:
         resolve(read_suite(SUITE.replace(old, new, 1)))
     assert type(caught.value).__module__.startswith("worldnets")
+
+
+def test_a_job_may_measure_in_its_own_way():
+    text = SUITE.replace("steps = 50", "steps = 50\nmeasure = { depth = { clips = 64 } }")
+    measured = [condition.probe["measure"]["clips"] for condition in resolve(read_suite(text))]
+    assert measured[-1] == 64
+    assert set(measured[:-1]) == {resolve(read_suite(SUITE))[0].probe["measure"]["clips"]}
+    with pytest.raises(SuiteError, match="did you mean 'depth'"):
+        resolve(read_suite(text.replace("{ depth = {", "{ dept = {")))
+    with pytest.raises(WorldnetsError, match="did you mean 'clips'"):
+        resolve(read_suite(text.replace("clips = 64", "clip = 64")))
 
 
 def test_the_same_condition_twice_is_refused():

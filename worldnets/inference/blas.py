@@ -1,4 +1,4 @@
-"""Matrix products run on one thread while rows or checkpoints are spread over ours: two layers of threads fight for processors."""
+"""Matrix products run on one thread while work is spread over threads of ours: two layers fight for processors."""
 
 from __future__ import annotations
 
