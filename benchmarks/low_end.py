@@ -43,6 +43,10 @@ def with_interval(row: pd.Series, name: str) -> str:
     return "–" if pd.isna(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]".replace("-", "−")
 
 
+def ratio(found: pd.Series) -> str:
+    return f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(row)} |" for row in rows)]
 
@@ -63,9 +67,10 @@ def depth_table(verdicts: pd.DataFrame) -> str:
     return "\n".join(markdown(head, rows))
 
 
-def crowding_table(verdicts: pd.DataFrame) -> str:
+def crowding_table(verdicts: pd.DataFrame, findings: pd.DataFrame) -> str:
     """One row per condition of the crowding probe, with the depth verdict beside it where there is one."""
     crowding = verdicts[verdicts.probe == "crowding"]
+    delays = findings[(findings.probe == "crowding") & (findings["name"] == "delay")].set_index(["title", "target"])
     depth = verdicts[verdicts.probe == "depth"].set_index(["title", "target"])
     rows = []
     for _, row in crowding.iterrows():
@@ -75,6 +80,7 @@ def crowding_table(verdicts: pd.DataFrame) -> str:
             [
                 *(str(row[part]) for part in ("world", "objective", "target", "head")),
                 str(row["verdict"]),
+                ratio(delays.loc[beside]) if beside in delays.index else "–",
                 *(with_interval(row, name) for name in ("crowding", "own_share", "own_share_twin")),
                 "–" if found is None else with_interval(found, "efficiency"),
             ]
@@ -85,6 +91,7 @@ def crowding_table(verdicts: pd.DataFrame) -> str:
         "target",
         "head",
         "verdict",
+        "delay, ×",
         "crowding at the end",
         "own share",
         "twin",
@@ -119,7 +126,7 @@ def main() -> None:
     page = ROOT / "docs" / "low_end.md"
     write_block(page, "depth", depth_table(verdicts))
     write_block(page, "counts", counts_table(verdicts))
-    write_block(page, "crowding", crowding_table(verdicts))
+    write_block(page, "crowding", crowding_table(verdicts, findings))
     counted = f"{len(verdicts)} verdicts of {len(results.concluded)} conditions"
     made = f"{counted}, 8 seeds each; {len(results.failures)} failures"
     write_block(page, "made", f"{made}; {versions(['worldnets', 'jax', 'optax', 'numpy', 'scipy'])}.")

@@ -73,9 +73,11 @@ class Depth:
 
     def _crossed(self, values: Floats, influence: Floats) -> Estimate:
         # Satterthwaite's degrees of freedom are estimated from two variances of a few degrees each, and come out too
-        # many: at the margin an equivalence at .05 held .066 of the time. Those of the smaller design are used at most.
+        # many: at the margin an equivalence at .05 held .066 of the time. Those of the larger variance bound them.
         estimate = over_seeds(values, influence)
-        return replace(estimate, freedom=np.minimum(estimate.freedom, min(self.slopes.shape) - 1))
+        seeds, edits = self.slopes.shape
+        larger = edits if estimate.clip_error**2 > estimate.spread**2 / seeds else seeds
+        return replace(estimate, freedom=np.minimum(estimate.freedom, larger - 1))
 
     def fits(self) -> tuple[Floats, Floats]:
         """R² of each seed [S], and what each edit moves it by [E, S]."""

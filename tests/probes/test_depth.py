@@ -20,6 +20,7 @@ from probes.verdict import Settings
 from worldnets.dataset import load_dataset
 from worldnets.errors import ProbeError, UnknownNameError
 from worldnets.growth import Growth, Stage
+from worldnets.training import train
 
 WORLD = hidden_chain()
 SMALL = Sampling(clips=128, candidates=512, pool=256, holders=32, partners=32, groups=8)
@@ -251,3 +252,16 @@ def test_alarm_is_sampled_and_its_exact_predictor_captures_it():
     rungs = range(1, len(some.about.information) + 1)
     error = pie.mc_error(some.about, rungs)
     assert abs(pie.efficiency(some.about, rungs) - 1) < max(4 * error, 0.03)
+
+
+@pytest.mark.parametrize("frames", [3, 8])
+def test_no_bit_depends_on_how_many_checkpoints_are_measured_at_once(frames, monkeypatch):
+    dataset = load_dataset("vault", frames=frames)
+    trace = train(dataset, "mlp", seeds=range(2), steps=20, checkpoints=4)
+    found = []
+    for threads in ("1", "3"):
+        monkeypatch.setenv("WORLDNETS_THREADS", threads)
+        found.append(DepthProbe(SMALL).measure(trace))
+    assert found[0]["metadata"] == found[1]["metadata"]
+    for name, array in found[0]["arrays"].items():
+        np.testing.assert_array_equal(array, found[1]["arrays"][name], err_msg=name)

@@ -340,7 +340,7 @@ def test_a_checkpoint_at_the_threshold_of_a_rule_does_not_hand_the_verdict_to_th
 @pytest.mark.parametrize(("world", "parameters"), [("vault", {"frames": 8}), ("alarm", {})])
 def test_verdicts_on_sampled_worlds_and_their_errors_hold_for_any_seed_of_the_clips(world, parameters):
     dataset = wn.load_dataset(world, **parameters)
-    trace = wn.train(dataset, "mlp", dataset.objectives[0], seeds=range(8), steps=600, checkpoints=6)
+    trace = wn.train(dataset, "mlp", dataset.objectives[0], seeds=range(8), steps=600, checkpoints=4)
     names = []
     for seed in range(2):
         conclusion = DepthProbe(Sampling(seed=seed)).run(trace)
