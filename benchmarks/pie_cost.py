@@ -57,7 +57,8 @@ def measure(repeats: int = 3) -> str:
 
 def _trained(dataset: Dataset, repeat: int) -> Trace:
     first = SEEDS * repeat
-    return wn.train(dataset, "mlp", seeds=range(first, first + SEEDS), steps=STEPS, checkpoints=CHECKPOINTS)
+    objective = dataset.objectives[0]
+    return wn.train(dataset, "mlp", objective, seeds=range(first, first + SEEDS), steps=STEPS, checkpoints=CHECKPOINTS)
 
 
 def _training(dataset: Dataset) -> Callable[[int], Callable[[], float]]:
