@@ -96,7 +96,7 @@ def fit_rounds(
     state: int,
     seen: Floats,
     weight: Floats,
-    round_read: int | None = None,
+    round_read: int | NDArray[np.int64] | None = None,
 ) -> Fitted:
     """The tilt on a state of a variable, from its belief after the last round.
 
@@ -108,18 +108,19 @@ def fit_rounds(
         variable, state: the outcome.
         seen: beliefs of that state, [N, R].
         weight: as in `fit`.
-        round_read: after which round; the procedure's last by default.
+        round_read: after which round, one for all or [N]; the procedure's last by default.
     """
     column = procedure.states(variable).start + state
     direction = np.zeros(procedure.net.cardinalities.sum())
     direction[column] = 1.0
-    at = procedure.rounds if round_read is None else round_read
+    each = np.arange(len(seen))
+    at = np.broadcast_to(procedure.rounds if round_read is None else round_read, len(seen))
 
     def respond(tilt: Floats) -> tuple[Floats, Floats]:
         local = log_local + tilt[:, None, None] * direction
         beliefs, moved = procedure.response(log_tables, local, np.broadcast_to(direction, log_local.shape), damping)
-        b = np.clip(beliefs[:, at, :, column], LEAST, 1 - LEAST)
-        return log_odds(b), moved[:, at, :, column] / (b * (1 - b))
+        b = np.clip(beliefs[each, at, :, column], LEAST, 1 - LEAST)
+        return log_odds(b), moved[each, at, :, column] / (b * (1 - b))
 
     return fit(log_odds(seen), respond, weight)
 
