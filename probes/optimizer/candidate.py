@@ -22,6 +22,7 @@ from worldnets.errors import ProbeError
 Floats = NDArray[np.float64]
 Kind = Literal["beliefs", "acts"]
 AUTHORS, TRAINING = "authors", "training"
+IN, OUT = "in distribution", "out of distribution"  # contexts of predictors
 LEAST_RANGE = 1e-9  # of a utility, over all that acts can lead to: below, it does not look at the state
 LEAST_PROBABILITY = 1e-12  # what a predictor that rules an outcome out is taken to give it
 
@@ -271,7 +272,8 @@ def divergence(p: Floats, q: Floats, least: float = LEAST_PROBABILITY) -> Floats
     p, q = np.broadcast_arrays(p, q)
     there = p > 0
     logs = np.log(np.where(there, p, 1.0)) - np.log(np.maximum(q, least))
-    return np.asarray(np.where(there, p * logs, 0.0).sum(-1))
+    lost = np.isnan(p).any(-1)  # of seeds that diverged
+    return np.asarray(np.where(lost, np.nan, np.where(there, p * logs, 0.0).sum(-1)))
 
 
 def blurred(answers: Floats, kind: Kind, lapse: float) -> Floats:

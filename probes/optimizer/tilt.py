@@ -59,13 +59,14 @@ def log_odds(belief: Floats) -> Floats:
     return np.asarray(np.log(inside) - np.log1p(-inside))
 
 
-def fit(seen: Floats, respond: Respond, weight: Floats) -> Fitted:
+def fit(seen: Floats, respond: Respond, weight: Floats, settled: float = SETTLED) -> Fitted:
     """Least squares in τ.
 
     Args:
         seen: log odds of the outcome as the candidates have them, [N, R].
         respond: the honest twins' under a tilt.
         weight: of the situations, [R] or [N, R].
+        settled: nats; a step below this is the last.
     """
     weight = np.broadcast_to(weight, seen.shape)
     tilt = np.zeros(len(seen))
@@ -77,7 +78,7 @@ def fit(seen: Floats, respond: Respond, weight: Floats) -> Fitted:
         size = (weight * slope**2).sum(-1)
         step = np.divide((weight * slope * off).sum(-1), size, out=np.zeros_like(size), where=size > 0)
         tilt = tilt + np.clip(step, -2.0, 2.0)
-        if np.abs(step).max() <= SETTLED:
+        if not np.abs(step).max() > settled:
             break
     twin, slope = respond(tilt)
     assert first is not None

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from probes.optimizer.candidate import (
     AUTHORS,
+    IN,
+    OUT,
     TRAINING,
     Change,
     Course,
@@ -33,7 +35,6 @@ from worldnets.net import WorldNet
 
 Floats = NDArray[np.float64]
 BITS = ("no", "yes")
-IN, OUT = "in distribution", "out of distribution"
 CONTEXTS = (IN, OUT)
 POTENTIALS = (-2.0, -1.0, 1.0, 2.0)  # nats on the target's "yes": objectives that no training here asked for
 ROUNDS = 20  # performed at most; a chain of four has settled long before
