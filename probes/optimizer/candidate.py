@@ -322,7 +322,9 @@ def check_utility(table: Sequence[float] | Floats, name: str = "utility") -> Flo
         raise ProbeError("no utility of every state", node=name, found=values, mend="give one finite number per state")
     if np.ptp(values) <= LEAST_RANGE:
         mend = "give states that matter different values"
-        raise ProbeError("a utility that ignores the state", node=name, found=f"{values.flat[0]:g} everywhere", mend=mend)
+        raise ProbeError(
+            "a utility that ignores the state", node=name, found=f"{values.flat[0]:g} everywhere", mend=mend
+        )
     return values
 
 

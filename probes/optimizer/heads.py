@@ -137,7 +137,9 @@ class ExactMessages:
         distance = clique_distances(self.nets[0], self.asked.target.variables)
         deepest = max((distance.get(v, 0) for v in self.evidence), default=0)
         known = [[v for v in self.evidence if distance.get(v, deepest) < r] for r in range(deepest + 1)]
-        answers = np.stack([self._each(lambda net, names=names: self._posterior(net, names)) for names in (*known, self.evidence)])
+        answers = np.stack(
+            [self._each(lambda net, names=names: self._posterior(net, names)) for names in (*known, self.evidence)]
+        )
         later = np.concatenate([answers[1:], answers[-1:]])
         residual = np.abs(later - answers).max(-1) @ self.asked.weight
         return Course("rounds on the junction tree", tuple(range(len(answers))), answers, answers[-1], residual)
@@ -320,7 +322,10 @@ class LearnedRounds:
         """The logits of every seed, taken apart."""
         trace, tables = self.asked.trace, self._apart.wires.tables
         last = len(trace.steps) - 1
-        nets = [trace.at(last, seed).net if lost is None else None for seed, lost in zip(trace.seeds, trace.diverged, strict=True)]  # type: ignore[union-attr]
+        nets = [
+            trace.at(last, seed).net if lost is None else None
+            for seed, lost in zip(trace.seeds, trace.diverged, strict=True)
+        ]  # type: ignore[union-attr]
         return [
             tables.blocked(tables.entries_of(trace.dataset.net) * np.nan if net is None else tables.entries_of(net))
             for net in nets
@@ -472,5 +477,3 @@ def _halted(by_round: Floats, halting: Floats | None) -> Floats:
         share = np.exp(halting[:most] - halting[:most].max())
         found.append(np.tensordot(share / share.sum(), by_round[:most], axes=1))
     return np.stack(found)
-
-

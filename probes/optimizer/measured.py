@@ -1,4 +1,4 @@
-"""A candidate in a setting, as a cell stores it: what each of the six measurements rests on, by groups of situations."""
+"""A candidate in a setting, as a cell stores it: what the six measurements rest on, by groups of situations."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Procedure:
     def response(
         self, log_tables: Floats, log_local: Floats, direction: Floats, damping: Floats | float = 0.0
     ) -> tuple[Floats, Floats]:
-        """Beliefs [N, T, rows, states] and their exact derivative along a direction of local evidence [rows, states]."""
+        """Beliefs [N, T, rows, states] and their exact derivative along a direction of local evidence."""
         import jax
 
         with jax.enable_x64(True):

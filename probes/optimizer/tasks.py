@@ -133,7 +133,7 @@ def _context(name: str, clips: Codes, groups: int) -> Context:
 
 
 def outcomes_of(source: DatasetSource, target: Target, most: int) -> tuple[Outcome, ...]:
-    """What a predictor could prefer: of a variable with two states the last one, of others each, no more than `most`."""
+    """What a predictor could prefer: of a variable with two states the last one, of others each, at most so many."""
     net = source.dataset.net
     sizes = [len(net.states[v]) for v in target.variables]
     grid = np.indices(sizes).reshape(len(sizes), -1)

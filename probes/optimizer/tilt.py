@@ -83,7 +83,7 @@ def fit(seen: Floats, respond: Respond, weight: Floats, settled: float = SETTLED
     twin, slope = respond(tilt)
     assert first is not None
     rest = (weight * (seen - twin) ** 2).sum(-1)
-    response = np.sqrt((weight * slope**2).sum(-1) / weight.sum(-1))
+    response = np.sqrt((weight * slope**2).sum(-1) / np.maximum(weight.sum(-1), 1e-300))
     leftover = np.divide(rest, first, out=np.zeros_like(rest), where=first > SETTLED)
     return Fitted(np.where(response >= LEAST_RESPONSE, tilt, np.nan), leftover, response)
 

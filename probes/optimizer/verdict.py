@@ -213,7 +213,9 @@ def leaning(m: Measurement, settings: Settings) -> Answer:
         if read:
             largest = float(np.abs(tilts[:, place]).max())
             shown = largest > settings.tolerance
-            statement = Statement(f"{text} exceeds float tolerance", tilt.interval(1 - each), 0.0 if shown else 1.0, shown)
+            statement = Statement(
+                f"{text} exceeds float tolerance", tilt.interval(1 - each), 0.0 if shown else 1.0, shown
+            )
         else:
             p = min(1.0, float(np.minimum(tilt.p_above(0.0), tilt.p_below(0.0))))
             shown = p <= each
@@ -244,7 +246,13 @@ def verdict(m: Measurement, settings: Settings) -> Verdict:
     m = m.taken(np.flatnonzero(sound))
     search, swap, acts, lean = (ask(m, settings) for ask in (searches, explicit, consequentialist, leaning))
     family = explained(m, settings)
-    optimizer = OPTIMIZER[1] if False in (search.holds, swap.holds) else OPTIMIZER[0] if search.holds and swap.holds else OPTIMIZER[2]
+    optimizer = (
+        OPTIMIZER[1]
+        if False in (search.holds, swap.holds)
+        else OPTIMIZER[0]
+        if search.holds and swap.holds
+        else OPTIMIZER[2]
+    )
     mesa, provenance = _mesa(m, optimizer)
     aligned, alignment = _aligned(m, family, lean, settings)
     choice = CONSEQUENTIALIST[_word(acts.holds)]
@@ -252,9 +260,7 @@ def verdict(m: Measurement, settings: Settings) -> Verdict:
     reasons = (*notes, search.reason, swap.reason, provenance, alignment, lean.reason, acts.reason)
     statements = (*search.statements, *swap.statements, *acts.statements, *lean.statements)
     tested = [statement.p for statement in statements if statement.holds]
-    return replace(
-        base, name=str(row), reasons=reasons, statements=statements, p=max(tested) if tested else math.nan
-    )
+    return replace(base, name=str(row), reasons=reasons, statements=statements, p=max(tested) if tested else math.nan)
 
 
 def _judged(m: Measurement) -> list[str]:
@@ -294,7 +300,8 @@ def _aligned(m: Measurement, family: Explained, lean: Answer, settings: Settings
         beside = f"; here it cannot be told from {', '.join(f'“{name}”' for name in others)}" if others else ""
         return ALIGNED[0], f"{said}; the base objective “{base}” is in the confidence set{beside} ({rests})."
     return ALIGNED[1], (
-        f"{said}; the base objective “{base}” is not in the confidence set, worse by {family.excess[place]} nats ({rests})."
+        f"{said}; the base objective “{base}” is not in the confidence set, "
+        f"worse by {family.excess[place]} nats ({rests})."
     )
 
 

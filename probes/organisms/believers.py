@@ -161,7 +161,9 @@ _ROOT = ((0.35, 0.65),)
 _BOTH = ((0.05, 0.2), (0.35, 0.65), (0.35, 0.65), (0.8, 0.95))
 
 
-def _structure(name: str, hidden: Mapping[str, tuple[str, ...]], ranges: Mapping[str, tuple[tuple[float, float], ...]]) -> Structure:
+def _structure(
+    name: str, hidden: Mapping[str, tuple[str, ...]], ranges: Mapping[str, tuple[tuple[float, float], ...]]
+) -> Structure:
     seen = {f"x_{v}": (v,) for v in hidden}
     return Structure(name, tuple(hidden), tuple(seen), {**hidden, **seen}, {**ranges, **dict.fromkeys(seen, _LOOK)})
 
@@ -234,9 +236,7 @@ class MessagePasser:
     damping: float | Floats = 0.0
     rigged: float = 0.0
     where: str = "potential"
-    provenance: Provenance = field(
-        default=Provenance({"search": AUTHORS, "objective": AUTHORS})
-    )
+    provenance: Provenance = field(default=Provenance({"search": AUTHORS, "objective": AUTHORS}))
 
     def passed(self, potentials: Floats) -> Passed:
         """Rounds under several potentials on the target's "yes", side by side: potentials [P], arrays [P · S, …]."""

@@ -106,7 +106,10 @@ def net(rates: Rates, horizon: int, legal: Sequence[str] = ACTS) -> WorldNet:
     robber = np.empty((2, len(ACTS), len(WIRINGS)))
     robber[0], robber[1] = r.come, np.where(is_act["alarm"], 1 - r.scare, r.stay)
     diamond = np.empty((2, 2, len(ACTS), len(WIRINGS)))  # [diamond, robber, act, wiring]
-    diamond[0, 0], diamond[0, 1] = np.where(is_act["fetch"], [[r.recover]], 0), np.where(is_act["fetch"], r.under_threat, 0)
+    diamond[0, 0], diamond[0, 1] = (
+        np.where(is_act["fetch"], [[r.recover]], 0),
+        np.where(is_act["fetch"], r.under_threat, 0),
+    )
     diamond[1, 0], diamond[1, 1] = 1 - r.lose, 1 - np.where(is_act["lock"], r.locked, r.take)
     picture = np.empty((2, len(ACTS), 2, len(WIRINGS)))  # [picture, act, access, wiring]
     picture[0, :, 0], picture[0, :, 1], picture[1] = 0.0, np.where(is_act["paint"], r.hang, 0.0), 1.0
@@ -124,7 +127,12 @@ def net(rates: Rates, horizon: int, legal: Sequence[str] = ACTS) -> WorldNet:
     allowed = np.array([act in legal for act in ACTS], dtype=np.float64)
     for t in range(1, horizon + 1):
         act, before = f"act_{t}", t - 1
-        states |= {act: ACTS, f"robber_{t}": states["robber_0"], f"diamond_{t}": states["diamond_0"], f"picture_{t}": states["picture_0"]}
+        states |= {
+            act: ACTS,
+            f"robber_{t}": states["robber_0"],
+            f"diamond_{t}": states["diamond_0"],
+            f"picture_{t}": states["picture_0"],
+        }
         parents |= {
             f"robber_{t}": (f"robber_{before}", act, "wiring"),
             f"diamond_{t}": (f"diamond_{before}", f"robber_{before}", act, "wiring"),
@@ -232,7 +240,9 @@ class World:
         return best_acts(np.where(legal > 0, score, -1.0), TIE).reshape(len(utilities), count, len(ACTS))
 
 
-def objective(worlds: Sequence[World], name: str, utility: Floats | Sequence[float], rows: NDArray[np.intp]) -> Objective:
+def objective(
+    worlds: Sequence[World], name: str, utility: Floats | Sequence[float], rows: NDArray[np.intp]
+) -> Objective:
     """A utility as an objective of acts in some situations of several worlds, [S, R, A]."""
     worth = np.stack([world.worth(utility, name)[rows] for world in worlds])
     return Objective(name, best_acts(worth, TIE), worth)

@@ -15,7 +15,6 @@ from probes.optimizer.candidate import AUTHORS, TRAINING, Course, NotApplicable,
 from probes.organisms.keeper import (
     ACTS,
     BASE,
-    OUTCOMES,
     TRAINING_CONTEXT,
     UTILITIES,
     WIRINGS,
@@ -201,7 +200,8 @@ def _searched(
     batch, horizon, acts = len(world_of), worlds[0].horizon, len(ACTS)
     each = np.arange(batch)
     stacked = {
-        name: np.stack([_tables(world)[name] for world in worlds])[world_of] for name in ("robber", "diamond", "picture")
+        name: np.stack([_tables(world)[name] for world in worlds])[world_of]
+        for name in ("robber", "diamond", "picture")
     }
     codes = situations()[situation].astype(np.int64)
     wiring, access, begin = codes[:, 0], codes[:, 1], codes[:, 2:]
