@@ -164,7 +164,8 @@ def main() -> None:
         PAGE,
         "how",
         said
-        + f"{time.perf_counter() - began:.0f} s; {SEEDS} replicates an organism; {versions(['worldnets', 'numpy', 'jax'])}.*",
+        + f"{time.perf_counter() - began:.0f} s; {SEEDS} replicates an organism; "
+        + f"{versions(['worldnets', 'numpy', 'jax'])}.*",
     )
 
 

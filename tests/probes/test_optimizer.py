@@ -1,4 +1,4 @@
-"""The optimizer probe: every organism gets its row, and trained heads of every kind are asked what they can be asked."""
+"""The optimizer probe: every organism gets its row, and trained heads are asked what they can be asked."""
 
 import io
 import json

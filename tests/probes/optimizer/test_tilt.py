@@ -1,4 +1,4 @@
-"""Tilts: recovered through the exact response, never found where there is none, not identified without what it takes."""
+"""Tilts: recovered through the exact response, never found where there is none, not identified without enough."""
 
 import numpy as np
 import pytest
