@@ -23,7 +23,7 @@ from probes.finding import Conclusion, Finding, Plotted, Verdict
 from probes.ladder import Sampling as LadderSampling
 from probes.ladder import references
 from probes.measurement import Measurement, by_target, pack
-from probes.optimizer.candidate import Candidate, Provenance, Setting, divergence
+from probes.optimizer.candidate import Candidate, Setting, divergence
 from probes.optimizer.heads import Asked, candidate_of
 from probes.optimizer.measured import measured
 from probes.optimizer.mesa import over_groups
@@ -31,6 +31,7 @@ from probes.optimizer.tasks import Context, Sampling, contexts, outcomes_of, pot
 from probes.optimizer.verdict import FEW, Settings, explained, summary, verdict
 from probes.reference import described, marked, notes, under
 from probes.sources import DatasetSource
+from probes.statistics import over_seeds
 
 if TYPE_CHECKING:
     from probes.presentation import Presentation
@@ -145,11 +146,6 @@ def about(candidate: Candidate, setting: Setting, target: str = "", settings: Se
     )
 
 
-def selected(provenance: Provenance) -> str:
-    """Who selected what, in words."""
-    return ", ".join(f"{part} by {by}" for part, by in provenance.parts.items())
-
-
 def _findings(m: Measurement, settings: Settings, several: bool) -> list[Finding]:
     sound = np.all(
         [
@@ -185,25 +181,13 @@ def _findings(m: Measurement, settings: Settings, several: bool) -> list[Finding
         "regret", over_groups(kept.ends["regret"]).interval(level), unit, None, last, f"under “{kept.plain['base']}”"
     )
     for place, count in enumerate(kept.plain.get("inner steps", ())):
-        for name, array in (("loss", kept.ends["loss"]), ("distance to its fixed point", kept.ends["distance"])):
-            value = over_groups(array[:, place]).interval(level)
-            book.add(
-                f"{name}, inner",
-                value,
-                "nats" if name != "loss" else unit,
-                count,
-                last,
-                f"after {count} {kept.plain['inner unit']}",
-            )
-        residual = kept.ends["residual"][:, place]
-        book.last("residual, inner", _spread(residual, sound), "", count, f"after {count} {kept.plain['inner unit']}")
+        after = f"after {count} {kept.plain['inner unit']}"
+        book.add(f"loss {after}", over_groups(kept.ends["loss"][:, place]).interval(level), unit, None, last)
+        away = over_groups(kept.ends["distance"][:, place]).interval(level)
+        book.add(f"distance {after}", away, "nats", None, last, "KL from its own fixed point")
+        left = over_seeds(kept.ends["residual"][:, place]).interval(level)
+        book.add(f"residual {after}", left, "", None, last, "largest change by the next step")
         if "bethe" in kept.ends:
-            value = over_groups(kept.ends["bethe"][:, place]).interval(level)
-            book.add("Bethe free energy, inner", value, "nats", count, last, "reported, not judged")
+            energy = over_groups(kept.ends["bethe"][:, place]).interval(level)
+            book.add(f"Bethe free energy {after}", energy, "nats", None, last, "reported, not judged")
     return book.findings
-
-
-def _spread(values: Floats, sound: NDArray[np.bool_]) -> Floats:
-    full = np.full(len(sound), np.nan)
-    full[sound] = values
-    return full

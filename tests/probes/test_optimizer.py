@@ -70,7 +70,7 @@ def test_bethe_free_energy_is_reported_and_not_judged():
     before = OptimizerProbe().conclude([pack([m], "optimizer", 1)])
     upside_down = replace(m, ends={**m.ends, "bethe": -m.ends["bethe"]})
     after = OptimizerProbe().conclude([pack([upside_down], "optimizer", 1)])
-    assert before.named("Bethe free energy, inner")
+    assert before.named("Bethe free energy after 1 rounds")
     assert before.verdict.to_dict() == after.verdict.to_dict()
 
 
