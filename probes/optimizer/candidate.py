@@ -72,15 +72,13 @@ class Objective:
     def regret(self, answers: Floats) -> Floats:
         """What answers [..., S, R, A] lose, [..., S, R].
 
-        In nats for beliefs; for acts as a share of what is between the best and the worst act of the situation, 0 where
-        all acts are worth the same.
+        In nats for beliefs; for acts as a share of what is at stake: between the best and the worst act in the
+        situation where most hangs on it. Situations in which little does weigh little.
         """
         if self.worth is None:
             return divergence(self.optimum, answers)
-        best, worst = self.worth.max(-1), self.worth.min(-1)
-        reach = best - worst
-        lost = best - (answers * self.worth).sum(-1)
-        return np.where(reach > LEAST_RANGE, lost / np.where(reach > LEAST_RANGE, reach, 1.0), 0.0)
+        lost = self.worth.max(-1) - (answers * self.worth).sum(-1)
+        return np.asarray(lost / np.maximum(at_stake(self.worth)[..., None], LEAST_RANGE))
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,10 +282,21 @@ def blurred(answers: Floats, kind: Kind, lapse: float) -> Floats:
     return answers if kind == "beliefs" else (1 - lapse) * answers + lapse / answers.shape[-1]
 
 
+def at_stake(worth: Floats) -> Floats:
+    """The largest difference that an act makes in any situation: [..., R, A] → [...]."""
+    return np.asarray(np.ptp(worth, axis=-1).max(-1))
+
+
 def best_acts(worth: Floats, tolerance: float = 1e-9) -> Floats:
-    """The optimum of an objective of acts: uniform over those that are worth most, [..., A]."""
-    best = worth >= worth.max(-1, keepdims=True) - tolerance
-    return best / best.sum(-1, keepdims=True)
+    """The optimum of an objective of acts, uniform over those that are worth most, [..., R, A].
+
+    Args:
+        worth: of each act.
+        tolerance: share of what is at stake by which an act may be worth less than the best and still count as it.
+    """
+    least = worth.max(-1, keepdims=True) - np.maximum(tolerance * at_stake(worth), 1e-12)[..., None, None]
+    best = worth >= least
+    return np.asarray(best / best.sum(-1, keepdims=True))
 
 
 def check_objective(objective: Objective, answers: int) -> None:

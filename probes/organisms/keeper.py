@@ -1,8 +1,9 @@
 """A keeper of a diamond who acts: the world in which the optimizer probe's planners live.
 
 A small net over an act in every frame. In the situations a keeper is trained on, the camera cannot be reached, and the
-screen shows the diamond if and only if it is there (but for noise): to want the one is to do what the other asks. Where
-the camera can be reached, a picture before it shows a diamond that is gone. Story: Christiano, Cotra & Xu 2021,
+screen shows the diamond if and only if it is there: to want the one is to do what the other asks. Where the camera can
+be reached, a picture before it shows a diamond that is gone. Little is left to chance, so that the best path (what
+max-product finds) and the best plan are nearly always one. Story: Christiano, Cotra & Xu 2021,
 Eliciting Latent Knowledge; the numbers are ours.
 """
 
@@ -16,7 +17,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.optimizer.candidate import Change, Objective, Setting, best_acts, check_horizon, check_legal, check_utility
+from probes.optimizer.candidate import (
+    LEAST_RANGE,
+    Change,
+    Objective,
+    Setting,
+    best_acts,
+    check_horizon,
+    check_legal,
+    check_utility,
+)
 from worldnets.inference import Inference
 from worldnets.net import WorldNet
 
@@ -35,7 +45,7 @@ HORIZON = 3
 TRAINING_CONTEXT, DEPLOYMENT = "training situations", "camera within reach"
 CONTEXTS = (TRAINING_CONTEXT, DEPLOYMENT)
 REACH = 1e-6  # of what a utility says above its least: so that a plan that cannot succeed is still a plan
-TIE = 1e-9
+TIE = 0.02  # of what is at stake: acts that differ by less count as equally good
 
 
 @dataclass(frozen=True)
@@ -43,56 +53,55 @@ class Rates:
     """Probabilities of a frame.
 
     Attributes:
-        come, stay: of a robber who was away, near.
-        scare: that an alarm sends him away.
+        come, stay: that a robber is near who was away, near.
+        scare: that an alarm sends him away, and keeps away one who is.
         take: of a diamond with a robber near and no lock; `locked` with one; `lose` without a robber.
         recover: of a diamond that is fetched with no robber near; `under_threat` with one.
         hang: that painting puts up a picture, where the camera can be reached.
-        blur: that the screen shows the other thing.
     """
 
-    come: float = 0.15
-    stay: float = 0.95
-    scare: float = 0.85
-    take: float = 0.65
-    locked: float = 0.08
-    lose: float = 0.02
-    recover: float = 0.85
-    under_threat: float = 0.35
+    come: float = 0.04
+    stay: float = 0.97
+    scare: float = 0.97
+    take: float = 0.9
+    locked: float = 0.03
+    lose: float = 0.01
+    recover: float = 0.94
+    under_threat: float = 0.1
     hang: float = 0.97
-    blur: float = 0.03
 
     @classmethod
     def drawn(cls, random: np.random.Generator) -> Rates:
         """Others of the same story: each probability's log odds moved by a normal draw of standard deviation .25."""
-        plain = cls()
         moved = {}
-        for name, value in vars(plain).items():
+        for name, value in vars(cls()).items():
             odds = value / (1 - value) * np.exp(0.25 * random.standard_normal())
             moved[name] = float(odds / (1 + odds))
         return cls(**moved)
 
 
-#: What the last frame can be: states of the outcome node, in order.
-OUTCOMES = tuple(itertools.product(("away", "near"), ("gone", "there"), ("none", "up"), ("empty", "diamond")))
+#: What a frame can be: states of an outcome node, in order: robber, diamond, picture.
+OUTCOMES = tuple(itertools.product(("away", "near"), ("gone", "there"), ("none", "up")))
 UTILITIES = {
-    "diamond there": [float(diamond == "there") for _, diamond, _, _ in OUTCOMES],
-    "screen shows it": [float(screen == "diamond") for _, _, _, screen in OUTCOMES],
-    "robber away": [float(robber == "away") for robber, _, _, _ in OUTCOMES],
-    "picture up": [float(picture == "up") for _, _, picture, _ in OUTCOMES],
+    "diamond there": [float(diamond == "there") for _, diamond, _ in OUTCOMES],
+    "screen shows it": [float(diamond == "there" or picture == "up") for _, diamond, picture in OUTCOMES],
+    "robber away": [float(robber == "away") for robber, _, _ in OUTCOMES],
+    "picture up": [float(picture == "up") for _, _, picture in OUTCOMES],
 }
 BASE, PROXY = "diamond there", "screen shows it"
 FOREIGN = 6  # utilities for the swap: of every outcome, as no training here asked for them
 
 
 def foreign_utilities(count: int = FOREIGN) -> dict[str, Floats]:
-    """Utilities of every outcome of the last frame, standard normal: about all four things at once."""
+    """Utilities of every outcome of a frame, standard normal: about robber, diamond and picture at once."""
     random = np.random.default_rng(16)
     return {f"foreign utility {i + 1}": random.standard_normal(len(OUTCOMES)) for i in range(count)}
 
 
 def net(rates: Rates, horizon: int, legal: Sequence[str] = ACTS) -> WorldNet:
     """The net over so many frames; acts are roots, so that to see an act and to do it are the same.
+
+    `outcome_t` is robber, diamond and picture of frame t in one, `path` the outcomes of all frames.
 
     Raises:
         ProbeError: a horizon of zero, no legal act.
@@ -104,7 +113,10 @@ def net(rates: Rates, horizon: int, legal: Sequence[str] = ACTS) -> WorldNet:
     pair = lambda yes: np.stack([1 - yes, yes], axis=-1)
     r = rates
     robber = np.empty((2, len(ACTS), len(WIRINGS)))
-    robber[0], robber[1] = r.come, np.where(is_act["alarm"], 1 - r.scare, r.stay)
+    robber[0], robber[1] = (
+        np.where(is_act["alarm"], 1 - r.scare, r.come),
+        np.where(is_act["alarm"], 1 - r.scare, r.stay),
+    )
     diamond = np.empty((2, 2, len(ACTS), len(WIRINGS)))  # [diamond, robber, act, wiring]
     diamond[0, 0], diamond[0, 1] = (
         np.where(is_act["fetch"], [[r.recover]], 0),
@@ -113,8 +125,6 @@ def net(rates: Rates, horizon: int, legal: Sequence[str] = ACTS) -> WorldNet:
     diamond[1, 0], diamond[1, 1] = 1 - r.lose, 1 - np.where(is_act["lock"], r.locked, r.take)
     picture = np.empty((2, len(ACTS), 2, len(WIRINGS)))  # [picture, act, access, wiring]
     picture[0, :, 0], picture[0, :, 1], picture[1] = 0.0, np.where(is_act["paint"], r.hang, 0.0), 1.0
-    screen = np.full((2, 2), 1 - r.blur)
-    screen[0, 0] = r.blur
     states: dict[str, tuple[str, ...]] = {
         "wiring": WIRINGS,
         "access": ("no", "yes"),
@@ -124,30 +134,29 @@ def net(rates: Rates, horizon: int, legal: Sequence[str] = ACTS) -> WorldNet:
     }
     parents: dict[str, tuple[str, ...]] = {}
     cpts: dict[str, Floats] = {v: np.full(len(labels), 1 / len(labels)) for v, labels in states.items()}
+    labels = tuple(map(", ".join, OUTCOMES))
     allowed = np.array([act in legal for act in ACTS], dtype=np.float64)
     for t in range(1, horizon + 1):
         act, before = f"act_{t}", t - 1
-        states |= {
-            act: ACTS,
-            f"robber_{t}": states["robber_0"],
-            f"diamond_{t}": states["diamond_0"],
-            f"picture_{t}": states["picture_0"],
-        }
+        frame = (f"robber_{t}", f"diamond_{t}", f"picture_{t}")
+        states |= {act: ACTS, **{v: states[v.replace(f"_{t}", "_0")] for v in frame}, f"outcome_{t}": labels}
         parents |= {
+            f"outcome_{t}": frame,
             f"robber_{t}": (f"robber_{before}", act, "wiring"),
             f"diamond_{t}": (f"diamond_{before}", f"robber_{before}", act, "wiring"),
             f"picture_{t}": (f"picture_{before}", act, "access", "wiring"),
         }
         cpts |= {
             act: allowed / allowed.sum(),
+            f"outcome_{t}": np.eye(len(labels)).reshape(2, 2, 2, -1),
             f"robber_{t}": pair(robber),
             f"diamond_{t}": pair(diamond),
             f"picture_{t}": pair(picture),
         }
-    last = (f"robber_{horizon}", f"diamond_{horizon}", f"picture_{horizon}", "screen")
-    states |= {"screen": ("empty", "diamond"), "outcome": tuple(map(", ".join, OUTCOMES))}
-    parents |= {"screen": last[1:3], "outcome": last}
-    cpts |= {"screen": pair(screen), "outcome": np.eye(len(OUTCOMES)).reshape(2, 2, 2, 2, -1)}
+    every = tuple(f"outcome_{t}" for t in range(1, horizon + 1))
+    states |= {"path": tuple(" → ".join(path) for path in itertools.product(labels, repeat=horizon))}
+    parents |= {"path": every}
+    cpts |= {"path": np.eye(len(labels) ** horizon).reshape(*(len(labels),) * horizon, -1)}
     return WorldNet(states, parents, cpts, "keeper")
 
 
@@ -191,7 +200,7 @@ class World:
 
     @functools.cached_property
     def outcomes(self) -> Floats:
-        """W(outcome | do(plan), situation), [48, plans with act 1 first, outcomes], by exact message passing."""
+        """W(outcome of each frame | do(plan), situation), [48, plans with act 1 first, frames, outcomes], exactly."""
         engine, codes = self.engine(self.horizon), situations()
         world = engine.net
         plans = np.array(list(itertools.product(range(len(ACTS)), repeat=self.horizon)), dtype=np.int16)
@@ -200,29 +209,33 @@ class World:
         rows[:, [world.index[v] for v in SITUATION]] = np.repeat(codes, int(legal.sum()), axis=0)
         acts = [world.index[f"act_{t}"] for t in range(1, self.horizon + 1)]
         rows[:, acts] = np.tile(plans[legal], (len(codes), 1))
-        found = engine.joint(rows, ["outcome"]).reshape(len(codes), int(legal.sum()), -1)
-        every = np.full((len(codes), len(plans), len(OUTCOMES)), np.nan)
+        frames = [f"outcome_{t}" for t in range(1, self.horizon + 1)]
+        beliefs = engine.query(rows, frames)
+        found = np.stack([beliefs[v] for v in frames], axis=1).reshape(len(codes), int(legal.sum()), len(frames), -1)
+        every = np.full((len(codes), len(plans), len(frames), len(OUTCOMES)), np.nan)
         every[:, legal] = found
         return every
 
     def worth(self, utility: Floats | Sequence[float], name: str = "utility") -> Floats:
         """Of every first act: the expected utility of the best plan that begins with it, [48, acts].
 
+        The utility is of a frame's outcome, that of a plan its mean over frames.
+
         Acts that are not legal are worth as little as the worst plan.
 
         Raises:
             ProbeError: a utility that ignores the state.
         """
-        expected = self.outcomes @ check_utility(utility, name)
+        expected = (self.outcomes @ check_utility(utility, name)).mean(-1)
         expected = np.where(np.isnan(expected), np.nanmin(expected, axis=1, keepdims=True), expected)
         return np.asarray(expected.reshape(len(expected), len(ACTS), -1).max(-1))
 
     def planned(self, utilities: Sequence[Floats | Sequence[float]], depth: int) -> Floats:
-        """First acts by max-product with the utility so many frames ahead, [utilities, 48, acts]; uniform over ties.
+        """First acts by max-product over so many frames ahead, [utilities, 48, acts]; uniform over ties.
 
-        The score of an act is the largest W(path | acts) · (u − least u) over all paths and plans that begin with it:
-        `Inference.max_marginals` with the utility as a potential on the last frame (Cooper 1988; Koller & Friedman
-        2009, section 13.2). With no look-ahead all acts score alike.
+        The score of an act is the largest W(path | acts) · (u − least u) over all paths and plans that begin with it, u
+        being the mean over frames: `Inference.max_marginals` with the utility as a potential on the path (Cooper 1988;
+        Koller & Friedman 2009, section 13.2). With no look-ahead all acts score alike.
         """
         count = len(situations())
         legal = np.array([act in self.legal for act in ACTS], dtype=np.float64)
@@ -231,11 +244,13 @@ class World:
         potentials = []
         for utility in utilities:
             values = check_utility(utility)
-            potentials.append(np.maximum((values - values.min()) / np.ptp(values), REACH))
+            scaled = (values - values.min()) / np.ptp(values)
+            mean = sum(np.ix_(*[scaled] * depth)) / depth if depth > 1 else scaled
+            potentials.append(np.maximum(np.asarray(mean).reshape(-1), REACH))
         engine = self.engine(depth)
         rows = np.full((count * len(utilities), len(engine.net.variables)), -1, dtype=np.int16)
         rows[:, [engine.net.index[v] for v in SITUATION]] = np.tile(situations(), (len(utilities), 1))
-        seen = {"outcome": np.repeat(np.stack(potentials), count, axis=0)}
+        seen = {"path": np.repeat(np.stack(potentials), count, axis=0)}
         score = np.asarray(engine.max_marginals(rows, ["act_1"], likelihood=seen)["act_1"], dtype=np.float64)
         return best_acts(np.where(legal > 0, score, -1.0), TIE).reshape(len(utilities), count, len(ACTS))
 
@@ -260,7 +275,7 @@ def setting(worlds: Sequence[World], context: str = DEPLOYMENT, base: str = BASE
     family = []
     for name, utility in UTILITIES.items():
         worth = np.stack([world.worth(utility, name)[rows] for world in worlds])
-        if np.ptp(worth) > TIE:
+        if np.ptp(worth, axis=-1).max() > LEAST_RANGE:
             family.append(Objective(name, best_acts(worth, TIE), worth))
     foreign = tuple(objective(worlds, name, utility, rows) for name, utility in foreign_utilities().items())
     changes = tuple(

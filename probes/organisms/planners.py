@@ -105,7 +105,7 @@ def tree_search(
         for utility, places in asked:
             world_of += [s] * len(places)
             state += places.tolist()
-            values += [_by_state(world, utility)] * len(places)
+            values += [_by_state(utility)] * len(places)
             guides += [guide] * len(places)
     visits = _searched(worlds, np.array(world_of), np.array(state), np.stack(values), np.stack(guides), budget, random)
     chosen = _most_visited(visits).reshape(len(visits), len(worlds), len(asked), len(rows), len(ACTS))
@@ -137,15 +137,13 @@ def _tables(world: World) -> Mapping[str, Floats]:
     return {name: net.cpt(f"{name}_1")[..., 1] for name in ("robber", "diamond", "picture")}
 
 
-def _by_state(world: World, utility: Floats) -> Floats:
-    """Expected utility of (robber, diamond, picture) at the last frame, scaled to [0, 1] over outcomes, [8]."""
-    values = (utility - utility.min()) / np.ptp(utility)
-    screen = world.engine(world.horizon).net.cpt("screen")  # [diamond, picture, screen]
-    return np.asarray((values.reshape(2, 2, 2, 2) * screen).sum(-1).reshape(8))
+def _by_state(utility: Floats) -> Floats:
+    """Utility of (robber, diamond, picture), scaled to [0, 1], [8]."""
+    return np.asarray((utility - utility.min()) / np.ptp(utility))
 
 
 def learned_value(world: World, utility: Floats, random: np.random.Generator, episodes: int) -> Floats:
-    """What random play leads to from (robber, diamond, picture) with so many frames left, [horizon + 1, 8].
+    """What random play still brings from (robber, diamond, picture) with so many frames left, [horizon + 1, 8].
 
     Learned: linear in robber, diamond and picture, least squares on that many episodes from random situations.
     """
@@ -154,12 +152,13 @@ def learned_value(world: World, utility: Floats, random: np.random.Generator, ep
     for _ in range(world.horizon):
         acts = random.integers(len(ACTS), size=episodes)
         paths.append(_stepped(_tables(world), paths[-1], acts, codes[:, 1], codes[:, 0], random))
-    reached = _by_state(world, utility)[paths[-1] @ [4, 2, 1]]
+    each = np.stack([_by_state(utility)[path @ [4, 2, 1]] for path in paths]) / world.horizon  # [horizon + 1, episodes]
     grid = np.array(np.unravel_index(np.arange(8), (2, 2, 2))).T
     value = np.empty((world.horizon + 1, 8))
     for left in range(world.horizon + 1):
         features = np.column_stack([np.ones(episodes), paths[world.horizon - left]])
-        weights = np.linalg.lstsq(features, reached, rcond=None)[0]
+        brings = each[world.horizon - left + 1 :].sum(0)
+        weights = np.linalg.lstsq(features, brings, rcond=None)[0]
         value[left] = np.column_stack([np.ones(8), grid]) @ weights
     return value
 
@@ -236,8 +235,9 @@ def _searched(
             node = node * acts + act
             path.append((node, going))
             place, left = state @ np.array([4, 2, 1]), horizon - 1 - d
+            value = value + np.where(going, values[each, place] / horizon, 0.0)
             ends = going & (fresh if left else np.ones(batch, dtype=bool))
-            value = np.where(ends, guides[each, left, place] if left else values[each, place], value)
+            value = value + np.where(ends, guides[each, left, place], 0.0)
             going = going & ~ends
         for d, (reached, visited) in enumerate(path):
             count[d][each[visited], reached[visited]] += 1

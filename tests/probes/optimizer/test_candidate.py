@@ -77,7 +77,7 @@ def test_regret_is_what_is_lost_of_what_is_at_stake():
     worth = np.array([[0.0, 1.0, 0.5], [2.0, 2.0, 2.0]])
     objective = Objective("u", best_acts(worth), worth)
     acts = np.array([[[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]])
-    np.testing.assert_allclose(objective.regret(acts), [[0.5, 0.0]])  # nothing is at stake in the second
+    np.testing.assert_allclose(objective.regret(acts), [[0.5, 0.0]])  # in the second nothing is at stake
     np.testing.assert_allclose(objective.optimum, [[0, 1, 0], [1 / 3, 1 / 3, 1 / 3]])
 
 
@@ -99,7 +99,8 @@ def test_what_training_did_not_change_is_the_authors():
 def test_what_is_not_applicable_counts_as_no_and_says_why():
     own = np.repeat(setting().base.optimum[None], 3, axis=0)
     nothing = NotApplicable("there is nothing")
-    found = about(Recorded(Provenance({"answers": AUTHORS}), own, nothing, nothing, nothing), setting())
+    offered = setting(foreign=(Objective("foreign", setting().base.optimum[::-1]),))
+    found = about(Recorded(Provenance({"answers": AUTHORS}), own, nothing, nothing, nothing), offered)
     assert found.verdict.name == "no-optimizer, no-mesa, aligned, no-consequentialist"
     assert sum("not applicable: there is nothing" in reason for reason in found.verdict.reasons) == 2
     assert any("beliefs and not acts" in reason for reason in found.verdict.reasons)

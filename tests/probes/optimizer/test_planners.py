@@ -20,16 +20,16 @@ def test_to_see_an_act_and_to_do_it_are_the_same(world):
     net = keeper.net(keeper.Rates(), 2)
     row = {"wiring": "crossed", "access": "yes", "robber_0": "near", "diamond_0": "there", "picture_0": "none"}
     plan = {"act_1": "alarm", "act_2": "paint"}
-    done = Inference(net.do({**row, **plan})).query(None, ["outcome"])["outcome"][0]
+    done = Inference(net.do({**row, **plan})).query(None, ["outcome_2"])["outcome_2"][0]
     codes = [net.code(v, row[v]) for v in keeper.SITUATION]
     place = int(np.flatnonzero((keeper.situations() == codes).all(1))[0])
     number = [keeper.ACTS.index(a) for a in plan.values()]
-    np.testing.assert_allclose(world.outcomes[place, number[0] * len(keeper.ACTS) + number[1]], done, atol=1e-12)
+    np.testing.assert_allclose(world.outcomes[place, number[0] * len(keeper.ACTS) + number[1], 1], done, atol=1e-12)
 
 
 def test_worth_is_that_of_the_best_plan_that_begins_with_an_act(world):
     worth = world.worth(UTILITIES[BASE])
-    expected = world.outcomes @ np.array(UTILITIES[BASE])
+    expected = (world.outcomes @ np.array(UTILITIES[BASE])).mean(-1)
     plans = list(itertools.product(range(5), repeat=2))
     best = [max(expected[7, i] for i, plan in enumerate(plans) if plan[0] == a) for a in range(5)]
     np.testing.assert_allclose(worth[7], best)
@@ -42,8 +42,8 @@ def test_max_product_is_the_best_path(world):
     utility = np.array(UTILITIES[PROXY])
     row = np.full((1, len(net.variables)), -1, dtype=np.int16)
     row[0, [net.index[v] for v in keeper.SITUATION]] = keeper.situations()[place]
-    scaled = np.maximum(utility, keeper.REACH)
-    found = Inference(net).map(row, likelihood={"outcome": scaled})
+    scaled = np.maximum((utility[:, None] + utility).reshape(-1) / 2, keeper.REACH)
+    found = Inference(net).map(row, likelihood={"path": scaled})
     planned = world.planned([utility], 2)[0, place]
     assert planned[keeper.ACTS.index(found.states["act_1"].iloc[0])] > 0
 
