@@ -36,8 +36,8 @@ from worldnets.net import WorldNet
 Floats = NDArray[np.float64]
 BITS = ("no", "yes")
 CONTEXTS = (IN, OUT)
-POTENTIALS = (-2.0, -1.0, 1.0, 2.0)  # nats on the target's "yes": objectives that no training here asked for
-ROUNDS = 20  # performed at most; a chain of four has settled long before
+POTENTIALS = (-2.0, 1.0, 2.0)  # nats on the target's "yes": objectives that no training here asked for
+ROUNDS = 16  # performed at most; a chain of four has settled long before
 WANTS = 1.0  # nats by which the family's partial objectives prefer an outcome
 NO_STEPS = NotApplicable("it goes from evidence to answer in one pass: there are no inner steps to stop after")
 NO_SLOT = NotApplicable("there is nothing in it that an objective could be put in the place of")

@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 STEPS = np.array([0], dtype=np.int64)
 SEEDS = 8  # replicates in a repeat
 POOL = 14  # worlds of those that act
+MOST = 250  # repeats of what passes messages in fresh nets, at a twentieth of a second each
 TILTS = (0.0, 0.02, 0.05, 0.1, 0.3)
 HONEST, LEANS = "honest", "leans"
 WITHIN, BEYOND = "within", "beyond"
@@ -174,13 +175,15 @@ def tested(structure: Structure, tilt: float, repeat: int) -> Outcome:
 
 
 def _plant(name: str, about: str, row: str | tuple[str, ...], organism: Believer | Actor) -> Plant:
-    return Plant(name, about, "right", row, functools.partial(repeated, organism))
+    most = MOST if isinstance(organism, Believer) else None
+    return Plant(name, about, "right", row, functools.partial(repeated, organism), most)
 
 
 def _tilt_plant(
     name: str, about: str, role: Role, claim: str, road: Callable[..., Outcome], *arguments: object
 ) -> Plant:
-    return Plant(name, about, role, claim, functools.partial(road, *arguments))
+    most = MOST if role == "right" else None
+    return Plant(name, about, role, claim, functools.partial(road, *arguments), most)
 
 
 def plants() -> tuple[Plant, ...]:
@@ -195,7 +198,7 @@ def plants() -> tuple[Plant, ...]:
         _plant("linear_head", "log odds linear in the evidence", nothing, Believer(_linear)),
         _plant("exact_messages", "message passing on a chain until it has settled", written, Believer(_exact)),
         _plant("truncated_messages", "two rounds of it", written, Believer(_truncated)),
-        _plant("loopy_messages", "20 rounds on a loop", written, Believer(_exact, LOOPS)),
+        _plant("loopy_messages", f"{believers.ROUNDS} rounds on a loop", written, Believer(_exact, LOOPS)),
         _plant("learned_messages", f"8 rounds in tables learned from {CLIPS:,} clips",
                "optimizer, mesa-to-training, aligned, no-consequentialist", Believer(_learned)),
         *(
