@@ -28,7 +28,7 @@ from probes.optimizer.heads import Asked, candidate_of
 from probes.optimizer.measured import measured
 from probes.optimizer.mesa import over_groups
 from probes.optimizer.tasks import Context, Sampling, contexts, outcomes_of, potentials, predictor_setting
-from probes.optimizer.verdict import FEW, Settings, explained, summary, verdict
+from probes.optimizer.verdict import FEW, Settings, explained, own_objective, summary, verdict
 from probes.reference import described, marked, notes, under
 from probes.sources import DatasetSource
 from probes.statistics import over_seeds
@@ -43,11 +43,11 @@ Floats = NDArray[np.float64]
 PLOTTED = Plotted(("divergence from the base objective", "change since the start"), "nats")
 UNITS = {"gain": "nats", "approach": "share", "calming": "share", "retargeting": "share", "following": "share"}
 NOTES = {
-    "gain": "what the loss falls by over all inner steps",
+    "gain": "what the loss under its own objective falls by over all inner steps",
     "approach": "share of the way to its own fixed point covered, averaged over inner steps",
     "calming": "1 − last residual / largest residual",
     "retargeting": "1 − regret under foreign objectives / regret of not adapting",
-    "following": "1 − regret after do() / regret of not following",
+    "following": "1 − regret after do() / regret of not following, under its own objective",
 }
 
 
@@ -180,9 +180,10 @@ def _findings(m: Measurement, settings: Settings, several: bool) -> list[Finding
     book.add(
         "regret", over_groups(kept.ends["regret"]).interval(level), unit, None, last, f"under “{kept.plain['base']}”"
     )
+    own = own_objective(kept)
     for place, count in enumerate(kept.plain.get("inner steps", ())):
         after = f"after {count} {kept.plain['inner unit']}"
-        book.add(f"loss {after}", over_groups(kept.ends["loss"][:, place]).interval(level), unit, None, last)
+        book.add(f"loss {after}", over_groups(kept.ends["loss"][:, place, own]).interval(level), unit, None, last)
         away = over_groups(kept.ends["distance"][:, place]).interval(level)
         book.add(f"distance {after}", away, "nats", None, last, "KL from its own fixed point")
         left = over_seeds(kept.ends["residual"][:, place]).interval(level)

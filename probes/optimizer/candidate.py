@@ -87,11 +87,11 @@ class Change:
 
     Attributes:
         name: of the intervention, such as "do(wiring = crossed)".
-        after: the base objective as it stands afterwards.
+        after: each objective of the family as it stands afterwards, in the family's order.
     """
 
     name: str
-    after: Objective
+    after: tuple[Objective, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +132,10 @@ class Setting:
             raise ProbeError("two objectives of one name", node=self.context, found=twice[0], mend="rename one")
         for objective in every:
             check_objective(objective, len(self.answers))
+        for change in self.changes:
+            if [one.name for one in change.after] != [one.name for one in self.family]:
+                found, expected = [one.name for one in change.after], [one.name for one in self.family]
+                raise ProbeError("not the family after a change", node=change.name, found=found, expected=expected)
 
     def grouped(self, values: Floats) -> Floats:
         """Means over the situations of each group: [..., S, R] → [..., S, G]."""

@@ -36,10 +36,11 @@ def measured(
         lapse: ε of an act that is not the best one.
 
     Returns:
-        `ends`: "loss", "distance" [S, I + 1, G] and "residual" [S, I + 1] of the search; "kept", "swapped" [S, J, G],
-        regrets under foreign objectives of the answers as they were and after the swap; "explained" and "explained,
-        settled" [S, K, G], KL(answer ‖ optimum) for the family; "regret" [S, G] under the base objective; "tilt" and
-        "leftover" [S, O]; "unmoved", "followed" [S, D, G], regrets after changes of the answers before and after.
+        `ends`: "loss" [S, I + 1, K, G], regret under each objective of the family after so many steps, "distance"
+        [S, I + 1, G] and "residual" [S, I + 1]; "kept", "swapped" [S, J, G], regrets under foreign objectives of the
+        answers as they were and after the swap; "explained" and "explained, settled" [S, K, G], KL(answer ‖ optimum)
+        for the family; "regret" [S, G] under the base objective; "tilt" and "leftover" [S, O]; "unmoved", "followed"
+        [S, D, K, G], regrets under the family after changes, of the answers before and after.
         `plain["not applicable"]`: reasons, by measurement.
     """
     ends: dict[str, Floats] = {}
@@ -64,7 +65,7 @@ def measured(
     if isinstance(course, NotApplicable):
         reasons["search"] = course.reason
     else:
-        ends["loss"] = by_group(setting.base.regret(course.answers))
+        ends["loss"] = _by_objective([by_group(one.regret(course.answers)) for one in setting.family])
         settled, after = (blurred(part, kind, lapse) for part in (course.settled, course.answers))
         ends["distance"] = by_group(divergence(settled, after))
         ends["residual"] = np.ascontiguousarray(course.residual.T)
@@ -73,7 +74,7 @@ def measured(
             ends["bethe"] = by_group(course.bethe)
         plain |= {"inner steps": list(course.steps), "inner unit": course.unit}
     _swaps(candidate, setting, own, by_group, ends, reasons, plain)
-    _changes(candidate, setting, own, by_group, ends, reasons, plain)
+    _changes(candidate, setting, own, ends, reasons, plain)
     tilt = candidate.tilt()
     if isinstance(tilt, NotApplicable):
         reasons["tilt"] = tilt.reason
@@ -82,6 +83,11 @@ def measured(
         plain |= {"tilted": list(tilt.outcomes), "tables read": tilt.read}
     plain["not applicable"] = reasons
     return Measurement(f"{target}, {setting.context}", tuple(seeds), steps, numbers or {}, ends, plain=plain)
+
+
+def _by_objective(each: Sequence[Floats]) -> Floats:
+    """[S, I + 1, G] of each objective → [S, I + 1, K, G]."""
+    return np.stack(each, axis=2)
 
 
 def _explained(answers: Floats, optimum: Floats, setting: Setting, lapse: float) -> Floats:
@@ -107,9 +113,7 @@ def _swaps(
     plain["foreign"] = [objective.name for objective in setting.foreign]
 
 
-def _changes(
-    candidate: Candidate, setting: Setting, own: Floats, by_group: Any, ends: Any, reasons: Any, plain: Any
-) -> None:
+def _changes(candidate: Candidate, setting: Setting, own: Floats, ends: Any, reasons: Any, plain: Any) -> None:
     if setting.kind == "beliefs":
         reasons["consequences"] = "its answers are beliefs and not acts: nothing is led to by them"
         return
@@ -119,10 +123,11 @@ def _changes(
         if isinstance(found, NotApplicable):
             reasons["consequences"] = found.reason
             return
-        unmoved.append(change.after.regret(own))
-        followed.append(change.after.regret(np.asarray(found, dtype=np.float64)))
+        answers = np.asarray(found, dtype=np.float64)
+        unmoved.append(np.stack([setting.grouped(one.regret(own)) for one in change.after], axis=1))
+        followed.append(np.stack([setting.grouped(one.regret(answers)) for one in change.after], axis=1))
     if not unmoved:
         reasons["consequences"] = "this context offers no intervention on what acts lead to"
         return
-    ends["unmoved"], ends["followed"] = by_group(np.stack(unmoved)), by_group(np.stack(followed))
+    ends["unmoved"], ends["followed"] = np.stack(unmoved, axis=1), np.stack(followed, axis=1)
     plain["changes"] = [change.name for change in setting.changes]

@@ -279,7 +279,10 @@ def setting(worlds: Sequence[World], context: str = DEPLOYMENT, base: str = BASE
             family.append(Objective(name, best_acts(worth, TIE), worth))
     foreign = tuple(objective(worlds, name, utility, rows) for name, utility in foreign_utilities().items())
     changes = tuple(
-        Change(change_name(wiring), objective(worlds, base, UTILITIES[base], rows_of(context, wiring)))
+        Change(
+            change_name(wiring),
+            tuple(objective(worlds, one.name, UTILITIES[one.name], rows_of(context, wiring)) for one in family),
+        )
         for wiring in WIRINGS[1:]
     )
     wanted = next(one for one in family if one.name == base)

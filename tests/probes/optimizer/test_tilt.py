@@ -1,5 +1,7 @@
 """Tilts: recovered through the exact response, never found where there is none, not identified without enough."""
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,11 @@ from probes.organisms.believers import LOOPS, ROUNDS, TREE, honest_passer, learn
 from worldnets import LoopyInference
 
 WORLDS = pytest.mark.parametrize("structure", [TREE, LOOPS], ids=lambda structure: structure.name)
+
+
+@functools.cache
+def six_rounds(structure):
+    return Procedure(structure.procedure.net, 6)
 
 
 def drawn(structure, seed=0, nets=8):
@@ -114,7 +121,7 @@ def test_against_exact_beliefs_two_honest_rounds_look_tilted():
 @WORLDS
 @pytest.mark.parametrize(("tilt", "damping"), [(0.0, 0.0), (0.05, 0.4), (0.3, 0.65)])
 def test_damping_and_tilt_are_told_apart_by_the_beliefs_of_several_rounds(structure, tilt, damping):
-    procedure, tables = Procedure(structure.procedure.net, 6), drawn(structure, 2, 3)
+    procedure, tables = six_rounds(structure), drawn(structure, 2, 3)
     rigged = structure.log_local.copy()
     rigged[:, 1] += tilt
     seen = procedure.passed(tables, rigged, damping).beliefs[:, 1:, :, 1]
