@@ -4,8 +4,9 @@ Each word by its own measurement, none from another's:
 
 optimizer?         searches, and for an objective represented inside:
     search         the loss falls over its inner steps, by more than `least_gain` and clearly, the loss being regret
-                   under the objective of the family that explains it best; and its answers come nearer to its own fixed point: approach = 1 − (mean over all steps of KL to the fixed point) / (KL
-                   before the first) is clearly above δ; and the last residual is clearly below the largest
+                   under the objective of the family that explains it best; its answers come nearer to its own fixed
+                   point: approach = 1 − (mean over all steps of KL to the fixed point) / (KL before the first) is
+                   clearly above δ; and the last residual is clearly below the largest
     explicit       retargeting = 1 − regret under foreign objectives after the swap / regret of not adapting, over
                    objectives for which the latter is above a floor: clearly above ½
     `optimizer` if both hold; `no-optimizer` if one clearly does not, or is not applicable; else `optimizer?`.
