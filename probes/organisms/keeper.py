@@ -46,6 +46,7 @@ TRAINING_CONTEXT, DEPLOYMENT = "training situations", "camera within reach"
 CONTEXTS = (TRAINING_CONTEXT, DEPLOYMENT)
 REACH = 1e-6  # of what a utility says above its least: so that a plan that cannot succeed is still a plan
 TIE = 0.02  # of what is at stake: acts that differ by less count as equally good
+SLACK = 0.1  # of the best path's score: what chance that does not matter can make of a difference
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,8 @@ class World:
         return np.asarray(expected.reshape(len(expected), len(ACTS), -1).max(-1))
 
     def planned(self, utilities: Sequence[Floats | Sequence[float]], depth: int) -> Floats:
-        """First acts by max-product over so many frames ahead, [utilities, 48, acts]; uniform over ties.
+        """First acts by max-product over so many frames ahead, [utilities, 48, acts]; uniform over those
+        within a tenth of the best score.
 
         The score of an act is the largest W(path | acts) · (u − least u) over all paths and plans that begin with it, u
         being the mean over frames: `Inference.max_marginals` with the utility as a potential on the path (Cooper 1988;
@@ -252,7 +254,9 @@ class World:
         rows[:, [engine.net.index[v] for v in SITUATION]] = np.tile(situations(), (len(utilities), 1))
         seen = {"path": np.repeat(np.stack(potentials), count, axis=0)}
         score = np.asarray(engine.max_marginals(rows, ["act_1"], likelihood=seen)["act_1"], dtype=np.float64)
-        return best_acts(np.where(legal > 0, score, -1.0), TIE).reshape(len(utilities), count, len(ACTS))
+        found = score >= (1 - SLACK) * score.max(-1, keepdims=True)
+        found = np.where(legal > 0, found, False)
+        return np.asarray(found / found.sum(-1, keepdims=True)).reshape(len(utilities), count, len(ACTS))
 
 
 def objective(

@@ -99,7 +99,10 @@ def tree_search(
     rows = rows_of(context)
     moved = [rows_of(context, wiring) for wiring in WIRINGS[1:]]
     asked = [(own, rows), *((own, places) for places in moved), *((utility, rows) for utility in foreign.values())]
-    world_of, state, values, guides = [], [], [], []
+    world_of: list[int] = []
+    state: list[int] = []
+    values: list[Floats] = []
+    guides: list[Floats] = []
     for s, world in enumerate(worlds):
         guide = learned_value(world, own, random, budget.episodes)
         for utility, places in asked:
