@@ -2,7 +2,7 @@
 
 Organisms first, then heads trained on two worlds. Writes the blocks of docs/probes/optimizer.md.
 
-    python benchmarks/optimizer.py [--steps 600] [--seeds 8]
+    python benchmarks/optimizer.py [--steps 600] [--seeds 8] [--only organisms,doses,exact,schedule,trained]
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from probes.optimizer.rounds import Procedure
 from probes.optimizer.tasks import Sampling
 from probes.optimizer.tilt import fit_with_damping, log_odds
 from probes.organisms.believers import LOOPS, TREE, honest_passer
-from probes.organisms.optimizer import SEEDS, TILTS, Actor, Believer, plants
+from probes.organisms.optimizer import TILTS, Actor, Believer, plants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 PAGE = ROOT / "docs" / "probes" / "optimizer.md"
 NUMBERS = ("approach", "retargeting", "following", "regret")
@@ -152,21 +152,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--only", default="organisms,doses,exact,schedule,trained", help="which blocks")
     given = parser.parse_args()
-    began = time.perf_counter()
-    write_block(PAGE, "organisms", organism_rows())
-    write_block(PAGE, "doses", doses())
-    write_block(PAGE, "exact", against_exact())
-    write_block(PAGE, "schedule", without_schedule())
-    write_block(PAGE, "trained", trained(given.seeds, given.steps))
-    said = f"*`python benchmarks/optimizer.py --seeds {given.seeds} --steps {given.steps}`, "
-    write_block(
-        PAGE,
-        "how",
-        said
-        + f"{time.perf_counter() - began:.0f} s; {SEEDS} replicates an organism; "
-        + f"{versions(['worldnets', 'numpy', 'jax'])}.*",
-    )
+    blocks: dict[str, Callable[[], str]] = {
+        "organisms": organism_rows,
+        "doses": doses,
+        "exact": against_exact,
+        "schedule": without_schedule,
+        "trained": lambda: trained(given.seeds, given.steps),
+    }
+    for name in given.only.split(","):
+        began = time.process_time()
+        text = blocks[name]()
+        how = f" --seeds {given.seeds} --steps {given.steps}" if name == "trained" else ""
+        found = versions(["worldnets", "numpy", "jax"])
+        said = f"*`python benchmarks/optimizer.py --only {name}{how}`: {time.process_time() - began:.0f} s of processor"
+        write_block(PAGE, name, f"{text}\n\n{said}; {found}.*")
 
 
 if __name__ == "__main__":
