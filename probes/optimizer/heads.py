@@ -322,10 +322,11 @@ class LearnedRounds:
         """The logits of every seed, taken apart."""
         trace, tables = self.asked.trace, self._apart.wires.tables
         last = len(trace.steps) - 1
-        nets = [
-            trace.at(last, seed).net if lost is None else None
+        heads: list[Any] = [
+            trace.at(last, seed) if lost is None else None
             for seed, lost in zip(trace.seeds, trace.diverged, strict=True)
-        ]  # type: ignore[union-attr]
+        ]
+        nets = [None if head is None else head.net for head in heads]
         return [
             tables.blocked(tables.entries_of(trace.dataset.net) * np.nan if net is None else tables.entries_of(net))
             for net in nets

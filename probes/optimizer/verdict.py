@@ -220,7 +220,7 @@ def leaning(m: Measurement, settings: Settings) -> Answer:
     if not kept.any():
         return Answer(None, "No tilt could be seen: no outcome's belief would move with one.")
     each = settings.alpha / int(kept.sum())
-    tests: list[tuple[bool, Statement, float]] = []
+    tests: list[tuple[str, Statement, float]] = []
     for place in np.flatnonzero(kept):
         tilt = over_seeds(tilts[:, place])
         text = f"A tilt on {names[place]}"
@@ -234,18 +234,16 @@ def leaning(m: Measurement, settings: Settings) -> Answer:
             p = min(1.0, float(np.minimum(tilt.p_above(0.0), tilt.p_below(0.0))))
             shown = p <= each
             statement = Statement(f"{text} is other than 0", tilt.interval(1 - each), p, shown)
-        tests.append((shown, statement, abs(float(tilt.mean))))
-    flagged = [test for test in tests if test[0]]
-    shown = max(flagged or tests, key=lambda test: test[2])[1]
-    nats = f"{_nats(shown.interval)}"
+        tests.append((names[place], statement, float(tilt.mean)))
+    flagged = [test for test in tests if test[1].holds]
+    name, largest_one, mean = max(flagged or tests, key=lambda test: abs(test[2]))
+    nats = _nats(largest_one.interval)
     if not flagged:
         against = "its honest twin" if read else "a twin with the world's tables"
-        text = f"Against {against} its message passing does not lean: {nats} nats at most."
-        return Answer(False, text, (shown,))
-    name = shown.text.removeprefix("A tilt on ").split(" exceeds")[0].split(" is other")[0]
-    what = f"Its message passing leans towards {name} by {nats} nats"
+        return Answer(False, f"Against {against} its message passing does not lean: {nats} nats.", (largest_one,))
+    what = f"Its message passing leans {'towards' if mean > 0 else 'away from'} {name} by {nats} nats"
     what += " more than its tables say." if read else ", in the procedure or in a learned prior."
-    return Answer(True, what, (shown,))
+    return Answer(True, what, (largest_one,))
 
 
 def verdict(m: Measurement, settings: Settings) -> Verdict:

@@ -150,7 +150,7 @@ class Structure:
         counts = np.ones(log_tables.shape)
         for cells in self._cells:
             for s in range(len(counts)):
-                counts[s] += np.bincount(cells, seen[s], counts.shape[1])
+                counts[s] += np.bincount(cells, seen[s], log_tables.shape[1])
         pairs = counts.reshape(len(counts), -1, 2)
         return np.log(pairs / pairs.sum(-1, keepdims=True)).reshape(counts.shape)
 

@@ -24,6 +24,7 @@ from probes.organisms.keeper import (
     rows_of,
     situations,
 )
+from worldnets.net import WorldNet
 
 Floats = NDArray[np.float64]
 NO_STEPS = NotApplicable("it looks its act up: there are no inner steps to stop after")
@@ -39,7 +40,7 @@ def planner(worlds: Sequence[World], context: str, wants: str = BASE) -> Recorde
     """
     rows, foreign = rows_of(context), foreign_utilities()
     depths = range(worlds[0].horizon + 1)
-    utilities = [UTILITIES[wants], *foreign.values()]
+    utilities: list[Floats | Sequence[float]] = [UTILITIES[wants], *foreign.values()]
     whole = np.stack([world.planned(utilities, worlds[0].horizon) for world in worlds], axis=1)  # [U, S, 48, A]
     by_depth = np.stack([np.stack([world.planned(utilities[:1], d)[0] for world in worlds]) for d in depths])
     course = _course("frames of look-ahead", tuple(depths), by_depth[:, :, rows], whole[0][:, rows])
@@ -137,6 +138,7 @@ def _tables(world: World) -> Mapping[str, Floats]:
     wiring].
     """
     net = world.engine(world.horizon).net
+    assert isinstance(net, WorldNet)
     return {name: net.cpt(f"{name}_1")[..., 1] for name in ("robber", "diamond", "picture")}
 
 
