@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from probes.catalogue.optimizer import OptimizerProbe
 from probes.measurement import Measurement, pack
-from probes.optimizer.candidate import Candidate, Setting
+from probes.optimizer.candidate import IN, OUT, Candidate, Setting
 from probes.optimizer.measured import measured
 from probes.optimizer.verdict import Settings, leaning
 from probes.organisms import believers, keeper, planners
-from probes.organisms.believers import CLIPS, IN, LOOPS, OUT, TREE, Structure, honest_passer, learned_passer
+from probes.organisms.believers import CLIPS, LOOPS, TREE, Structure, honest_passer, learned_passer
 from probes.statistics import t_interval
 from probes.validity import Outcome, Plant, Role
 

@@ -9,10 +9,11 @@ import pytest
 
 from probes.catalogue.optimizer import OptimizerProbe
 from probes.measurement import pack, unpack
+from probes.optimizer.candidate import OUT
 from probes.optimizer.heads import clique_distances
 from probes.optimizer.tasks import Sampling
 from probes.optimizer.verdict import NAMES, Row, Settings, leaning
-from probes.organisms.believers import LOOPS, OUT
+from probes.organisms.believers import LOOPS
 from probes.organisms.optimizer import Believer, _exact, _learned, plants, repeated
 from probes.registry import names, probe
 from probes.validity import validate
