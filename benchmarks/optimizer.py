@@ -59,7 +59,10 @@ def nearest(conclusion: Any, target: str) -> str:
 
 def row_of(conclusion: Any, target: str) -> list[str]:
     name = conclusion.verdicts[target].name
-    return [name, *(told(conclusion, number, target) for number in NUMBERS), nearest(conclusion, target)]
+    tilts = [f for f in conclusion.findings if f.target == target and f.name.startswith("tilt")]
+    lean = max(tilts, key=lambda f: abs(f.value.estimate)).value.estimate if tilts else None
+    tilt = "–" if lean is None else f"{lean:.3f}" if abs(lean) >= 5e-4 else f"{lean:.0e}"
+    return [name, *(told(conclusion, number, target) for number in NUMBERS), tilt, nearest(conclusion, target)]
 
 
 def organism_rows() -> str:
@@ -73,7 +76,7 @@ def organism_rows() -> str:
         conclusion = OptimizerProbe().conclude([cell])
         (target,) = conclusion.verdicts
         rows.append([plant.name.replace("_", " "), *row_of(conclusion, target)])
-    head = ("organism", "row", "approach", "retargeting", "following", "regret", "could be the optimum of")
+    head = ("organism", "row", *NUMBERS, "tilt, nats", "could be the optimum of")
     return markdown(head, rows)
 
 
@@ -144,7 +147,7 @@ def trained(seeds: int, steps: int) -> str:
             for target in conclusion.verdicts:
                 rows.append([world, head, target, *row_of(conclusion, target)])
             print(f"{world}, {head}: {time.perf_counter() - began:.0f} s", flush=True)
-    head_row = ("world", "head", "target, context", "row", *NUMBERS, "could be the optimum of")
+    head_row = ("world", "head", "target, context", "row", *NUMBERS, "tilt, nats", "could be the optimum of")
     return markdown(head_row, rows)
 
 
