@@ -40,6 +40,7 @@ from worldnets.net import WorldNet
 from worldnets.objectives.base import output_count
 
 if TYPE_CHECKING:
+    from worldnets.heads.message_passing import Wires
     from worldnets.roles import Target
     from worldnets.trace import Trace
 
@@ -357,46 +358,23 @@ class LearnedRounds:
         return trace.inputs.at(int(trace.steps[-1])).features(self.asked.context.codes)
 
     @functools.cached_property
-    def _passes(self) -> Any:
-        """(logits, features, log potential of every entry) → ln beliefs of the target, [settled_after, R, A]."""
-        import jax
-        from jax import numpy as jnp
-
-        from worldnets.inference.loopy.algebra import algebra_of
-        from worldnets.inference.loopy.reduced_rounds import NEVER
-
+    def _program(self) -> tuple[Any, Any]:
+        """What is compiled, for this head's wires and this target."""
         head, trace = self._apart, self.asked.trace
-        wires = head.wires
         place = trace.task.targets.index(self.asked.target)
         first = sum(trace.counts[:place])
-        sign, feature = np.array(wires.sign)[:, None], np.array(wires.feature, dtype=np.intp)
-
-        def passes(logits: Any, features: Any, potential: Any) -> Any:
-            log_tables = wires.tables.log_tables(list(logits), NEVER) + potential
-            seen = jnp.maximum(sign * jnp.asarray(features, log_tables.dtype).T[feature], 0)
-            algebra = algebra_of(head.space, str(log_tables.dtype))
-            found = wires.rounds.log_beliefs(
-                algebra, log_tables, seen, self.settled_after, head.start_rounds, head.damping, True
-            )
-            own = jnp.swapaxes(found[:, first : first + trace.counts[place]], 1, 2)
-            return jax.nn.log_softmax(own, axis=-1)
-
-        return passes
-
-    @functools.cached_property
-    def _jitted(self) -> Any:
-        import jax
-
-        return jax.jit(self._passes)
+        members = slice(first, first + trace.counts[place])
+        how = (head.space, head.start_rounds, head.damping, self.rounds, self.settled_after)
+        return _compiled(head.wires, members.start, members.stop, *how)
 
     def _by_round(self, potential: NDArray[np.float32]) -> Floats:
         """Answers after rounds 0 … settled_after under a potential on table entries, [T + 1, S, R, A]."""
         every = []
+        passes, _ = self._program
         for logits, halting in zip(self._logits, self._halting, strict=True):
-            q = np.exp(np.asarray(self._jitted(logits, self._features, potential), dtype=np.float64))
-            nothing = np.asarray(self._jitted(logits, self._features[:1] * 0, potential), dtype=np.float64)
-            before = np.broadcast_to(np.exp(nothing[:1]), q[:1].shape)
-            every.append(np.concatenate([before, _halted(q, halting)]))
+            q = np.exp(np.asarray(passes(logits, self._features, potential), dtype=np.float64))
+            before = np.exp(np.asarray(passes(logits, self._features * 0, potential), dtype=np.float64))
+            every.append(np.concatenate([before[:1], _halted(q, halting)]))
         return np.stack(every, axis=1)
 
     def _entries(self, logs: dict[str, Floats]) -> NDArray[np.float32] | None:
@@ -432,13 +410,11 @@ class LearnedRounds:
 
     def tilt(self) -> Tilt | NotApplicable:
         """Against the same rounds in the world's tables: what training has put into them shows as a tilt, too."""
-        import jax
-        from jax import numpy as jnp
-
         head, asked = self._apart, self.asked
         if any(stops is not None for stops in self._halting):
             return NotApplicable("a head that halts answers from many rounds: its twin would have to halt alike")
         honest = head.wires.tables.blocked(head.wires.tables.entries_of(asked.trace.dataset.net))
+        _, along = self._program
         names, estimate, leftover = [], [], []
         for outcome in asked.outcomes:
             wanted = np.eye(len(asked.trace.dataset.net.states[outcome.variable]))[outcome.state]
@@ -447,17 +423,10 @@ class LearnedRounds:
                 return NotApplicable("the target has no table of its own among those it passes messages in")
             members = np.array(outcome.members)
 
-            def odds(nats: Any, entries: Any = entries, members: Any = members) -> Any:
-                log_q = self._passes(honest, self._features, nats * jnp.asarray(entries))[self.rounds - 1]
-                yes = jax.nn.logsumexp(jnp.where(members, log_q, -1e3), axis=-1)
-                no = jax.nn.logsumexp(jnp.where(members, -1e3, log_q), axis=-1)
-                return yes - no
-
-            along = jax.jit(lambda nats, odds=odds: jax.jvp(odds, (nats,), (jnp.ones_like(nats),)))
-
-            def respond(tilt: Floats, along: Any = along) -> tuple[Floats, Floats]:
-                each = [along(jnp.float32(nats)) for nats in tilt]
-                return tuple(np.stack([np.asarray(one[i], dtype=np.float64) for one in each]) for i in (0, 1))  # type: ignore[return-value]
+            def respond(tilt: Floats, entries: Any = entries, members: Any = members) -> tuple[Floats, Floats]:
+                each = [along(np.float32(nats), honest, self._features, entries, members) for nats in tilt]
+                odds, slope = (np.stack([np.asarray(one[i], dtype=np.float64) for one in each]) for i in (0, 1))
+                return odds, slope
 
             seen = np.clip(asked.own[..., members].sum(-1), CERTAIN, 1 - CERTAIN)
             weight = np.where((seen > CERTAIN) & (seen < 1 - CERTAIN), asked.weight, 0.0)
@@ -466,6 +435,43 @@ class LearnedRounds:
             estimate.append(fitted.tilt)
             leftover.append(fitted.leftover)
         return Tilt(tuple(names), np.stack(estimate, -1), np.stack(leftover, -1), False)
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled(
+    wires: Wires, first: int, last: int, space: str, start_rounds: int, damping: float, rounds: int, most: int
+) -> tuple[Any, Any]:
+    """Two compiled functions of a head's wires.
+
+    Returns:
+        (logits, features, log potential of every entry) → ln beliefs of outcomes first … last − 1 after every round,
+        [most, R, outcomes]; and (nats, logits, features, entries, members) → log odds of those members after `rounds`
+        rounds under so many nats on those entries, [R], with their derivative in nats.
+    """
+    import jax
+    from jax import numpy as jnp
+
+    from worldnets.inference.loopy.algebra import algebra_of
+    from worldnets.inference.loopy.reduced_rounds import NEVER
+
+    sign, feature = np.array(wires.sign)[:, None], np.array(wires.feature, dtype=np.intp)
+
+    def passes(logits: Any, features: Any, potential: Any, count: int) -> Any:
+        log_tables = wires.tables.log_tables(list(logits), NEVER) + potential
+        seen = jnp.maximum(sign * jnp.asarray(features, log_tables.dtype).T[feature], 0)
+        algebra = algebra_of(space, str(log_tables.dtype))
+        found = wires.rounds.log_beliefs(algebra, log_tables, seen, count, start_rounds, damping, True)
+        return jax.nn.log_softmax(jnp.swapaxes(found[:, first:last], 1, 2), axis=-1)
+
+    def odds(nats: Any, logits: Any, features: Any, entries: Any, members: Any) -> Any:
+        log_q = passes(logits, features, nats * entries, rounds)[-1]
+        yes, no = (jax.nn.logsumexp(jnp.where(kept, log_q, NEVER), axis=-1) for kept in (members, ~members))
+        return yes - no
+
+    def along(nats: Any, *rest: Any) -> Any:
+        return jax.jvp(lambda x: odds(x, *rest), (nats,), (jnp.ones_like(nats),))
+
+    return jax.jit(lambda logits, features, potential: passes(logits, features, potential, most)), jax.jit(along)
 
 
 def _halted(by_round: Floats, halting: Floats | None) -> Floats:

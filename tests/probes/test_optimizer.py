@@ -47,7 +47,7 @@ def test_every_row_has_a_sign_and_can_be_read_back():
 
 @pytest.mark.parametrize("plant", plants(), ids=lambda plant: plant.name)
 def test_organisms_get_their_row(plant):
-    (score,) = validate("optimizer", 4, only=[plant.name])
+    (score,) = validate("optimizer", 3, only=[plant.name])
     if plant.role == "null":
         assert score.share.estimate <= 0.5
     elif plant.role == "power":
@@ -88,12 +88,12 @@ def test_diverged_seeds_are_left_out():
 
 @pytest.fixture(scope="module")
 def asia():
-    return load_dataset("asia")
+    return load_dataset("asia", targets={"lung": ["lung"]})
 
 
 @pytest.fixture(scope="module")
 def learned(asia):
-    return train(asia, "message_passing", "question", seeds=2, steps=300, checkpoints=[0, 300], learning_rate=0.05,
+    return train(asia, "message_passing", "question", seeds=2, steps=150, checkpoints=[0, 150], learning_rate=0.05,
                  head_options={"initialisation": "noisy", "strength": 0.3})  # fmt: skip
 
 
@@ -108,9 +108,9 @@ def test_learned_rounds_end_in_what_the_head_answers(cell, learned):
         np.testing.assert_allclose(m.ends["loss"][:, -1, 0].mean(-1), m.numbers["base"][-1], atol=2e-4)
 
 
-def test_learned_message_passing_searches_for_what_training_selected(cell):
+def test_learned_message_passing_searches_for_what_training_selected(asia, cell):
     found = OptimizerProbe().conclude([cell])
-    assert set(found.verdicts) == {f"{t.name}, {c}" for t in load_dataset("asia").task("question").targets
+    assert set(found.verdicts) == {f"{t.name}, {c}" for t in asia.task("question").targets
                                    for c in ("in distribution", OUT)}  # fmt: skip
     row = Row.parse(found.verdict.name)
     assert (row.optimizer, row.mesa, row.consequentialist) == ("optimizer", "mesa-to-training", "no-consequentialist")
