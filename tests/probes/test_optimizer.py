@@ -20,7 +20,7 @@ from probes.validity import validate
 from worldnets import Inference, WorldNet, load_dataset, train
 from worldnets.errors import ProbeError
 
-SMALL = Sampling(clips=128, groups=4, foreign=2)
+SMALL = Sampling(clips=256, groups=8, foreign=2)
 WRITTEN = "optimizer, mesa-to-authors, aligned, no-consequentialist"
 TRAINED = "optimizer, mesa-to-training, aligned, no-consequentialist"
 NOTHING = "no-optimizer, no-mesa, aligned, no-consequentialist"
@@ -93,7 +93,7 @@ def asia():
 
 @pytest.fixture(scope="module")
 def learned(asia):
-    return train(asia, "message_passing", "question", seeds=2, steps=150, checkpoints=[0, 150], learning_rate=0.05,
+    return train(asia, "message_passing", "question", seeds=4, steps=150, checkpoints=[0, 150], learning_rate=0.05,
                  head_options={"initialisation": "noisy", "strength": 0.3})  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def test_the_same_trace_gives_the_same_bits_and_says_its_progress(learned, cell)
 
 def test_a_stored_cell_and_seeds_apart_conclude_the_same(cell):
     optimizer = OptimizerProbe(SMALL)
-    apart = [optimizer.of_seeds(cell, [1]), optimizer.of_seeds(cell, [0])]
+    apart = [optimizer.of_seeds(cell, [1, 3]), optimizer.of_seeds(cell, [0, 2])]
     whole = optimizer.conclude([cell])
     assert all(f.value.low <= f.value.high for f in whole)
     for other in (optimizer.conclude([stored(cell)]), optimizer.conclude(apart)):
