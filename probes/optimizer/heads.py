@@ -411,8 +411,8 @@ class LearnedRounds:
     def tilt(self) -> Tilt | NotApplicable:
         """Against the same rounds in the world's tables: what training has put into them shows as a tilt, too.
 
-        The tilt is on the table, so that the no-evidence start hears it as well: where the rounds are enough for a start
-        to be forgotten that is the same.
+        The tilt is on the table, so that the no-evidence start hears it as well: where rounds are enough for a start to
+        be forgotten that is the same.
         """
         head, asked = self._apart, self.asked
         if any(stops is not None for stops in self._halting):
