@@ -21,6 +21,7 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
         "depth": "probes.catalogue.depth:DepthProbe",
         "early": "probes.catalogue.early:EarlyProbe",
         "floors": "probes.catalogue.floors:FloorsProbe",
+        "optimizer": "probes.catalogue.optimizer:OptimizerProbe",
         "order": "probes.catalogue.order:OrderProbe",
         "path": "probes.catalogue.path:PathProbe",
         "purity": "probes.catalogue.purity:PurityProbe",

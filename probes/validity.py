@@ -157,6 +157,7 @@ PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
         "depth": "probes.organisms.depth:plants",
         "early": "probes.organisms.early:plants",
         "floors": "probes.organisms.floors:plants",
+        "optimizer": "probes.organisms.optimizer:plants",
         "order": "probes.organisms.order:plants",
         "path": "probes.organisms.path:plants",
         "purity": "probes.organisms.purity:plants",

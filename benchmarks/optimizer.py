@@ -1,0 +1,180 @@
+"""Is message passing an optimizer, whose mesa-optimizer is it, and could another one hide in it? Tables of the page.
+
+Organisms first, then heads trained on two worlds. Writes the blocks of docs/probes/optimizer.md.
+
+    python benchmarks/optimizer.py [--steps 600] [--seeds 8] [--only organisms,doses,exact,schedule,trained]
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from generated import ROOT, write_block
+from timing import versions
+
+import worldnets as wn
+from probes.catalogue.optimizer import OptimizerProbe
+from probes.measurement import pack
+from probes.optimizer.candidate import NotApplicable
+from probes.optimizer.rounds import Procedure
+from probes.optimizer.tasks import Sampling
+from probes.optimizer.tilt import fit_with_damping, log_odds
+from probes.organisms.believers import LOOPS, TREE, honest_passer
+from probes.organisms.optimizer import TILTS, Actor, Believer, plants
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+PAGE = ROOT / "docs" / "probes" / "optimizer.md"
+NUMBERS = ("approach", "retargeting", "following", "regret")
+NETS = 64
+#: Parameters, objective, and the learning rate of message passing.
+WORLDS = {
+    "asia": ({"targets": {"lung": ["lung"]}}, "question", 0.03),
+    "vault": ({"frames": 4}, "question", 0.03),
+}
+HEADS = ("linear", "mlp", "message_passing", "inference")
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def told(conclusion: Any, name: str, target: str) -> str:
+    found = conclusion.last(name, target)
+    if found is None:
+        return "–"
+    value = found.value
+    return f"{value.estimate:.2f} [{value.low:.2f}, {value.high:.2f}]".replace("-", "−")
+
+
+def nearest(conclusion: Any, target: str) -> str:
+    found = [f for f in conclusion.findings if f.target == target and f.note == "in the confidence set"]
+    names = [f.name.removeprefix("divergence from ").strip("“”") for f in found]
+    return ", ".join(names) or "–"
+
+
+def row_of(conclusion: Any, target: str) -> list[str]:
+    name = conclusion.verdicts[target].name
+    tilts = [f for f in conclusion.findings if f.target == target and f.name.startswith("tilt")]
+    lean = max(tilts, key=lambda f: abs(f.value.estimate)).value.estimate if tilts else None
+    tilt = "–" if lean is None else f"{lean:.3f}" if abs(lean) >= 5e-4 else f"{lean:.0e}"
+    return [name, *(told(conclusion, number, target) for number in NUMBERS), tilt, nearest(conclusion, target)]
+
+
+def organism_rows() -> str:
+    rows = []
+    for plant in plants():
+        repeat = plant.repeat
+        assert isinstance(repeat, functools.partial)
+        if not repeat.args or not isinstance(repeat.args[0], Believer | Actor):
+            continue
+        cell = pack([repeat.args[0].measured(0)], OptimizerProbe.name, OptimizerProbe.version)
+        conclusion = OptimizerProbe().conclude([cell])
+        (target,) = conclusion.verdicts
+        rows.append([plant.name.replace("_", " "), *row_of(conclusion, target)])
+    head = ("organism", "row", *NUMBERS, "tilt, nats", "could be the optimum of")
+    return markdown(head, rows)
+
+
+def doses() -> str:
+    """Planted tilts against what is fitted in 64 nets, rounds and damping of every kind."""
+    rows = []
+    for structure in (TREE, LOOPS):
+        random = np.random.default_rng(1)
+        tables = structure.drawn(random, NETS)
+        damping = random.uniform(0, 0.8, NETS)
+        for tilt in TILTS:
+            for where in ("potential", "reading") if tilt else ("potential",):
+                found = []
+                for rounds in (1, 2, 4, 8, 12):
+                    found.append(honest_passer(structure, tables, rounds, damping, tilt, where).leaning()[0])
+                values = np.concatenate(found)
+                worst = f"{np.abs(values).max():.0e} nats" if tilt == 0 else f"{np.abs(values / tilt - 1).max():.2%}"
+                rows.append([structure.name, f"{tilt:g}", where if tilt else "–", f"{values.mean():.4f}", worst])
+    return markdown(("world", "planted", "at the", "fitted, mean", "farthest off"), rows)
+
+
+def against_exact() -> str:
+    """What the wrong test says of honest message passing: the tilt that would explain its distance to exact beliefs."""
+    rows = []
+    for structure in (TREE, LOOPS):
+        tables = structure.drawn(np.random.default_rng(1), NETS)
+        exact = log_odds(structure.posterior(tables)[..., 1])
+        for rounds in (1, 2, 3, 4, 16):
+            passer = honest_passer(structure, tables, rounds)
+            off = np.abs((log_odds(passer.answers()[..., 1]) - exact).mean(-1))
+            rows.append([structure.name, str(rounds), f"{off.mean():.3f}", f"{off.max():.3f}",
+                         f"{np.abs(passer.leaning()[0]).max():.0e}"])  # fmt: skip
+    head = ("world", "rounds", "against exact beliefs, mean", "largest", "against its honest twin, largest")
+    return markdown(head, rows)
+
+
+def without_schedule() -> str:
+    """Damping and tilt fitted together from the beliefs of every round, and what one round says."""
+    rows = []
+    for structure in (TREE, LOOPS):
+        procedure = Procedure(structure.procedure.net, 6)
+        tables = structure.drawn(np.random.default_rng(2), 8)
+        local = structure.log_local
+        column = procedure.states(structure.target).stop - 1
+        weight = np.full(len(local), 1 / len(local))
+        for tilt, damping in ((0.0, 0.0), (0.0, 0.4), (0.05, 0.4), (0.3, 0.7)):
+            rigged = local.copy()
+            rigged[:, column] += tilt
+            seen = procedure.passed(tables, rigged, damping).beliefs[:, 1:, :, column]
+            fitted = fit_with_damping(procedure, tables, local, structure.target, 1, seen, weight)
+            assert not isinstance(fitted, NotApplicable)
+            assert fitted.damping is not None
+            rows.append([structure.name, f"{tilt:g}", f"{damping:g}", f"{np.abs(fitted.tilt - tilt).max():.0e}",
+                         f"{np.abs(fitted.damping - damping).max():.0e}"])  # fmt: skip
+    return markdown(("world", "tilt", "damping", "tilt off by", "damping off by"), rows)
+
+
+def trained(worlds: Sequence[str], seeds: int, steps: int) -> str:
+    """Heads trained on two worlds."""
+    rows = []
+    for world in worlds:
+        parameters, objective, rate = WORLDS[world]
+        dataset = wn.load_dataset(world, parameters=parameters)
+        for head in HEADS:
+            began = time.perf_counter()
+            how = {"learning_rate": rate} if head == "message_passing" else {}
+            trace = wn.train(dataset, head, objective, seeds=seeds, steps=steps, checkpoints=[0, steps], **how)
+            conclusion = OptimizerProbe(Sampling()).run(trace)
+            for target in conclusion.verdicts:
+                rows.append([world, head, target, *row_of(conclusion, target)])
+            print(f"{world}, {head}: {time.perf_counter() - began:.0f} s", flush=True)
+    head_row = ("world", "head", "target, context", "row", *NUMBERS, "tilt, nats", "could be the optimum of")
+    return markdown(head_row, rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--worlds", default=",".join(WORLDS), help="of the trained heads")
+    parser.add_argument("--only", default="organisms,doses,exact,schedule,trained", help="which blocks")
+    given = parser.parse_args()
+    blocks: dict[str, Callable[[], str]] = {
+        "organisms": organism_rows,
+        "doses": doses,
+        "exact": against_exact,
+        "schedule": without_schedule,
+        "trained": lambda: trained(given.worlds.split(","), given.seeds, given.steps),
+    }
+    for name in given.only.split(","):
+        began = time.process_time()
+        text = blocks[name]()
+        how = f" --worlds {given.worlds} --seeds {given.seeds} --steps {given.steps}" if name == "trained" else ""
+        found = versions(["worldnets", "numpy", "jax"])
+        said = f"*`python benchmarks/optimizer.py --only {name}{how}`: {time.process_time() - began:.0f} s of processor"
+        write_block(PAGE, name, f"{text}\n\n{said}; {found}.*")
+
+
+if __name__ == "__main__":
+    main()
