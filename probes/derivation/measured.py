@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.derivation.costs import costs, head_description, head_work, prequential
+from probes.derivation.costs import costs, head_description, head_work
 from probes.derivation.predictors import is_retrieval
 from probes.derivation.references import Known, Sampling, excess_of, known, positions_of
 from probes.measurement import Measurement
@@ -88,9 +88,7 @@ def as_measured(
     price = costs(about.world, sampling.draws, clips_seen)
     for name in ("memorizer", "deriver", "derived", "once", "break_even", "memorizer_bits", "deriver_bits"):
         world[name] = np.array(getattr(price, name))
-    groups = sampling.groups
-    for name, bits in prequential(about.world, about.clips["outside"]).items():
-        world[f"prequential {name}"] = bits.reshape(groups, -1).mean(-1)
+    world |= {f"prequential {name}": bits for name, bits in about.prequential.items()}
     world["searched"], world["halves"] = np.array(about.searched), np.array(about.halves)
     plain = {
         **measured.plain,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from probes.derivation.costs import prequential
 from probes.derivation.meta_worlds import Floats, MetaWorld, Tokens, meta_world
 from probes.derivation.predictors import CONTROLS, REFERENCES, Said, said, true_predictions
 from probes.order.references import FLOOR, Comparison, Part, told_apart
@@ -74,6 +75,7 @@ class Known:
         clips: of each side, [R, T].
         excess: reference → E KL(world ‖ reference) in bits, of all clips and then of each group, by side.
         searched, halves: of the search on held-out worlds: worlds that have a say, and how far two halves differ, bits.
+        prequential: bits to send clips of held-out worlds, means of groups of clips, [G], by learner.
     """
 
     world: MetaWorld
@@ -84,6 +86,7 @@ class Known:
     excess: dict[str, dict[str, Floats]]
     searched: float
     halves: float
+    prequential: dict[str, Floats]
 
     def part(self, side: str) -> Part:
         """Predictors on a side; rows are positions within clips."""
@@ -182,7 +185,8 @@ def compared(
         for side, part in parts.items()
     }
     searched, halves = spoken["outside"].searched, spoken["outside"].halves
-    return Known(world, names, positions, comparison, clips, excess, searched, halves)
+    bits = {name: own.reshape(sampling.groups, -1).mean(-1) for name, own in prequential(world, clips["outside"]).items()}
+    return Known(world, names, positions, comparison, clips, excess, searched, halves, bits)
 
 
 def excess_of(log_q: Floats, part: Part) -> Floats:

@@ -103,4 +103,4 @@ def check_some_worlds(chains: object) -> None:
     """
     if isinstance(chains, int) and not isinstance(chains, bool) and chains < 1:
         mend = "ask for at least one; chains=1 is one hard-coded world"
-        raise DatasetError("a meta-world of no worlds", node="chains", found=chains, expected="1 to 16384", mend=mend)
+        raise DatasetError("a meta-world of no worlds", found=chains, expected=f"1 to {MOST_CHAINS}", mend=mend)
