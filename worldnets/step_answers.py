@@ -26,9 +26,9 @@ def answers_at_each_step(trace: Trace, codes: NDArray[np.integer[Any]]) -> Answe
         codes: clips or evidence rows, int16 [rows, net variables]; only the task's evidence is looked at.
 
     Returns:
-        A function that returns nats, float64 [seeds, rows, steps, total outcomes], normalised per target; entry t − 1 of
-        the steps is what is said of frame t + 1. The last one is what `trace.predictor` returns. NaN for a seed that has
-        diverged.
+        A function that returns nats, float64 [seeds, rows, steps, total outcomes], normalised per target; entry t − 1
+        of the steps is what is said of frame t + 1. The last one is what `trace.predictor` returns. NaN for a seed that
+        has diverged.
 
     Raises:
         TrainingError: heads that were trained for an answer at the end only, or that have none on the way.

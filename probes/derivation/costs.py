@@ -1,8 +1,8 @@
-"""What memorizing and deriving cost: work per token, deriving once and running often, length of the description; and how
-fast a deriver learns a world beside gradient descent.
+"""What memorizing and deriving cost: work per token, deriving once and running often, length of the description; and
+how fast a deriver learns a world beside gradient descent.
 
-Work counts multiply-adds and table reads; one is a number multiplied, added, divided or read. With N worlds, k tokens and
-H hidden states, per token:
+Work counts multiply-adds and table reads; one is a number multiplied, added, divided or read. With N worlds, k tokens
+and H hidden states, per token:
 
     memorizer, chains          N·(k + 2)                  read and add ln P_n, normalise, mix N rows
     deriver, chains            2k + 1                     one count, k additions, k divisions
@@ -12,8 +12,8 @@ H hidden states, per token:
     a derived hidden chain     H² + H·(k + 2)
 
 Deriving once is the deriver's work over a clip, and writing down what came out. n* is the number of clips of one world
-from which on deriving once and running what was derived is less work than running the memorizer: derive / (T·(memorizer −
-derived)); infinite where the memorizer is no more work than what was derived.
+from which on deriving once and running what was derived is less work than running the memorizer,
+once / (T·(memorizer − derived)); infinite where the memorizer is no more work than what was derived.
 
 Description lengths are two-part codes: ½·log2 n bits for a number that n observations fix (Rissanen 1978), worlds'
 tables for the memorizer, the prior's α for the deriver. Programs are not counted: neither has more than a few lines.
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from worldnets.trace import Trace
 
 RATES = (0.03, 0.1, 0.3, 1.0, 3.0)  # of online gradient descent; the best is chosen in hindsight, in its favour
-GRIDS = tuple(2.0**-power for power in range(0, 9))
+GRIDS = tuple(2.0**-power for power in range(9))
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,9 @@ def prequential(world: MetaWorld, clips: Tokens) -> dict[str, Floats]:
     tokens, alpha = world.trained.tokens, float(world.parameters["alpha"])
     rows, length = np.arange(len(clips)), clips.shape[1]
     _, bigram = counted(clips, tokens, alpha, range(1, length))
-    counts = math.log2(tokens) - np.log2(np.take_along_axis(bigram, clips[:, 1:, None].astype(np.int64), -1)).sum((1, 2))
+    counts = math.log2(tokens) - np.log2(np.take_along_axis(bigram, clips[:, 1:, None].astype(np.int64), -1)).sum(
+        (1, 2)
+    )
     by_rate = []
     for rate in RATES:
         logits = np.zeros((len(clips), tokens, tokens))
@@ -139,8 +141,8 @@ def head_description(trace: Trace, loss_of: Any, clips_seen: int) -> NDArray[np.
     """Two-part description length of each seed's head at its end, bits [S]: an upper bound.
 
     The least over grids of: entropy-coded parameters on the grid, and what the grid adds to the loss of the clips that
-    training saw. Units are not permuted nor rescaled, so that it is an upper bound of the description length of the theory,
-    section 12.
+    training saw. Units are not permuted nor rescaled, so that it is an upper bound of the description length of the
+    theory, section 12.
 
     Args:
         trace: of a differentiable head.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,7 +144,7 @@ def answered(trace: Trace, about: Known) -> Answered:
 
 
 def answered_loss(trace: Trace, about: Known) -> Floats:
-    """Bits per clip on training worlds, beyond those of the world itself, [S]; of all frames asked for, at the positions."""
+    """Bits per clip on training worlds, beyond those of the world itself, [S], scaled up from the positions."""
     log_q = answered(trace, about)(-1)["inside"]
     asked = about.world.frames - 1 if len(about.positions) > 1 else 1
     return excess_of(log_q, about.part("inside"))[:, 0] * asked

@@ -1,6 +1,7 @@
 """Meta-worlds as tables: N worlds over the same tokens, what each says of a clip, and worlds that are not among them.
 
-A meta-world is a Bayes net with a hidden variable for the world (`worldnets.worlds.chains`, `hidden_chains`), whatever N
+A meta-world is a Bayes net with a hidden variable for the world (`worldnets.worlds.chains`, `hidden_chains`), whatever
+N
 is: a clip is one ancestral draw at any N, tables take N·k² cells a frame, and exact inference in the net *is* the
 memorizer. What is here are the same tables read in one pass over a clip, all of its prefixes at once, where message
 passing would be asked prefix by prefix (that both agree is tested). Worlds that no one trained on come from the
@@ -154,7 +155,7 @@ class HiddenChains:
         return int(self.shows.shape[-1])
 
     def reading(self, tokens: Tokens) -> Iterator[Told]:
-        """Forward filtering in all worlds at once (Rabiner 1989, equations 19 to 21), beliefs normalised at each token."""
+        """Forward filtering in all worlds at once (Rabiner 1989, equations 19 to 21), beliefs normalised each time."""
         rows, (count, states, _) = len(tokens), self.moves.shape
         shown = np.ascontiguousarray(self.shows.transpose(2, 0, 1))  # [token, N, H]
         flat = self.shows.reshape(count * states, -1)

@@ -7,10 +7,10 @@ With t tokens seen, the last of them i; c_j and c_ij how often j was seen, and h
     inference, unigram    (c_j + α) / (t + kα)
     inference, bigram     (c_ij + α) / (c_i + kα)                         the deriver: Bayes under the Dirichlet prior
 
-π_n is world n's long run. In a meta-world of hidden chains, P_n[i, ·] is world n's own filtered prediction, the memorizer
-is "retrieval, exact", and the two counts are no Bayes of anything. Its deriver, "inference, exact", is a search: Bayes
-over `draws` worlds freshly drawn from the prior (self-normalised importance sampling), which becomes exact as draws grow;
-how far it is from that is measured by the difference of two halves.
+π_n is world n's long run. In a meta-world of hidden chains, P_n[i, ·] is world n's own filtered prediction, the
+memorizer is "retrieval, exact", and the two counts are no Bayes of anything. Its deriver, "inference, exact", is a
+search: Bayes over `draws` worlds freshly drawn from the prior (self-normalised importance sampling), which becomes
+exact as draws grow; how far it is from that is measured by the difference of two halves.
 
 Source: Park, Lubana, Pres & Tanaka 2024, arXiv 2412.01003, sections 4 and 5 (the four predictors).
 """
@@ -166,7 +166,7 @@ def is_retrieval(name: str) -> bool:
 
 
 def _chunks(rows: int, worlds: Worlds) -> Iterator[slice]:
-    states = getattr(worlds, "moves").shape[-1] if hasattr(worlds, "shows") else 1
+    states = worlds.moves.shape[-1] if hasattr(worlds, "shows") else 1
     size = max(1, CELLS // (worlds.count * states))
     for first in range(0, rows, size):
         yield slice(first, min(first + size, rows))

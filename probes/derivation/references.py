@@ -1,4 +1,5 @@
-"""Reference predictors on clips of worlds that were trained on, and of worlds from the prior: what heads are held against.
+"""Reference predictors on clips of worlds that were trained on, and of worlds from the prior: what heads are held
+against.
 
 Which references are told apart is decided on held-out worlds, where memorizer and deriver part; verdicts rest on these.
 """
@@ -157,7 +158,9 @@ def compared(
         positions: numbers of tokens seen.
         sampling: tolerances; how finely to search.
     """
-    spoken = {side: said(world, own, positions, sampling.draws, stream(sampling.seed, 23)) for side, own in clips.items()}
+    spoken = {
+        side: said(world, own, positions, sampling.draws, stream(sampling.seed, 23)) for side, own in clips.items()
+    }
     parts = {side: _part(spoken[side], true[side], sampling) for side in clips}
     names, count = REFERENCES[world.kind], len(REFERENCES[world.kind])
     apart = parts["outside"].apart()
@@ -185,7 +188,9 @@ def compared(
         for side, part in parts.items()
     }
     searched, halves = spoken["outside"].searched, spoken["outside"].halves
-    bits = {name: own.reshape(sampling.groups, -1).mean(-1) for name, own in prequential(world, clips["outside"]).items()}
+    bits = {
+        name: own.reshape(sampling.groups, -1).mean(-1) for name, own in prequential(world, clips["outside"]).items()
+    }
     return Known(world, names, positions, comparison, clips, excess, searched, halves, bits)
 
 

@@ -7,8 +7,8 @@ predictors together, the deriver's that of all inference predictors. "Clearly" i
    stands for both kinds may weigh more than δ.
 2. `neither`: the mixture clearly leaves more than δ of what the world is worth, or controls clearly weigh more than δ.
 3. Only if the mixture clearly leaves less than δ, and controls clearly weigh less:
-   a. the deriver's weight is clearly above 1 − margin: `deriving` where the exact deriver clearly has more than half of it,
-      `deriving-shallow` where it clearly has less (tokens are counted, not what follows what);
+   a. the deriver's weight is clearly above 1 − margin: `deriving` where the exact deriver clearly has more than half
+      of it, `deriving-shallow` where it clearly has less (tokens are counted, not what follows what);
    b. the memorizer's weight is clearly above 1 − margin: `memorizing`;
    c. both weights are clearly above the margin: `between`.
    With a. or b., if at an earlier checkpoint that the mixture matches it was the other, at level α over the number of
@@ -146,7 +146,9 @@ class _Rule:
             p = float(one.p_above(s.delta))
             if p <= s.alpha:
                 return self._say("neither", statements=[self._statement(text.format("more"), one, p)])
-        matched = [self._statement(text.format("less"), one, float(one.p_below(s.delta))) for text, one in sizes.items()]
+        matched = [
+            self._statement(text.format("less"), one, float(one.p_below(s.delta))) for text, one in sizes.items()
+        ]
         if not all(test.holds for test in matched):
             return self._open("Whether the references match the head is open.", deriver, memorizer)
         most = 1 - s.margin
@@ -201,9 +203,7 @@ class _Rule:
 
     def _open(self, reason: str, *doubtful: Estimate) -> Verdict:
         edges = (self.s.margin, 1 - self.s.margin)
-        distance, spread = min(
-            (abs(float(one.mean) - edge), float(one.spread)) for one in doubtful for edge in edges
-        )
+        distance, spread = min((abs(float(one.mean) - edge), float(one.spread)) for one in doubtful for edge in edges)
         needed = seeds_needed(distance, spread, self.level, most=MOST_SEEDS)
         last = f"No rule applies at α = {self.s.alpha:g}."
         last += f" About {needed} seeds would decide." if needed else " More seeds alone would not decide it."

@@ -344,9 +344,7 @@ def _outside(
     return known.part(kept, np.full(len(kept), 1 / len(kept)), group, wanted, sampling, None, skipped), skipped
 
 
-def told_apart(
-    part: Part, apart: Floats, least_apart: float, most_condition: float
-) -> tuple[list[list[int]], bool]:
+def told_apart(part: Part, apart: Floats, least_apart: float, most_condition: float) -> tuple[list[list[int]], bool]:
     """References whose weights can be told from each other.
 
     Args:

@@ -1,8 +1,9 @@
 """Organisms of the derivation probe: heads mixed from memorizers, derivers and silly predictors with planted weights.
 
-They predict clips of a small meta-world: chains of four tokens, of which eight were trained on, or hidden chains; and of a
-large one of three tokens whose 1,024 chains leave nothing to tell memorizer and deriver apart by. A seed's weights are
-the planted ones with the deriver's share moved by a number of its own; a seed has a small random function of its own.
+They predict clips of a small meta-world: chains of four tokens, of which eight were trained on, or hidden chains; and
+of a large one of three tokens whose 1,024 chains leave nothing to tell memorizer and deriver apart by. A seed's weights
+are the planted ones with the deriver's share moved by a number of its own; a seed has a small random function of its
+own.
 """
 
 from __future__ import annotations
@@ -115,9 +116,7 @@ class Planted:
         flat = {side: spoken[side].reshape(-1, *spoken[side].shape[2:]) for side in SIDES}
         whole = fits(about.comparison, sampling, flat)  # type: ignore[arg-type]
         by_step = [{side: _rows(fit, t, self.seeds) for side, fit in whole.items()} for t in range(len(STEPS))]
-        told = [
-            {side: beside(spoken[side][t], about.part(side)) for side in SIDES} for t in range(len(STEPS))
-        ]
+        told = [{side: beside(spoken[side][t], about.part(side)) for side in SIDES} for t in range(len(STEPS))]
         seeds = tuple(range(self.seeds))
         measured = as_measured(seeds, STEPS, about, sampling, by_step, told, 1000, {})
         return pack([measured], DerivationProbe.name, DerivationProbe.version)
@@ -125,10 +124,9 @@ class Planted:
 
 def _rows(fit: Fit, checkpoint: int, seeds: int) -> Fit:
     rows = slice(checkpoint * seeds, (checkpoint + 1) * seeds)
-    assert fit.weight_groups is not None and fit.left_groups is not None
-    return Fit(
-        fit.weights[rows], fit.left[rows], fit.gap[rows], fit.weight_groups[:, rows], fit.left_groups[:, rows]
-    )
+    assert fit.weight_groups is not None
+    assert fit.left_groups is not None
+    return Fit(fit.weights[rows], fit.left[rows], fit.gap[rows], fit.weight_groups[:, rows], fit.left_groups[:, rows])
 
 
 def repeated(planted: Planted, repeat: int) -> Outcome:

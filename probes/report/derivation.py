@@ -35,19 +35,19 @@ PRESENTATION = PlainPresentation(
         "inconclusive": ("?", "open"),
     },
     question=(
-        "A head is trained on clips of a number of worlds. Shown a clip of a world that it has never met, does it answer "
-        "as if the world were one of those it knows,\nor does it work out what that world is from the clip itself?"
+        "A head is trained on clips of a number of worlds. Shown a clip of a world that it has never met, does it\n"
+        "answer as if the world were one of those it knows, or does it work out from the clip what that world is?"
     ),
     caption=(
-        "Weights: shares of memorizers (Bayes over the training worlds) and of derivers (Bayes under the prior that worlds "
-        "come from) in the mixture of references nearest to the head,\non held-out worlds, with their {level} intervals. "
-        "Left: what that mixture leaves of the head, as a share of what the world is worth. Excess: divergence from the "
-        "world itself."
+        "Weights: shares of memorizers (Bayes over the training worlds) and of derivers (Bayes under the prior that "
+        "worlds come from) in the mixture of references\nnearest to the head, on held-out worlds, with their {level} "
+        "intervals. Left: what that mixture leaves of the head, as a share of what the world is worth.\nExcess: "
+        "divergence from the world itself."
     ),
     reading=(
-        "Weights say what the head is like only where little is left. Silly predictors take part as controls; a head in "
-        "which they have weight is neither.\nWith few worlds memorizer and deriver part widely on held-out worlds; with "
-        "many they become one predictor."
+        "Weights say what the head is like only where little is left. Silly predictors take part as controls; a head "
+        "in which they have weight is neither.\nWith few worlds memorizer and deriver part widely on held-out worlds; "
+        "with many they become one predictor."
     ),
     pictures=(
         Picture(
@@ -61,7 +61,7 @@ PRESENTATION = PlainPresentation(
             "Nearest mixture",
             tuple(f"weight, {name}" for name in NAMED),
             "weight",
-            "On held-out worlds, reference by reference; those that are not told apart stand together, and are left out here.",
+            "On held-out worlds, reference by reference; those that are not told apart are left out here.",
             prefix="weight, ",
         ),
         Picture(

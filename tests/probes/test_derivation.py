@@ -293,7 +293,7 @@ def test_what_cannot_be_measured_is_refused_before_training(dataset, options, me
 
 def test_a_twin_has_no_worlds_to_be_told_apart():
     twin = load_dataset("chains").with_redrawn(["token_8"])
-    with pytest.raises(ProbeError, match="not a meta-world.*twin"):
+    with pytest.raises(ProbeError, match=r"not a meta-world.*twin"):
         known(twin, SMALL, (8,))
 
 

@@ -1,9 +1,9 @@
 """`continuation_each_step`: every frame from all before it, read in one pass: Σ_t −log2 q(frame t+1 | frames 1..t).
 
-t = 1 … T − 1. The same bits as `continuation_autoregressive` asks for from the first frame on, asked in another way: not a
-row of evidence for every frame with the later ones hidden, but one row for the whole clip, which a sequence head answers
-after each of its frames (`at_each_step`). A clip of T frames then costs one pass and not T − 1; and the head is never
-shown an unobserved frame, so that what it says after t frames is the answer of a head that was shown t frames.
+t = 1 … T − 1. The same bits as `continuation_autoregressive` asks for from the first frame on, in another way: not a
+row of evidence for every frame with the later ones hidden, but one row for the whole clip, which a sequence head
+answers after each of its frames (`at_each_step`). A clip of T frames then costs one pass and not T − 1; and the head is
+never shown an unobserved frame, so that what it says after t frames is the answer of a head that was shown t frames.
 
 Its task is the last of these questions, frame T from frames 1 … T − 1, which is what probes of a single target measure.
 """
@@ -73,7 +73,7 @@ class EachStep(LogLoss):
         return jax.vmap(head.at_each_step)(features)  # type: ignore[attr-defined]
 
     def loss(self, outputs: jax.Array, outcomes: jax.Array, counts: tuple[int, ...]) -> jax.Array:
-        """Bits [rows], those of a whole clip, for outputs [rows, T − 1, outputs] on outcomes [rows, (T − 1)·targets]."""
+        """Bits [rows] of whole clips, for outputs [rows, T − 1, outputs] on outcomes [rows, (T − 1)·targets]."""
         rows, steps, width = outputs.shape
         bits = log_loss(outputs.reshape(rows * steps, width), outcomes.reshape(rows * steps, len(counts)), counts)
         return bits.reshape(rows, steps).sum(axis=1)

@@ -87,10 +87,8 @@ def chains(
     return World(net, tasks, {"observed": tuple(names), "latents": ("chain",)}, frames=tuple(shown))
 
 
-def drawn_chains(
-    chains: int, tokens: int, alpha: float = 1.0, seed: int = 0, first: int = 0
-) -> NDArray[np.float64]:
-    """P_n[i, j] of chains first … first + N − 1 of a seed, [N, tokens, tokens]; rows are draws from Dirichlet(alpha)."""
+def drawn_chains(chains: int, tokens: int, alpha: float = 1.0, seed: int = 0, first: int = 0) -> NDArray[np.float64]:
+    """P_n[i, j] of chains first … first + N − 1 of a seed, [N, tokens, tokens]; rows come from Dirichlet(alpha)."""
     each = range(first, first + chains)
     return np.stack([np.random.default_rng((seed, n)).dirichlet(np.full(tokens, alpha), size=tokens) for n in each])
 

@@ -1,7 +1,8 @@
-"""A meta-world of hidden Markov chains: one of N is drawn, and never named; each clip is that chain, seen through tokens.
+"""A meta-world of hidden Markov chains: one of N is drawn, and never named; each clip is that chain, seen through
+tokens.
 
-As `worlds.chains`, but what moves is hidden: to know which world is at work one must know where it is, and to know where
-it is one must know which world. Conjugacy is gone with it: no counts of tokens are enough to derive the world.
+As `worlds.chains`, but what moves is hidden: to know which world is at work one must know where it is, and to know
+where it is one must know which world. Conjugacy is gone with it: no counts of tokens are enough to derive the world.
 
 Source: hidden Markov chains, Rabiner 1989; that worlds are drawn from a Dirichlet distribution, Park et al. 2024 (arXiv
 2412.01003), who do so for chains that are seen.

@@ -78,7 +78,7 @@ def test_a_world_model_is_asked_for_all_frames_but_the_first():
 
 
 def test_a_head_that_answers_at_the_end_only_is_refused():
-    with pytest.raises(TrainingError, match="does not answer after each frame; found mlp.*gru"):
+    with pytest.raises(TrainingError, match=r"does not answer after each frame; found mlp.*gru"):
         plan_training(load_dataset("chains"), "mlp", EACH)
 
 
