@@ -1,8 +1,9 @@
 """Do heads derive their world? GRUs and transformers on few and on many Markov chains, and on hidden ones.
 
-Trains each head on meta-worlds of more and more worlds, every frame predicted from all before it, holds every checkpoint
-against memorizers and derivers, and writes the tables of docs/probes/derivation.md and those that the notebook
-`03_do_heads_derive_their_world` draws. `make derivation` runs this; a run that is interrupted goes on where it was.
+Trains each head on meta-worlds of more and more worlds, every frame predicted from all before it, holds every
+checkpoint against memorizers and derivers, and writes the tables of docs/probes/derivation.md and those that the
+notebook `03_do_heads_derive_their_world` draws. `make derivation` runs this; a run that is interrupted goes on where it
+was.
 
     python benchmarks/derivation.py [--out runs/derivation] [--seeds 8] [--only gru transformer …]
 """

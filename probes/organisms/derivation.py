@@ -32,15 +32,15 @@ STEPS = np.array([0, 10, 100, 1000], dtype=np.int64)
 WORLDS = {
     "few": (
         {"name": "chains", "chains": 8, "tokens": 4, "alpha": 1.0, "frames": 32, "start": "uniform", "seed": 3},
-        Sampling(clips=64, groups=16, positions=6),
+        Sampling(clips=64, groups=16, positions=4),
     ),
     "many": (
         {"name": "chains", "chains": 1024, "tokens": 3, "alpha": 1.0, "frames": 65, "start": "uniform", "seed": 3},
-        Sampling(clips=64, groups=16, positions=6),
+        Sampling(clips=64, groups=16, positions=4),
     ),
     "hidden": (
         {"name": "hidden_chains", "chains": 4, "alpha": 0.3, "beta": 0.3, "frames": 32, "seed": 4},
-        Sampling(clips=64, groups=16, positions=6, draws=512),
+        Sampling(clips=64, groups=16, positions=4, draws=512),
     ),
 }
 MEMORIZER: Weights = (0.05, 0.85, 0.0, 0.10)

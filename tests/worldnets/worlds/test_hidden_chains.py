@@ -70,7 +70,7 @@ def test_the_built_in_dataset_is_sound():
         ({"states": 1}, "'states' out of range"),
         ({"tokens": 1}, "'tokens' out of range"),
         ({"alpha": 0.0}, "'alpha' out of range"),
-        ({"beta": float("nan")}, "'beta' out of range"),
+        ({"beta": -1.0}, "'beta' out of range"),
         ({"frames": 1}, "'frames' out of range"),
         ({"chains": 16384, "states": 8, "frames": 500}, "a clip too large"),
     ],
