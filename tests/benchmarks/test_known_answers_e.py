@@ -33,8 +33,11 @@ def test_the_row_of_64_chains_is_the_published_one(answers):
 
 def test_an_entry_counts_within_five_per_cent_or_five_thousandths(answers):
     expected = np.array([[0.1, 0.003]])
-    assert answers.Row(np.array([[0.1049, 0.0079]]), np.zeros((1, 2))).within(expected).all()
-    assert not answers.Row(np.array([[0.106, 0.0081]]), np.zeros((1, 2))).within(expected).any()
+    none, some = np.zeros((1, 2)), np.full((1, 2), 0.01)
+    assert answers.Row(np.array([[0.1049, 0.0079]]), none, none).within(expected).all()
+    assert not answers.Row(np.array([[0.106, 0.0081]]), none, none).within(expected).any()
+    assert answers.Row(np.array([[0.119, 0.022]]), none, some).of_one_set(expected).all()
+    assert not answers.Row(np.array([[0.121, 0.024]]), none, some).of_one_set(expected).any()
 
 
 def test_pure_planted_and_silly_predictors_are_weighed_as_the_table_asks(answers):
