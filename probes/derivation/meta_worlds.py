@@ -63,6 +63,11 @@ class Worlds(Protocol):
         """k."""
         ...
 
+    @property
+    def hidden(self) -> int:
+        """Numbers a belief within one world takes: its hidden states, or 1."""
+        ...
+
     def reading(self, tokens: Tokens) -> Iterator[Told]:
         """Clips [R, T], token by token: after each of them, what all worlds say."""
         ...
@@ -93,6 +98,11 @@ class Chains:
     def tokens(self) -> int:
         """k."""
         return int(self.moves.shape[-1])
+
+    @property
+    def hidden(self) -> int:
+        """One: a chain is where its last token says."""
+        return 1
 
     def reading(self, tokens: Tokens) -> Iterator[Told]:
         """After each token: posteriors by moves and by tokens alone; predictions are rows P_n[token, ·]."""
@@ -153,6 +163,11 @@ class HiddenChains:
     def tokens(self) -> int:
         """k."""
         return int(self.shows.shape[-1])
+
+    @property
+    def hidden(self) -> int:
+        """H."""
+        return int(self.moves.shape[-1])
 
     def reading(self, tokens: Tokens) -> Iterator[Told]:
         """Forward filtering in all worlds at once (Rabiner 1989, equations 19 to 21), beliefs normalised each time."""

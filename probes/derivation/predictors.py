@@ -166,8 +166,7 @@ def is_retrieval(name: str) -> bool:
 
 
 def _chunks(rows: int, worlds: Worlds) -> Iterator[slice]:
-    states = worlds.moves.shape[-1] if hasattr(worlds, "shows") else 1
-    size = max(1, CELLS // (worlds.count * states))
+    size = max(1, CELLS // (worlds.count * worlds.hidden))
     for first in range(0, rows, size):
         yield slice(first, min(first + size, rows))
 

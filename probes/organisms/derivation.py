@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ Floats = NDArray[np.float64]
 Weights = tuple[float, ...]
 STEPS = np.array([0, 10, 100, 1000], dtype=np.int64)
 #: name → what `load_dataset` is asked for, and how finely it is sampled.
-WORLDS = {
+WORLDS: dict[str, tuple[dict[str, Any], Sampling]] = {
     "few": (
         {"name": "chains", "chains": 8, "tokens": 4, "alpha": 1.0, "frames": 32, "start": "uniform", "seed": 3},
         Sampling(clips=64, groups=16, positions=4),
@@ -53,8 +54,9 @@ HALF: Weights = (0.05, 0.45, 0.05, 0.45)
 def meta_world_of(name: str) -> tuple[Known, Sampling]:
     """References of one of the meta-worlds."""
     options, sampling = WORLDS[name]
-    dataset = load_dataset(**options)  # type: ignore[arg-type]
-    return known(dataset, sampling, tuple(positions_of(int(options["frames"]), sampling.positions).tolist())), sampling
+    dataset = load_dataset(**options)
+    positions = positions_of(len(dataset.world.frames), sampling.positions)
+    return known(dataset, sampling, tuple(positions.tolist())), sampling
 
 
 @dataclass(frozen=True)
