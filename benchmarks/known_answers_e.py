@@ -226,7 +226,7 @@ def main() -> None:
         "(unigram) or the tokens in order (bigram); inference counts tokens, or what followed the last, and adds one.",
         "",
         f"Within 5 % or .005 of the mean over sets: **{24 - loosely - wrong} of 24**. Marked ~: {loosely}, where one",
-        "set of chains differs from another by more than that (its standard deviation stands beside) and what was measured",
+        "set of chains differs from another by more than that (standard deviation beside) and what was measured",
         "independently, with one to three sets, is no farther from the mean than nineteen sets of twenty are.",
         f"Marked ✗: {wrong}, which are off.",
         "",
