@@ -80,8 +80,8 @@ def trained(one: Condition, seeds: int, out: Path) -> tuple[Trace, float]:
     clock, file = out / f"{one.name}.seconds", out / f"{one.name}.npz"
     known_for = float(json.loads(clock.read_text())) if clock.exists() else 0.0
     finished, began = file.exists(), time.process_time()
-    trace = wn.train(one.dataset, one.head, OBJECTIVE, seeds=seeds, steps=STEPS[one.head], batch=BATCH, learning_rate=RATE,
-                     checkpoints=12, head_options=one.options, save_to=file)  # fmt: skip
+    trace = wn.train(one.dataset, one.head, OBJECTIVE, seeds=seeds, steps=STEPS[one.head], batch=BATCH,
+                     learning_rate=RATE, checkpoints=12, head_options=one.options, save_to=file)  # fmt: skip
     if not finished:
         known_for += time.process_time() - began
         clock.write_text(json.dumps(known_for))
@@ -203,7 +203,8 @@ def main() -> None:
     head = ("world", "worlds", "head", "work: memorizer", "deriver", "head", "µs: memorizer", "deriver", "head",
             "bits: memorizer", "deriver", "head", "n*, clips", "bits saved by counting")  # fmt: skip
     write_block(PAGE, "costs", table(head, costs))
-    made = f"{options.seeds} seeds, {', '.join(f'{head} {steps:,} steps' for head, steps in STEPS.items())} of {BATCH} clips, Adam {RATE:g}"
+    steps = ", ".join(f"{head} {count:,} steps" for head, count in STEPS.items())
+    made = f"{options.seeds} seeds, {steps} of {BATCH} clips, Adam {RATE:g}"
     versioned = versions(["worldnets", "jax", "optax", "numpy", "scipy"])
     write_block(PAGE, "made", f"{made}; {np.unique(frame['verdict']).size} kinds of verdict; {versioned}.")
 
