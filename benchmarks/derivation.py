@@ -5,7 +5,7 @@ checkpoint against memorizers and derivers, and writes the tables of docs/probes
 notebook `03_do_heads_derive_their_world` draws. `make derivation` runs this; a run that is interrupted goes on where it
 was.
 
-    python benchmarks/derivation.py [--out runs/derivation] [--seeds 8] [--only gru transformer …]
+    python benchmarks/derivation.py [--out runs/derivation] [--seeds 8] [--only gru transformer …] [--finished]
 """
 
 from __future__ import annotations
@@ -182,11 +182,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "derivation")
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--only", nargs="*", default=None, help="heads or worlds; tables are written for these alone")
+    parser.add_argument("--finished", action="store_true", help="train nothing: tables of what has been measured")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     verdicts, costs, findings = [], [], []
     for one in conditions():
         if options.only and one.head not in options.only and one.world not in options.only:
+            continue
+        if options.finished and not (options.out / f"{one.name}.cell.json").exists():
             continue
         trace, seconds = trained(one, options.seeds, options.out)
         found = DerivationProbe().conclude([measured(one, trace, options.out)])
