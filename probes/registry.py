@@ -19,6 +19,7 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
         "capacity": "probes.catalogue.capacity:CapacityProbe",
         "crowding": "probes.catalogue.crowding:CrowdingProbe",
         "depth": "probes.catalogue.depth:DepthProbe",
+        "derivation": "probes.catalogue.derivation:DerivationProbe",
         "early": "probes.catalogue.early:EarlyProbe",
         "floors": "probes.catalogue.floors:FloorsProbe",
         "optimizer": "probes.catalogue.optimizer:OptimizerProbe",

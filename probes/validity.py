@@ -155,6 +155,7 @@ PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
         "capacity": "probes.organisms.capacity:plants",
         "crowding": "probes.organisms.crowding:plants",
         "depth": "probes.organisms.depth:plants",
+        "derivation": "probes.organisms.derivation:plants",
         "early": "probes.organisms.early:plants",
         "floors": "probes.organisms.floors:plants",
         "optimizer": "probes.organisms.optimizer:plants",

@@ -13,7 +13,7 @@ import numpy as np
 from jax import numpy as jnp
 from numpy.typing import NDArray
 
-from worldnets.heads.base import Head, is_parameter, outputs_of
+from worldnets.heads.base import Head, is_parameter
 from worldnets.objectives.base import Objective
 from worldnets.penalties import ParameterPenalty, Penalty, Rounds, SpectralDecoupling
 from worldnets.training_memory import Memory
@@ -103,7 +103,7 @@ def train_group(
 
 def block_steps(plan: Plan) -> int:
     """Steps of a block."""
-    return max(1, BLOCK_ROWS // (plan.batch * plan.per_clip))
+    return max(1, BLOCK_ROWS // (plan.batch * plan.per_clip * plan.answers))
 
 
 def finished(checkpoints: list[list[NDArray[Any]]], losses: NDArray[np.float32], kept: tuple[int, ...]) -> GroupRun:
@@ -152,7 +152,7 @@ def _resumed(
 def _blocks(
     plan: Plan, group: int, begin: int, last: int, width: int
 ) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.int32]]]:
-    """First step, features [block, slots, rows, features] and outcomes [block, slots, rows, targets] of each block.
+    """First step, features [block, slots, rows, features] and outcomes [block, slots, rows, outcomes] of each block.
 
     The last block is filled up with zeros: blocks of one shape are compiled once.
     """
@@ -171,7 +171,7 @@ def _blocks(
                 part = codes[:, stage_first:stage_last]
                 made = plan.inputs.at(first + stage_first).features(part.reshape(-1, codes.shape[-1]))
                 features[stage_first:stage_last] = made.reshape(*part.shape[:3], -1).swapaxes(0, 1)
-            outcomes = np.zeros((block, width, rows, len(plan.counts)), dtype=np.int32)
+            outcomes = np.zeros((block, width, rows, examples.outcomes.shape[-1]), dtype=np.int32)
             outcomes[:steps] = examples.outcomes.reshape(*shape, -1).swapaxes(0, 1)
         yield first, features, outcomes
 
@@ -214,7 +214,7 @@ def _compiled(
     def loss(parameters: list[jax.Array], features: jax.Array, outcomes: jax.Array) -> tuple[jax.Array, jax.Array]:
         own = iter(parameters)
         head = jax.tree.unflatten(structure, [next(own) if leaf is None else leaf for leaf in rest])
-        outputs = outputs_of(head, features)
+        outputs = objective.outputs(head, features)
         bits = objective.loss(outputs, outcomes, counts).mean()
         if per_clip > 1:  # bits are those of a clip
             bits = bits * per_clip

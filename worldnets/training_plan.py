@@ -103,6 +103,11 @@ class Plan:
         """Rows of examples that one clip makes."""
         return self.objective.per_clip(self.dataset)
 
+    @functools.cached_property
+    def answers(self) -> int:
+        """How often a head answers on one row: once, or after each of its frames."""
+        return len(self.inputs.steps) if each_step(self.objective) else 1
+
     def build(self, seed: int) -> Head:
         """The differentiable head of a seed before training."""
         return build_head(self.head_name, _generator(seed), self.inputs, output_count(self.counts), self.head_options)
@@ -196,6 +201,8 @@ def plan_training(
     partial = what.hides(dataset) or any(isinstance(penalty, EvidenceDropout) for penalty in paid)
     view = make_inputs(inputs, dataset.net, task, world_model, dataset.world.frames, partial, training_steps)
     _check_growth(view, HEADS.get(head), normalised(head))
+    if each_step(what):
+        _check_each_step(what, HEADS.get(head), normalised(head))
     _check_penalties(paid, HEADS.get(head), normalised(head), task)
     if what.per_clip(dataset) > 1 and any(isinstance(penalty, EvidenceDropout) for penalty in paid):
         _check_dropout_by_frames(HEADS.get(head), normalised(head))
@@ -204,6 +211,18 @@ def plan_training(
         mend = f"leave it out for {how.learning_rate:g}"
         raise TrainingError("the learning rate is no number > 0", node=how.name, found=repr(rate), mend=mend)
     return Plan(dataset, task, counts, what, normalised(head), complete, view, batch, how, float(rate), paid)
+
+
+def each_step(objective: Objective) -> bool:
+    """Whether an objective asks for an answer after each frame."""
+    return bool(getattr(objective, "each_step", False))
+
+
+def _check_each_step(objective: Objective, kind: type[Head] | type[SteppingHead], head: str) -> None:
+    # A world-model is scored on one conditional probability of the whole clip: it needs no answers on the way.
+    if not hasattr(kind, "at_each_step") and not hasattr(kind, "net"):
+        mend = 'train "gru" or "transformer", or this head on "continuation_autoregressive"'
+        raise TrainingError("this head does not answer after each frame", node=objective.name, found=head, mend=mend)
 
 
 def _check_growth(view: Inputs, kind: type[Head] | type[SteppingHead], head: str) -> None:

@@ -191,7 +191,7 @@ def comparison(
     outside, skipped = _outside(source, reference, known, wanted, sampling)
     count = len(wanted)
     apart = inside.apart()
-    groups, close = _told_apart(inside, apart[:count, :count], sampling)
+    groups, close = told_apart(inside, apart[:count, :count], sampling.least_apart, sampling.most_condition)
     chosen = [group[-1] for group in groups]
     controls = [
         place
@@ -344,8 +344,18 @@ def _outside(
     return known.part(kept, np.full(len(kept), 1 / len(kept)), group, wanted, sampling, None, skipped), skipped
 
 
-def _told_apart(inside: Part, apart: Floats, sampling: Sampling) -> tuple[list[list[int]], bool]:
-    """Groups of references, and whether the last holds together by closeness."""
+def told_apart(part: Part, apart: Floats, least_apart: float, most_condition: float) -> tuple[list[list[int]], bool]:
+    """References whose weights can be told from each other.
+
+    Args:
+        part: what they say.
+        apart: E KL between them, bits, [M, M].
+        least_apart: bits below which two are one.
+        most_condition: largest condition number of their scaled differences.
+
+    Returns:
+        Groups of references, simple first in each; and whether the last holds together by closeness.
+    """
     groups = [[i] for i in range(len(apart))]
 
     def distance(one: list[int], other: list[int]) -> float:
@@ -361,10 +371,10 @@ def _told_apart(inside: Part, apart: Floats, sampling: Sampling) -> tuple[list[l
         del groups[i]
         groups.sort(key=lambda group: group[-1])
 
-    while len(groups) > 1 and nearest()[0] < sampling.least_apart:
+    while len(groups) > 1 and nearest()[0] < least_apart:
         merge(*nearest()[1:])
     close = len(groups[-1]) > 1
-    while len(groups) > 1 and inside.condition([group[-1] for group in groups]) > sampling.most_condition:
+    while len(groups) > 1 and part.condition([group[-1] for group in groups]) > most_condition:
         before = groups[-1][:]
         merge(*nearest()[1:])
         close = close and groups[-1] == before

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import jax
 
     from worldnets.dataset import Dataset
+    from worldnets.heads.base import Head
 
 
 class Ask(NamedTuple):
@@ -89,6 +90,10 @@ class Objective(Protocol):
         """What a head is shown of clips [clips, net variables], and what then came."""
         ...
 
+    def outputs(self, head: Head, features: jax.Array) -> jax.Array:
+        """What a differentiable head is asked for features [rows, features]; the loss looks at nothing else of it."""
+        ...
+
     def loss(self, outputs: jax.Array, outcomes: jax.Array, counts: tuple[int, ...]) -> jax.Array:
         """Bits [rows] of a head's outputs [rows, output_count(counts)] on outcomes int32 [rows, targets]."""
         ...
@@ -100,6 +105,7 @@ REGISTRY: Registry[Objective] = Registry(
         "continuation": "worldnets.objectives.continuation:CONTINUATION",
         "continuation_all": "worldnets.objectives.continuation:CONTINUATION_ALL",
         "continuation_autoregressive": "worldnets.objectives.continuation:CONTINUATION_AUTOREGRESSIVE",
+        "continuation_each_step": "worldnets.objectives.each_step:CONTINUATION_EACH_STEP",
         "likelihood": "worldnets.objectives.likelihood:LIKELIHOOD",
         "question": "worldnets.objectives.question:QUESTION",
         "question_human": "worldnets.objectives.question:QUESTION_HUMAN",
@@ -153,6 +159,12 @@ class LogLoss:
         targets = self.task(dataset).targets
         outcomes = [outcome_index(clips, dataset.net, target) for target in targets]
         return Examples(clips, np.stack(outcomes, axis=-1))
+
+    def outputs(self, head: Head, features: jax.Array) -> jax.Array:
+        """Outputs [rows, output_count(counts)]."""
+        from worldnets.heads.base import outputs_of
+
+        return outputs_of(head, features)
 
     def loss(self, outputs: jax.Array, outcomes: jax.Array, counts: tuple[int, ...]) -> jax.Array:
         """Bits [rows]."""

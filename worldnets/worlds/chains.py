@@ -12,6 +12,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
+from worldnets.errors import DatasetError
 from worldnets.net import WorldNet
 from worldnets.roles import World
 from worldnets.temporal import frame_name
@@ -56,8 +57,10 @@ def chains(
         seed: of the chains, 0 … 2^32 − 1; clips have a seed of their own.
 
     Raises:
-        DatasetError: a parameter out of range; N·k²·T > 2^24 cells; a drawn chain without one stationary distribution.
+        DatasetError: a parameter out of range; no chains; N·k²·T > 2^24 cells; a drawn chain without one stationary
+            distribution.
     """
+    check_some_worlds(chains)
     chains = integer("chains", chains, 1, MOST_CHAINS)
     tokens = integer("tokens", tokens, 2, 256)
     alpha = probability("alpha", alpha, 0.01, 1000.0)
@@ -84,7 +87,18 @@ def chains(
     return World(net, tasks, {"observed": tuple(names), "latents": ("chain",)}, frames=tuple(shown))
 
 
-def drawn_chains(chains: int, tokens: int, alpha: float = 1.0, seed: int = 0) -> NDArray[np.float64]:
-    """P_n[i, j] of the first N chains of a seed, [chains, tokens, tokens]; each row is a draw from Dirichlet(alpha)."""
-    each = [np.random.default_rng((seed, n)).dirichlet(np.full(tokens, alpha), size=tokens) for n in range(chains)]
-    return np.stack(each)
+def drawn_chains(chains: int, tokens: int, alpha: float = 1.0, seed: int = 0, first: int = 0) -> NDArray[np.float64]:
+    """P_n[i, j] of chains first … first + N − 1 of a seed, [N, tokens, tokens]; rows come from Dirichlet(alpha)."""
+    each = range(first, first + chains)
+    return np.stack([np.random.default_rng((seed, n)).dirichlet(np.full(tokens, alpha), size=tokens) for n in each])
+
+
+def check_some_worlds(chains: object) -> None:
+    """Refuse a meta-world without worlds.
+
+    Raises:
+        DatasetError: none, or fewer.
+    """
+    if isinstance(chains, int) and not isinstance(chains, bool) and chains < 1:
+        mend = "ask for at least one; chains=1 is one hard-coded world"
+        raise DatasetError("a meta-world of no worlds", found=chains, expected=f"1 to {MOST_CHAINS}", mend=mend)

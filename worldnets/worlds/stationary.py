@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from worldnets.errors import DatasetError
 
+LEAK = 1e-9
+
 
 def stationary_distribution(moves: NDArray[np.float64], mend: str) -> NDArray[np.float64]:
     """π with π = π T and Σ π = 1, [states].
@@ -26,3 +28,16 @@ def stationary_distribution(moves: NDArray[np.float64], mend: str) -> NDArray[np
         raise DatasetError("a chain that remembers for ever where it began", found=found, mend=mend)
     answer: NDArray[np.float64] = np.maximum(np.linalg.solve(system.T, np.ones(size)), 0.0)
     return answer / answer.sum()
+
+
+def stationary_distributions(moves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """π_n = π_n T_n of many chains at once, [N, states], for tables [N, states, states].
+
+    Each chain is taken to move anywhere once in a thousand million steps, so that there is one answer for each, and one
+    that exists: a chain that falls apart gives some of its parts equal shares, where `stationary_distribution` refuses.
+    """
+    size = moves.shape[-1]
+    anywhere = (1 - LEAK) * moves + LEAK / size
+    system = np.eye(size) - anywhere + 1.0
+    answer = np.maximum(np.linalg.solve(system.swapaxes(-1, -2), np.ones((len(moves), size, 1)))[..., 0], 0.0)
+    return np.asarray(answer / answer.sum(-1, keepdims=True))

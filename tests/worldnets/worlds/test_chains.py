@@ -127,7 +127,7 @@ def test_the_chain_is_the_only_latent_and_frames_are_tokens():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"chains": 0}, "'chains' out of range; found 0; expected a whole number from 1 to 16384"),
+        ({"chains": 0}, "a meta-world of no worlds; found 0; expected 1 to 16384. Mend: ask for at least one"),
         ({"tokens": 1}, "'tokens' out of range"),
         ({"alpha": 0.0}, "'alpha' out of range; found 0.0; expected a number from 0.01 to 1000"),
         ({"frames": 1}, "'frames' out of range"),
