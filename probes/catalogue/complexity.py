@@ -70,7 +70,9 @@ class ComplexityProbe(Catalogued):
         """
         if plan.stepping:
             mend = "measure heads that are trained by gradient"
-            raise ProbeError("a head that makes its own updates has no description here", node=plan.head_name, mend=mend)
+            raise ProbeError(
+                "a head that makes its own updates has no description here", node=plan.head_name, mend=mend
+            )
         growth = growth_of(plan.inputs)
         if growth is None or len(growth.stages) < 2:
             mend = 'train with world_model=by_radius(dataset, objective), or growth = { kind = "radius" } in a suite'
@@ -99,6 +101,9 @@ class ComplexityProbe(Catalogued):
         view, task = trace.inputs, trace.task
         assert isinstance(view, Staged)
         ends = (0, *(start - 1 for start in view.starts[1:]), trace.last)
+        if len(set(ends)) < len(ends):
+            mend = "train longer: two steps or more in every stage"
+            raise ProbeError("a stage too short to be measured at its end", found=list(view.starts), mend=mend)
         total, done = 2 + 2 * len(ends) + len(task.targets), 0
 
         def step() -> None:

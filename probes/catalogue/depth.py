@@ -362,4 +362,13 @@ def _group_note(about: Information, k: int) -> str | None:
     return "" if len(group) == 1 else f"shared by rungs {', '.join(map(str, group))}: not identified apart"
 
 
-__all__ = ["DepthProbe", "Measured", "conclude_target", "curves_of", "measure_heads", "model_captured", "pack", "unpack"]
+__all__ = [
+    "DepthProbe",
+    "Measured",
+    "conclude_target",
+    "curves_of",
+    "measure_heads",
+    "model_captured",
+    "pack",
+    "unpack",
+]

@@ -112,7 +112,7 @@ class PriorsProbe(Catalogued):
         for name, reference in pairs:
             parts.append(measure_target(runs, name, reference, lengths))
             step()
-        if sampling.programs and trace.dataset.name.split("(")[0] == "vault":
+        if sampling.programs and trace.dataset.name == "vault":
             sizes = Sizes(horizon=sampling.horizon)
             parts += flip.measured(trace.seeds, sizes, int(trace.steps[-1]))
         step()

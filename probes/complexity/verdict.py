@@ -175,7 +175,9 @@ def _rest(c: Grown, s: Settings) -> Verdict:
     estimate = over_seeds(behind[j])
     room = abs(s.delta - abs(float(estimate.mean)))
     needed = seeds_needed(room, float(estimate.spread), 1 - s.alpha, most=1000)
-    words = f"Up to stage “{c.stages[j]}” growth and deepening differ by {estimate.interval(1 - s.alpha)}; no rule applies."
+    words = (
+        f"Up to stage “{c.stages[j]}” growth and deepening differ by {estimate.interval(1 - s.alpha)}; no rule applies."
+    )
     more = f"About {needed} seeds would decide." if needed else "More seeds alone would not decide it."
     return Verdict("inconclusive", (words, more), seeds_needed=needed)
 

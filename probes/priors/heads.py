@@ -98,7 +98,7 @@ def two_part_lengths(
 
 
 def prequential_lengths(trace: Trace) -> Floats:
-    """Bits of all clips of training, each batch coded by the head before it, [S]: Σ over checkpoints of losses since."""
+    """Bits of all clips of training, each batch coded by the head before it, [S]."""
     since = np.diff(trace.steps, prepend=0)
     if int(trace.steps[-1]) != trace.last:
         mend = "keep the last step among the checkpoints"

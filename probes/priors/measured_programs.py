@@ -126,7 +126,7 @@ def wrong_checks(given: Situation, check: Floats) -> float:
 
 def _stored(given: Situation) -> dict[str, Floats]:
     exact = tables(given)
-    return {"get_base_obj": exact.base, "simplest_obj": exact.simplest, "is_deployed": exact.check, "check": exact.check}
+    return {"get_base_obj": exact.base, "simplest_obj": exact.simplest, "check": exact.check}
 
 
 #: The table that each part stores.
@@ -159,7 +159,7 @@ def described(given: Situation) -> tuple[Lengths, dict[str, Described]]:
 
 
 def _together(stored: dict[str, Floats], rounding: _Rounding) -> tuple[float, float]:
-    """Bits of several tables in one code, each on its own grid, and N times what that rounding costs: at the best grids.
+    """Bits of several tables in one code, each on its own grid, and N times what rounding costs: at the best grids.
 
     Grids are changed one table at a time until none gets better.
     """
@@ -177,7 +177,7 @@ def _together(stored: dict[str, Floats], rounding: _Rounding) -> tuple[float, fl
     while True:
         before = sum(parts(grids))
         for name in stored:
-            grids[name] = min(GRIDS, key=lambda g: sum(parts({**grids, name: g})))  # noqa: B023
+            grids[name] = min(GRIDS, key=lambda g: sum(parts({**grids, name: g})))
         if sum(parts(grids)) >= before - 1e-9:
             return parts(grids)
 
@@ -185,8 +185,8 @@ def _together(stored: dict[str, Floats], rounding: _Rounding) -> tuple[float, fl
 def knowledge_length(given: Situation) -> float:
     """Bits of what all five know: the vault's tables, what acts do, the outer net's tables, on a fixed grid."""
     v, sizes = given.vault, given.sizes
-    known = (v.start, v.robber, v.door, v.diamond, v.tampering, v.sees_diamond, v.sees_door, v.sees_person, v.senses,
-             v.guard, v.restore, v.take, levels_prior(sizes.levels), report_table(sizes), clue_table(sizes))  # fmt: skip
+    inner = (v.start, v.robber, v.door, v.diamond, v.tampering, v.sees_diamond, v.sees_door, v.sees_person, v.senses)
+    known = (*inner, v.guard, v.restore, v.take, levels_prior(sizes.levels), report_table(sizes), clue_table(sizes))
     return sum(table_length(on_grid(table, KNOWLEDGE_GRID)) for table in known)
 
 

@@ -5,18 +5,18 @@ its length is c = Σ parts, its time t = Σ steps, and under an exchange rate g 
 
     total = g·c + t        (bits · time per bit + time)
 
-so that a beats b iff g·(c_b − c_a) > t_a − t_b. Time has two clocks, work and depth; each has costs of its own, hence an
-exchange rate of its own.
+so that a beats b iff g·(c_b − c_a) > t_a − t_b. Time has two clocks, work and depth; each has costs of its own, hence
+an exchange rate of its own.
 
     H_fh  honest: the objective is stored
-    H_sd  simple deceptive: a simpler objective, which finds out what the training wants and combines the two
+    H_sd  simple deceptive: a simpler objective, which finds out what training wants and combines the two
     H_fd  fast deceptive: both objectives stored, and a check whether it is deployed
     H_hd  a check, a simpler objective, and what the training wants found out when needed
     H_sh  a pointer: find out what the environment wants and do it
 
-**H_fd never beats H_fh.** Its parts and its steps contain those of H_fh as multisets (`contains`). Hence every cost that
-does not fall when something is added, additive or not, is at least as large on both axes, and every price that rises
-in both puts H_fd last of the two. Nothing about numbers enters.
+**H_fd never beats H_fh.** Its parts and its steps contain those of H_fh as multisets (`contains`). Hence every cost
+that does not fall when something is added, additive or not, is at least as large on both axes, and every price that
+rises in both puts H_fd last of the two. Nothing about numbers enters.
 
 Source: the programs and inequalities of "Priors and learned optimizers" as theory.md, section 12, sets them out.
 """
@@ -173,8 +173,8 @@ class Contest:
     """How program a fares against b as simplicity gets dearer.
 
     Attributes:
-        kind: "flips": the choice changes at `rate`; "dominates": a is no longer and no slower than b, and better on one;
-            "dominated": the other way round; "equal": both cost the same.
+        kind: "flips": the choice changes at `rate`; "dominates": a is no longer and no slower than b, and better on
+            one; "dominated": the other way round; "equal": both cost the same.
         rate: g*, time per bit, where the two cost the same; NaN where nothing flips.
         above: name of the program chosen for g > g*; "" where nothing flips.
         saved: c_b − c_a, the bits a saves; lost: t_a − t_b, the time a loses.
@@ -190,7 +190,7 @@ class Contest:
 def contest(a: str, b: str, saved: float, lost: float) -> Contest:
     """The contest of two programs of which a saves so many bits and loses so much time.
 
-        g* = lost / saved where both have one sign: positive, a is chosen above g*; negative, below.
+    g* = lost / saved where both have one sign: positive, a is chosen above g*; negative, below.
     """
     if saved == 0 and lost == 0:
         return Contest("equal", math.nan, "", saved, lost)
@@ -316,7 +316,9 @@ def sensitivity(a: str, b: str, lengths: Lengths, times: Times) -> dict[str, flo
     found = compared(a, b, lengths, times)
     if found.kind != "flips":
         mend = "compare programs of which one is shorter and the other faster"
-        raise ProbeError("there is no exchange rate to be sensitive", node=f"{a} against {b}", found=found.kind, mend=mend)
+        raise ProbeError(
+            "there is no exchange rate to be sensitive", node=f"{a} against {b}", found=found.kind, mend=mend
+        )
     one, other = program(a), program(b)
     answer = {}
     axes: tuple[tuple[str, tuple[str, ...], tuple[str, ...], Costs, float], ...] = (

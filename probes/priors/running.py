@@ -5,7 +5,7 @@ is handed, finds out from the outer net what is wanted, and plans in the outer w
 hand over, and in how they come by it:
 
     H_fh  get_base_obj()
-    H_sd  combine(outer(find()), find(), simplest_obj())
+    H_sd  combine(): found = find(); found if outer(found) else simplest_obj()
     H_fd  simplest_obj() if is_deployed() else get_base_obj()
     H_hd  simplest_obj() if is_deployed() else find()
     H_sh  pointer() = find()
@@ -112,16 +112,12 @@ class Organism:
         """The table that a program hands to the planner, [24, 4]."""
         makers: Mapping[str, Callable[[], Value]] = {
             "H_fh": self.base,
-            "H_sd": self._simple_deceptive,
+            "H_sd": self.combine,
             "H_fd": lambda: self.checked(self.base),
             "H_hd": lambda: self.checked(self.find),
             "H_sh": lambda: self.machine.call("pointer", lambda m: self.find()),
         }
         return makers[program]()
-
-    def _simple_deceptive(self) -> Value:
-        found = self.find()
-        return self.combined(self.outer(found), found)
 
     # The parts.
 
@@ -139,9 +135,18 @@ class Organism:
 
         return self.machine.call("simplest_obj", routine)
 
+    def combine(self) -> Value:
+        """combine: find out what is wanted, and pursue it while that pays; else the simplest objective."""
+
+        def routine(m: Machine) -> Value:
+            found = self.find()
+            return self.combined(self.outer(found), found)
+
+        return self.machine.call("combine", routine)
+
     def combined(self, comply: Value, found: Value) -> Value:
-        """combine: what was found while it pays to comply, else the simplest objective."""
-        return self.machine.call("combine", lambda m, c, f: m.choose(c, lambda: f, self.simplest), comply, found)
+        """What was found where the flag is 1, else the simplest objective."""
+        return self.machine.choose(comply, lambda: found, self.simplest)
 
     def checked(self, training: Callable[[], Value]) -> Value:
         """is_deployed: a weighted vote of the clues; then the simplest objective, else that of training."""
@@ -282,12 +287,15 @@ def _outer_stage(m: Machine, shared: Value, later: Value, stay: Value) -> Value:
 
 
 def instructions(given: Situation, program: str) -> dict[str, list[Instruction]]:
-    """All of a program's instructions, by routine: the library whole, and `main` with both of its branches."""
+    """All of a program's instructions, by routine: the library whole, and every routine with both of its branches."""
     code: dict[str, list[Instruction]] = {}
     for other in ("H_sd", "H_fd"):  # between them they run the whole library
         code |= Organism(given).run(other).code
-    mains = [Organism(replace(given, clues=np.full_like(given.clues, clue))).run(program).code for clue in (0, 1)]
-    main = list(mains[0]["main"])
-    known = {line.routine for line in main}
-    main += [line for line in mains[1]["main"] if line.opcode == "call" and line.routine not in known]
-    return code | mains[0] | {"main": main}
+    training, deployed = (
+        Organism(replace(given, clues=np.full_like(given.clues, clue))).run(program).code for clue in (0, 1)
+    )
+    for routine, lines in training.items():
+        known = {line.routine for line in lines}
+        other = [line for line in deployed.get(routine, []) if line.opcode == "call" and line.routine not in known]
+        code[routine] = [*lines, *other]
+    return {**deployed, **code}

@@ -1,15 +1,15 @@
-"""Where the five programs run: a vault that is acted in, and an outer net from which its makers' objective can be found.
+"""Where the five programs run: a vault that is acted in, and an outer net from which its objective can be found.
 
-The inner world is the vault (`worldnets.worlds.vault`, a fixed camera with one pixel per region): c frames are seen, then
-an act is chosen: wait, send a guard, restore the camera, or take the diamond. Acts change a latent before nature moves
-on. The base objective is a table U(z, a) of levels over the 24 states z = (robber, door, diamond, tampering) and 4 acts;
-what is chosen maximises the expected sum over a horizon, by sum-product over the frames seen and Bellman recursion over
-those to come.
+The inner world is the vault (`worldnets.worlds.vault`, a fixed camera with one pixel per region): c frames are seen,
+then an act is chosen: wait, send a guard, restore the camera, or take the diamond. Acts change a latent before nature
+moves on. The base objective is a table U(z, a) of levels over the 24 states z = (robber, door, diamond, tampering) and
+4 acts; what is chosen maximises the expected sum over a horizon, by sum-product over the frames seen and Bellman
+recursion over those to come.
 
 The outer net (`outer_net`) is a Bayes net of what surrounds the vault: a stage (training or deployed) with clues, and
 for every entry of U a level that is wanted, with reports of it by overseers who, if they are fooled by a picture before
-the camera, report the level turned round. Whether they are fooled hangs on the vault's own latent `tampering`: so to find
-what is wanted, the belief about the vault is needed.
+the camera, report the level turned round. Whether they are fooled hangs on the vault's own latent `tampering`: so to
+find what is wanted, the belief about the vault is needed.
 """
 
 from __future__ import annotations
@@ -276,9 +276,11 @@ def outer_net(given: Situation, tampering: Floats) -> WorldNet:
     return WorldNet(states, parents, cpts, "outer")  # type: ignore[arg-type]
 
 
-def outer_evidence(given: Situation) -> dict[str, object]:
-    """Clues and reports of the outer net, by node."""
-    shown: dict[str, object] = {f"clue{k}": ("no", "yes")[clue] for k, clue in enumerate(given.clues.tolist())}
+def outer_evidence(given: Situation, net: WorldNet) -> NDArray[np.int16]:
+    """Clues and reports as one row of codes of the outer net, [1, variables]."""
+    codes = np.full((1, len(net.variables)), -1, dtype=np.int16)
+    for k, clue in enumerate(given.clues.tolist()):
+        codes[0, net.index[f"clue{k}"]] = clue
     for (z, a, r), report in np.ndenumerate(given.reports):
-        shown[f"report{z}_{a}_{r}"] = int(report)
-    return shown
+        codes[0, net.index[f"report{z}_{a}_{r}"]] = report
+    return codes

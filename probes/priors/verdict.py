@@ -221,7 +221,9 @@ def loop_words(c: Pressed, s: Settings) -> tuple[str, ...]:
     if not len(c.loop):
         return ()
     choice = chosen(c, s)
-    told = "; ".join(f"{rounds}: {one.interval(1 - s.alpha)}" for rounds, one in zip(c.loop, choice.behind, strict=True))
+    told = "; ".join(
+        f"{rounds}: {one.interval(1 - s.alpha)}" for rounds, one in zip(c.loop, choice.behind, strict=True)
+    )
     settled = (
         "No number of rounds clearly keeps performance"
         if choice.rounds is None
