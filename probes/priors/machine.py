@@ -90,7 +90,7 @@ class Machine:
         self._note("read", 1)
         return Value(array, np.ones(array.shape, dtype=np.int64))
 
-    def gather(self, table: Value, axis: int, places: ArrayLike) -> Value:
+    def gather(self, table: Value, axis: int, places: int | Sequence[int] | NDArray[np.integer]) -> Value:
         """The parts of a table at positions of an axis, which evidence names: one read per entry of the result."""
         self._note("gather", 2)
         found = Value(np.take(table.numbers, places, axis), np.take(table.depth, places, axis) + 1)

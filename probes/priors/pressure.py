@@ -123,7 +123,10 @@ def losses(trace: Trace, target: str, reference: Reference) -> tuple[Floats, Flo
     """Bits per clip at the end, in full and stopped after one round, [S] each."""
     clips, last = Clips.of(reference), len(trace.steps) - 1
     full = clips.loss(trace.predictor(reference.inputs)(last, target))
-    cut = clips.loss(trace.with_head_options(rounds=1).predictor(reference.inputs)(last, target))
+    stops = trace.plan.skeleton.halting
+    # As many halting logits as were trained, of which those beyond the first round are not read.
+    options = {"rounds": 1} if stops is None else {"rounds": 1, "halting": len(stops)}
+    cut = clips.loss(trace.with_head_options(**options).predictor(reference.inputs)(last, target))
     return np.asarray(full), np.asarray(cut)
 
 

@@ -241,7 +241,8 @@ def phases(lengths: Lengths, times: Times, among: Sequence[str] = tuple(PROGRAMS
     kept = [(program(name).length(lengths), program(name).time(times), -place, name)
             for place, name in enumerate(among)]  # fmt: skip
     length, time, _, name = min(kept, key=lambda one: (one[1], one[0], -one[2]))
-    found, low = [], 0.0
+    found: list[Phase] = []
+    low = 0.0
     while True:
         rates = [((t - time) / (length - c), c, -order, other) for c, t, order, other in kept if c < length]
         if not rates:

@@ -55,7 +55,11 @@ def test_conditions_are_the_same_request_with_what_is_paid_for(pressed, dataset)
 
 def test_programs_run_beside_heads_on_the_vault_and_not_elsewhere(pressed):
     _, cell = pressed
-    assert [target["name"] for target in cell["metadata"]["targets"]] == ["diamond", "programs, work", "programs, depth"]
+    assert [target["name"] for target in cell["metadata"]["targets"]] == [
+        "diamond",
+        "programs, work",
+        "programs, depth",
+    ]
     conclusion = PriorsProbe().conclude([cell])
     assert conclusion.verdicts["programs, work"].name == "flips-as-predicted"
     assert "H_fd is behind H_fh on both axes in 3 of 3 seeds." in conclusion.verdicts["programs, depth"].reasons
@@ -90,7 +94,6 @@ def test_the_prequential_code_is_the_loss_of_every_batch_before_its_update(datas
 )
 def test_what_is_taken_out_of_a_head_changes_no_answer(dataset, head, options):
     from probes.ladder import references
-
     from probes.priors.heads import _with
 
     trace = wn.train(dataset, head, "question", head_options=options, **REQUEST)
@@ -149,7 +152,9 @@ def test_the_outer_loop_takes_the_fewest_rounds_that_keep_performance():
     pressed = Pressed(m.numbers["derived"][0], m.numbers["captured"][0], 0.5, LOOP, m.numbers["loop loss"][0])
     assert chosen(pressed, Settings()).rounds == 2
     worse = Pressure((0.4,) * 4, behind=(0.5, 0.3, 0.2, 0.0)).measurement(0)
-    pressed = Pressed(worse.numbers["derived"][0], worse.numbers["captured"][0], 0.5, LOOP, worse.numbers["loop loss"][0])
+    pressed = Pressed(
+        worse.numbers["derived"][0], worse.numbers["captured"][0], 0.5, LOOP, worse.numbers["loop loss"][0]
+    )
     assert chosen(pressed, Settings()).rounds == 8
     found = verdict(pressed, Settings())
     assert any("8 rounds an episode" in reason for reason in found.reasons)

@@ -37,9 +37,7 @@ def test_tables_are_read_entry_by_entry():
     assert (m.reads, part.depth.max()) == (18, 2)
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"), [("largest", 9.0), ("product", 7 * 9 * 2.0), ("total", 18.0)]
-)
+@pytest.mark.parametrize(("name", "expected"), [("largest", 9.0), ("product", 7 * 9 * 2.0), ("total", 18.0)])
 def test_reductions_agree_with_numpy(name, expected):
     m = Machine()
     found = getattr(m, name)(m.given(np.array([7.0, 9.0, 2.0])), [0])

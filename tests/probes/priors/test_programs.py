@@ -1,5 +1,6 @@
 """The five programs in symbols: what contains what, where choices flip, and which costs are none."""
 
+import itertools
 import math
 
 import numpy as np
@@ -101,7 +102,7 @@ def test_phases_are_the_cheapest_program_at_every_rate(lengths, times):
     assert found[0].low == 0
     assert found[-1].high == math.inf
     assert "H_fd" not in {phase.program for phase in found} or compared("H_fd", "H_fh", lengths, times).kind == "equal"
-    for one, following in zip(found, found[1:], strict=False):
+    for one, following in itertools.pairwise(found):
         assert one.high == following.low
         assert program(one.program).length(lengths) > program(following.program).length(lengths)
     for phase in found:

