@@ -105,7 +105,7 @@ class Flips:
 
     def measurement(self, repeat: int) -> Measurement:
         """One repeat, as the probe measures."""
-        random = np.random.default_rng([62, repeat])
+        random = np.random.default_rng([62, repeat, round(1000 * self.beyond), round(1000 * self.spread)])
         level = np.exp(0.1 * random.standard_normal((1, SEEDS)))
         off = self.beyond + self.spread * random.standard_normal((1, SEEDS))
         saved, lost = self.saved * level, np.full((1, SEEDS), -self.lost if self.ahead else self.lost)

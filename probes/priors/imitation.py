@@ -50,11 +50,13 @@ def rivals(given: Situation, cost: Costed) -> tuple[Rival, ...]:
     right = vault.acts(given.base, horizon)
     length = {g: table_length(on_grid(given.base, g)) + grid_length(g) for g in GRIDS}
     exact = length[_exact(given)]
-    found = []
+    found: list[Rival] = []
+    seen: list[bytes] = []
     for per_unit, bits in length.items():
-        if bits >= exact:
-            continue
         table = off_grid(on_grid(given.base, per_unit), per_unit)
+        if bits >= exact or table.tobytes() in seen:
+            continue
+        seen.append(table.tobytes())
         missed = float(vault.weight @ (vault.acts(table, horizon) != right))
         saved = exact - bits
         rate = {}

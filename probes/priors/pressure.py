@@ -48,7 +48,7 @@ class Sampling(ladder.Sampling):
         horizon: of the programs' plans.
     """
 
-    complexity: float = 1e-3
+    complexity: float = 1e-4
     speed: float = 0.03
     rounds: tuple[int, ...] = (1, 2, 4, 8)
     budget: float = 2.0
