@@ -73,10 +73,15 @@ class Grown:
         return replace(self, lengths=self.lengths[:, seeds], captured=self.captured[seeds])
 
     @property
+    def growth(self) -> Floats:
+        """Bits each seed has grown by at the stage where descriptions are longest on average, [S]; their mean is Y."""
+        longest = 1 + int(self.lengths[1:].mean(1).argmax())
+        return np.asarray(self.lengths[longest] - self.lengths[0])
+
+    @property
     def scale(self) -> float:
         """Y."""
-        means = self.lengths.mean(1)
-        return float(means[1:].max() - means[0])
+        return float(self.growth.mean())
 
     @property
     def expected(self) -> Floats:
@@ -85,8 +90,16 @@ class Grown:
 
     @property
     def beyond(self) -> Floats:
-        """d_j, [J, S]."""
-        return np.diff(self.lengths, axis=0) / self.scale - self.expected[:, None]
+        """d_j, [J, S]: its means over seeds are those of the definition, its spread also carries that of Y.
+
+        To first order a ratio of means moves with a seed by (a − (ā/b̄)·(b − b̄))/b̄: without the second part 95 %
+        intervals would be too short. Y takes one degree of freedom: deviations are stretched by √((n − 1)/(n − 2)).
+        """
+        steps, scale, seeds = np.diff(self.lengths, axis=0), self.scale, self.lengths.shape[1]
+        share = steps.mean(1, keepdims=True) / scale
+        own = steps / scale - share - share * (self.growth / scale - 1)
+        stretch = math.sqrt((seeds - 1) / (seeds - 2)) if seeds > 2 else 1.0
+        return np.asarray(share - self.expected[:, None] + stretch * own)
 
 
 def verdict(grown: Grown, settings: Settings, target: str = "") -> Verdict:

@@ -43,7 +43,7 @@ class Planted:
 
     def measurement(self, repeat: int) -> Measurement:
         """One repeat, as the probe measures."""
-        random = np.random.default_rng([64, repeat])
+        random = np.random.default_rng([64, repeat, *(round(1000 * share) for share in self.head)])
         shares = np.array([0.0, *self.head])[:, None] * (1 + self.seed * random.standard_normal(SEEDS))
         shares[1:] += self.stage * random.standard_normal((len(self.head), SEEDS))
         numbers = {
