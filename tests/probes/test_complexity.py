@@ -52,8 +52,10 @@ def test_heads_are_described_at_the_end_of_every_stage_whatever_checkpoints_the_
 
 
 def test_rounds_are_counted_where_heads_learn_how_many(dataset):
-    trace = wn.train(dataset, "message_passing", "question", world_model=by_radius(dataset, "question"),
-                     head_options={"clusters": "frames", "halting": True}, **{**REQUEST, "steps": 20, "checkpoints": [0, 20]})  # fmt: skip
+    options = {"clusters": "frames", "halting": True}
+    short = {**REQUEST, "steps": 20, "checkpoints": [0, 20]}
+    growth = by_radius(dataset, "question")
+    trace = wn.train(dataset, "message_passing", "question", world_model=growth, head_options=options, **short)
     conclusion = ComplexityProbe().run(trace)
     found = [finding for finding in conclusion if finding.name == "rounds"]
     assert len(found) == 3

@@ -185,3 +185,20 @@ def test_heads_that_take_no_rounds_of_their_own_choice_or_pay_already_are_refuse
     paid = plan_training(dataset, "message_passing", "question", head_options=HALTING, penalties={"rounds": 0.1})
     with pytest.raises(ProbeError, match="pay already"):
         PriorsProbe().check(paid)
+
+
+def test_pictures_show_heads_by_penalty_the_outer_loop_and_the_five_programs(pressed):
+    from types import SimpleNamespace
+
+    from probes.report.priors import PRESENTATION
+
+    _, cell = pressed
+    conclusion = PriorsProbe().conclude([cell])
+    one = SimpleNamespace(conclusion=conclusion, condition=SimpleNamespace(title="vault", probe={"name": "priors"}))
+    heads = PRESENTATION.figures("0", one, [cell], "diamond")
+    assert len(heads) == 4
+    assert all("no penalty" in str(figure.svg) for figure in heads[:3])
+    (programs,) = PRESENTATION.figures("0", one, [cell], "programs, work")
+    assert all(name in str(programs.svg) for name in ("H_fh", "H_sd", "H_fd", "H_hd", "H_sh"))
+    assert "ratio" in PRESENTATION.headlines(conclusion, "programs, work")
+    assert "speed" in PRESENTATION.headlines(conclusion, "diamond")
