@@ -17,6 +17,7 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
     "probe",
     {
         "capacity": "probes.catalogue.capacity:CapacityProbe",
+        "complexity": "probes.catalogue.complexity:ComplexityProbe",
         "crowding": "probes.catalogue.crowding:CrowdingProbe",
         "depth": "probes.catalogue.depth:DepthProbe",
         "derivation": "probes.catalogue.derivation:DerivationProbe",
@@ -25,6 +26,7 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
         "optimizer": "probes.catalogue.optimizer:OptimizerProbe",
         "order": "probes.catalogue.order:OrderProbe",
         "path": "probes.catalogue.path:PathProbe",
+        "priors": "probes.catalogue.priors:PriorsProbe",
         "purity": "probes.catalogue.purity:PurityProbe",
         "transmission": "probes.catalogue.transmission:TransmissionProbe",
     },

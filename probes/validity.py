@@ -153,6 +153,7 @@ PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
     "probe with organisms",
     {
         "capacity": "probes.organisms.capacity:plants",
+        "complexity": "probes.organisms.complexity:plants",
         "crowding": "probes.organisms.crowding:plants",
         "depth": "probes.organisms.depth:plants",
         "derivation": "probes.organisms.derivation:plants",
@@ -161,6 +162,7 @@ PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
         "optimizer": "probes.organisms.optimizer:plants",
         "order": "probes.organisms.order:plants",
         "path": "probes.organisms.path:plants",
+        "priors": "probes.organisms.priors:plants",
         "purity": "probes.organisms.purity:plants",
         "transmission": "probes.organisms.transmission:plants",
     },

@@ -126,7 +126,7 @@ class DepthProbe:
                 if progress is not None:
                     progress(done + measured_here, total)
 
-            model = _model_captured(trace, reference, target)
+            model = model_captured(trace, reference, target)
             threads = available_threads() if trace.shareable else 1
             found = measure_heads(reference, target.name, trace.seeds, trace.steps, log_q, model, threads, report)
             real = None if clips is None else clips.loss(trace, target, on_clips)
@@ -298,8 +298,10 @@ def _beside(book: Book, real: RealLoss) -> None:
     book.curve(ABOVE_REFERENCE, excess, "bits", excess_groups if grouped else None)
 
 
-def _model_captured(trace: Trace, reference: Reference, target: Target) -> Floats | None:
-    # C_k of the posterior under the world-model the head is given, at every checkpoint; None where that is always W*.
+def model_captured(trace: Trace, reference: Reference, target: Target) -> Floats | None:
+    """C_k of the posterior under the world-model the head is given, at every checkpoint, [T, K]; None where that is
+    always W*.
+    """
     from worldnets.heads.growing import sees_all
 
     truth, made = trace.dataset.net, {}
@@ -360,4 +362,13 @@ def _group_note(about: Information, k: int) -> str | None:
     return "" if len(group) == 1 else f"shared by rungs {', '.join(map(str, group))}: not identified apart"
 
 
-__all__ = ["DepthProbe", "Measured", "conclude_target", "curves_of", "measure_heads", "pack", "unpack"]
+__all__ = [
+    "DepthProbe",
+    "Measured",
+    "conclude_target",
+    "curves_of",
+    "measure_heads",
+    "model_captured",
+    "pack",
+    "unpack",
+]
