@@ -296,6 +296,6 @@ def instructions(given: Situation, program: str) -> dict[str, list[Instruction]]
     )
     for name, lines in training.items():
         known = {line.routine for line in lines}
-        other = [line for line in deployed.get(name, []) if line.opcode == "call" and line.routine not in known]
-        code[name] = [*lines, *other]
+        more = [line for line in deployed.get(name, []) if line.opcode == "call" and line.routine not in known]
+        code[name] = [*lines, *more]
     return {**deployed, **code}
