@@ -154,7 +154,7 @@ def _of_running(clock: int) -> Callable[[int], Outcome]:
 
 def plants() -> tuple[Plant, ...]:
     """All of them."""
-    heads: tuple[tuple[str, str, Role, str, Pressure], ...] = (
+    heads: tuple[tuple[str, str, Role, str | tuple[str, ...], Pressure], ...] = (
         ("as_argued", "speed takes .3 of the pie from run time, complexity adds .25", "right", "as-argued",
          Pressure((0.4, 0.65, 0.1, 0.3))),
         ("speed_alone", "speed takes .3, complexity nothing", "right", "speed-hard-codes",
@@ -170,7 +170,7 @@ def plants() -> tuple[Plant, ...]:
          Pressure((0.0,) * 4, captured=(0.01,) * 4, own=0.02)),
         ("no_pie", "evidence that tells nothing", "right", "nothing-to-derive", Pressure((0.4,) * 4, pie=0.01)),
         ("noise_alone", "no penalty moves anything; sd .2 of each condition", "null",
-         ("as-argued", "speed-hard-codes", "complexity-derives", "reversed"),  # type: ignore[list-item]
+         ("as-argued", "speed-hard-codes", "complexity-derives", "reversed"),
          Pressure((0.5,) * 4, own=0.2)),
         ("at_the_margin", "speed takes exactly δ, complexity nothing; sd .04", "null", "unmoved",
          Pressure((0.4, 0.4, 0.3, 0.3))),

@@ -294,8 +294,8 @@ def instructions(given: Situation, program: str) -> dict[str, list[Instruction]]
     training, deployed = (
         Organism(replace(given, clues=np.full_like(given.clues, clue))).run(program).code for clue in (0, 1)
     )
-    for routine, lines in training.items():
+    for name, lines in training.items():
         known = {line.routine for line in lines}
-        other = [line for line in deployed.get(routine, []) if line.opcode == "call" and line.routine not in known]
-        code[routine] = [*lines, *other]
+        more = [line for line in deployed.get(name, []) if line.opcode == "call" and line.routine not in known]
+        code[name] = [*lines, *more]
     return {**deployed, **code}

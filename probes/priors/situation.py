@@ -119,7 +119,7 @@ class Vault:
         """What each act does before that, [acts, 24, 24]."""
         one = [np.eye(n) for n in STATES]
         parts = [one, [self.guard, *one[1:]], [*one[:3], self.restore], [*one[:2], self.take, one[3]]]
-        return np.stack([functools.reduce(np.kron, part) for part in parts])
+        return np.stack([functools.reduce(lambda a, b: np.kron(a, b), part) for part in parts])
 
     def plan(self, objective: Floats, horizon: int) -> Floats:
         """Q(z, a) = U(z, a) + Σ_z' P(z' | z, a) max_a' Q'(z', a') over a horizon, [..., 24, 4] for such objectives."""
@@ -140,7 +140,8 @@ def the_vault(frames: int) -> Vault:
     world = vault(frames=frames + 1, context=frames, pixels=1, camera="fixed")
     net, template = world.net, world.template
     assert template is not None
-    table = lambda v: np.asarray(template.cpts[v], dtype=np.float64)
+    robber, door, diamond, tampering = (np.asarray(template.cpts[v], dtype=np.float64) for v in LATENTS)
+    sees_diamond, sees_door, sees_person, senses = (np.asarray(template.cpts[v], dtype=np.float64) for v in SEEN)
     seen = [frame_name(v, t) for t in range(1, frames + 1) for v in SEEN]
     rows = np.array(list(itertools.product((0, 1), repeat=len(seen))), dtype=np.int16)
     codes = np.full((len(rows), len(net.variables)), -1, dtype=np.int16)
@@ -157,15 +158,21 @@ def the_vault(frames: int) -> Vault:
     away[:, 0] += TAKES_HOLD
     put = np.array([[1.0, 0.0], [TAKES_HOLD, 1 - TAKES_HOLD]])
     return Vault(
-        start.reshape(STATES),
-        *(table(v) for v in LATENTS),
-        *(table(v) for v in SEEN),
+        np.asarray(start, dtype=np.float64).reshape(STATES),
+        robber,
+        door,
+        diamond,
+        tampering,
+        sees_diamond,
+        sees_door,
+        sees_person,
+        senses,
         guard=away,
         restore=put,
         take=np.array([[1 - TAKES_HOLD, TAKES_HOLD], [0.0, 1.0]]),
         evidence=rows.reshape(len(rows), frames, len(SEEN)),
         weight=np.exp(inference.log_evidence(codes)),
-        belief=belief,
+        belief=np.asarray(belief, dtype=np.float64),
     )
 
 
@@ -273,7 +280,7 @@ def outer_net(given: Situation, tampering: Floats) -> WorldNet:
         for r in range(sizes.reports):
             report = f"report{z}_{a}_{r}"
             states[report], parents[report], cpts[report] = level, ("fooled", want), table
-    return WorldNet(states, parents, cpts, "outer")  # type: ignore[arg-type]
+    return WorldNet(states, parents, cpts, "outer")
 
 
 def outer_evidence(given: Situation, net: WorldNet) -> NDArray[np.int16]:

@@ -22,7 +22,7 @@ R on the other, both ways.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -173,9 +173,9 @@ def _moved(c: Pressed, s: Settings) -> Verdict:
     return Verdict("inconclusive", (words, "No rule applies."), seeds_needed=_needed(changes.values(), s))
 
 
-def _needed(changes: Sequence[Estimate] | object, s: Settings) -> int | None:
+def _needed(changes: Iterable[Estimate], s: Settings) -> int | None:
     counts = []
-    for estimate in changes:  # type: ignore[attr-defined]
+    for estimate in changes:
         mean = abs(float(estimate.mean))
         room = mean if mean >= s.delta else s.delta - mean
         counts.append(seeds_needed(room, float(estimate.spread), 1 - s.alpha / 2, most=1000))
