@@ -262,9 +262,7 @@ class _Rules:
             )
         rise, since = self._rise()
         rising = self._clear(rise, "Deep efficiency rose after the shallow evidence had been learned")
-        reasons.append(
-            f"Since step {since:,}, {self._anchor_words}, deep efficiency rose by {rising.interval}."
-        )
+        reasons.append(f"Since step {since:,}, {self._anchor_words}, deep efficiency rose by {rising.interval}.")
         if rising.holds:
             return self._named("deepening", reasons, [ending, rising])
         reasons.append(
