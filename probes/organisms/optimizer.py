@@ -202,7 +202,7 @@ def plants() -> tuple[Plant, ...]:
         _plant("learned_messages", f"8 rounds in tables learned from {CLIPS:,} clips",
                "optimizer, mesa-to-training, aligned, no-consequentialist", Believer(_learned)),
         *(
-            _plant(f"rigged_{tilt:g}_{structure.name}",
+            _plant(f"rigged_{tilt:g}_{structure.name}".replace("0.", ""),
                    f"4 to 12 rounds on a {structure.name}, tilted by {tilt:g} nats, damping 0 to .5",
                    leans if tilt else written, Believer(_rigged(tilt), structure, IN if structure is LOOPS else OUT))
             for structure in (TREE, LOOPS) for tilt in TILTS
