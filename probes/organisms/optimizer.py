@@ -224,7 +224,7 @@ def plants() -> tuple[Plant, ...]:
             for structure in (TREE, LOOPS)
         ),
         *(
-            _tilt_plant(f"tilt_{tilt:g}_{structure.name}_{where}",
+            _tilt_plant(f"tilt_{tilt:g}_{structure.name}_{where}".replace("0.", ""),
                         f"all of 8 estimates within {MOST_OFF[structure.name]:.0%} of a tilt of {tilt:g} nats at the "
                         f"{where}, on a {structure.name}, 1 to 12 rounds, damping 0 to .8",
                         "right", WITHIN, sized, structure, tilt, where)
