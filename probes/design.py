@@ -1,10 +1,10 @@
 """What a sampled reference draws, once for all heads: clips, conditional draws, and independent pairs.
 
 N clips in G independent groups, picked from many candidates by systematic sampling in proportion to a mixture of 1 and
-the
-bits that message passing finds in them, and weighted by the inverse: a rare alarm is worth more evaluations than
-    another quiet minute. For every rung, M exact conditional draws of the evidence behind it. A pool of independent
-    clips per group stands for the prior, and lends its evidence to the redraws of own bits and reliance.
+the bits that message passing finds in them, and weighted by the inverse: a rare alarm is worth more evaluations than
+another quiet minute. What is known of all candidates corrects the weights (`probes.calibration`). For every rung, M
+exact conditional draws of the evidence behind it. A pool of independent clips per group stands for the prior, and lends
+its evidence to the redraws of own bits and reliance.
 
 Source: Särndal, Swensson & Wretman 1992, Model Assisted Survey Sampling, section 3.6 (sampling in proportion to size).
 """

@@ -21,11 +21,11 @@ from probes.capacity.caps import Cap, cap_of, changes, check
 from probes.capacity.measured import measure_target
 from probes.capacity.verdict import Settings, Sweep, verdict
 from probes.catalogue.base import Catalogued
-from probes.finding import Conclusion, Plotted, Verdict
+from probes.finding import Finding, Plotted, Verdict
 from probes.ladder import references
-from probes.measurement import Measurement, by_target, pack
+from probes.measurement import Measurement, pack
 from probes.pie import LEAST_RUNG, depth
-from probes.reference import described, marked, notes, under
+from probes.reference import described, marked
 from probes.statistics import exactly, over_seeds
 from probes.verdict import Settings as Split
 from probes.verdict import split
@@ -76,6 +76,7 @@ class CapacityProbe(Catalogued):
 
     name = "capacity"
     version = 1
+    shown = SHOWN
 
     @property
     def presentation(self) -> Presentation:
@@ -138,20 +139,10 @@ class CapacityProbe(Catalogued):
         ]
         return marked(pack(parts, self.name, self.version), described(trace.dataset))
 
-    def conclude(self, cells: Sequence[Mapping[str, Any]], settings: Settings | None = None) -> Conclusion:
-        """Findings and one verdict per target, from a run's groups of seeds in any order.
-
-        Raises:
-            ProbeError: no cell, cells of different runs, a seed measured twice, or every seed diverged.
-        """
-        settings = settings or self.settings
-        found: list[Any] = []
-        verdicts: dict[str, Verdict] = {}
-        for measurement in by_target(cells, self.name):
-            book, concluded = conclude_target(measurement, settings)
-            found += book.findings
-            verdicts[measurement.target] = under(concluded, cells)
-        return Conclusion(tuple(found), verdicts, SHOWN, notes(cells))
+    def concluded(self, measurement: Measurement, settings: Settings) -> tuple[Sequence[Finding], Verdict]:
+        """All findings of one target, and its verdict."""
+        book, verdict = conclude_target(measurement, settings)
+        return book.findings, verdict
 
     def _cap(self, plan: Plan) -> Cap:
         return cap_of(plan, self.sampling.cap, self.sampling.values)

@@ -9,7 +9,7 @@ on the growth's end alone, which says what training time does without deepening.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,13 @@ from probes.book import Book
 from probes.catalogue.base import Catalogued
 from probes.catalogue.depth import model_captured
 from probes.complexity.verdict import Grown, Settings, verdict
-from probes.finding import Conclusion, Plotted, Verdict
+from probes.finding import Finding, Plotted, Verdict
 from probes.ladder import Sampling, references
-from probes.measurement import Measurement, by_target, pack
+from probes.measurement import Measurement, pack
 from probes.path.clips import Clips
 from probes.priors.heads import two_part_lengths
-from probes.reference import described, marked, notes, under
-from probes.statistics import exactly
+from probes.reference import described, marked
+from probes.statistics import exactly, over_seeds
 from worldnets.errors import ProbeError
 from worldnets.heads.staged import Staged, growth_of
 
@@ -54,6 +54,7 @@ class ComplexityProbe(Catalogued):
 
     name = "complexity"
     version = 1
+    shown = SHOWN
 
     @property
     def presentation(self) -> Presentation:
@@ -148,20 +149,10 @@ class ComplexityProbe(Catalogued):
             step()
         return marked(pack(parts, self.name, self.version), described(trace.dataset))
 
-    def conclude(self, cells: Sequence[Mapping[str, Any]], settings: Settings | None = None) -> Conclusion:
-        """Findings and one verdict per target, from a run's groups of seeds in any order.
-
-        Raises:
-            ProbeError: no cell, cells of different runs, a seed measured twice, or every seed diverged.
-        """
-        settings = settings or self.settings
-        found: list[Any] = []
-        verdicts: dict[str, Verdict] = {}
-        for m in by_target(cells, self.name):
-            book, one = conclude_target(m, settings)
-            found += book.findings
-            verdicts[m.target] = under(one, cells)
-        return Conclusion(tuple(found), verdicts, SHOWN, notes(cells))
+    def concluded(self, measurement: Measurement, settings: Settings) -> tuple[Sequence[Finding], Verdict]:
+        """All findings of one target, and its verdict."""
+        book, verdict = conclude_target(measurement, settings)
+        return book.findings, verdict
 
 
 def _rounds(trace: Trace, ends: Sequence[int]) -> Floats:
@@ -192,13 +183,6 @@ def conclude_target(m: Measurement, settings: Settings) -> tuple[Book, Verdict]:
         beyond = np.full((len(model), lengths.shape[1]), np.nan)
         beyond[:, m.sound] = kept.beyond
         for j, stage in enumerate(m.plain["stages"]):
-            values = beyond[j][None]
-            book.add(f"growth beyond the world-model's, {stage}", _interval(values[0][m.sound], book.level), "share",
-                     None, int(m.steps[j + 1]))  # fmt: skip
+            found = over_seeds(beyond[j][m.sound]).interval(book.level)
+            book.add(f"growth beyond the world-model's, {stage}", found, "share", None, int(m.steps[j + 1]))
     return book, verdict(grown, settings, m.target)
-
-
-def _interval(values: Floats, level: float) -> Any:
-    from probes.statistics import over_seeds
-
-    return over_seeds(values).interval(level)

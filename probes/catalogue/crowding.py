@@ -29,11 +29,11 @@ from probes.catalogue.base import Catalogued
 from probes.crowding.delay import delay
 from probes.crowding.measured import DEEP, SHALLOW, Sampling, measure_pair, nothing_deep, split_ladder
 from probes.crowding.verdict import Runs, Settings, verdict
-from probes.finding import Conclusion, Finding, Plotted, Verdict
+from probes.finding import Finding, Plotted, Verdict
 from probes.ladder import references
-from probes.measurement import Measurement, by_target, pack
+from probes.measurement import Measurement, pack
 from probes.pie import LEAST_RUNG
-from probes.reference import described, marked, notes, under
+from probes.reference import described, marked
 from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class CrowdingProbe(Catalogued):
 
     name = "crowding"
     version = 1
+    shown = SHARES
 
     @property
     def presentation(self) -> Presentation:
@@ -126,19 +127,9 @@ class CrowdingProbe(Catalogued):
             parts.append(measure_pair(trace, twin, split, target.name, (known, beside), step))
         return marked(pack(parts, self.name, self.version), described(dataset))
 
-    def conclude(self, cells: Sequence[Mapping[str, Any]], settings: Settings | None = None) -> Conclusion:
-        """Findings and one verdict per target from the cells of one run: its groups of seeds, in any order.
-
-        Raises:
-            ProbeError: no cell, cells of different runs, or a seed measured twice.
-        """
-        settings = settings or self.settings
-        findings: list[Finding] = []
-        verdicts: dict[str, Verdict] = {}
-        for whole in by_target(cells, self.name):
-            found, concluded = conclude_target(whole, settings)
-            findings, verdicts[whole.target] = findings + found, under(concluded, cells)
-        return Conclusion(tuple(findings), verdicts, SHARES, notes(cells))
+    def concluded(self, measurement: Measurement, settings: Settings) -> tuple[Sequence[Finding], Verdict]:
+        """All findings of one target, and its verdict."""
+        return conclude_target(measurement, settings)
 
 
 def _check(dataset: Dataset, inputs: Inputs) -> None:

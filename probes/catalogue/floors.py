@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from probes.book import Book
 from probes.catalogue.base import Catalogued
-from probes.finding import Conclusion, Finding, Plotted, Verdict
+from probes.finding import Finding, Plotted, Verdict
 from probes.floors.decoding import Evaluation, Sampling, evaluation
 from probes.floors.measured import Looked, looked_into, share_of
 from probes.floors.verdict import Ends, Settings, verdict
 from probes.ladder import Sampling as LadderSampling
 from probes.ladder import references
-from probes.measurement import Measurement, by_target, pack
-from probes.reference import described, marked, notes, under
+from probes.measurement import Measurement, pack
+from probes.reference import described, marked
 from probes.sources import DatasetSource
 from probes.statistics import exactly
 from worldnets.errors import ProbeError
@@ -60,6 +60,7 @@ class FloorsProbe(Catalogued):
 
     name = "floors"
     version = 1
+    shown = PLOTTED
 
     @property
     def presentation(self) -> Presentation:
@@ -112,19 +113,10 @@ class FloorsProbe(Catalogued):
         ]
         return marked(pack(parts, self.name, self.version), described(trace.dataset))
 
-    def conclude(self, cells: Sequence[Mapping[str, Any]], settings: Settings | None = None) -> Conclusion:
-        """Findings and one verdict per latent from the cells of one run: its groups of seeds, in any order.
-
-        Raises:
-            ProbeError: no cell, cells of different runs, or a seed measured twice.
-        """
-        settings = settings or self.settings
-        findings: list[Finding] = []
-        verdicts: dict[str, Verdict] = {}
-        for m in by_target(cells, self.name):
-            findings += _findings(m, settings)
-            verdicts[m.target] = under(verdict(ends_of(m, settings), settings, m.target), cells)
-        return Conclusion(tuple(findings), verdicts, PLOTTED, notes(cells))
+    def concluded(self, measurement: Measurement, settings: Settings) -> tuple[Sequence[Finding], Verdict]:
+        """All findings of one target, and its verdict."""
+        found = ends_of(measurement, settings)
+        return _findings(measurement, settings), verdict(found, settings, measurement.target)
 
     def _evaluation(self, trace: Trace) -> Evaluation:
         key = (trace.dataset.digest, trace.objective, self.sampling)

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from probes import ladder
 from probes.book import Book
 from probes.catalogue.base import Catalogued
-from probes.finding import Conclusion, Plotted, Verdict
+from probes.finding import Finding, Plotted, Verdict
 from probes.ladder import references
-from probes.measurement import Measurement, by_target, pack
+from probes.measurement import Measurement, pack
 from probes.path.measured import PAIRS, ROLES, measure_target, pseudo_values, train_runs
 from probes.path.verdict import Contrasts, Settings, verdict
 from probes.pie import LEAST_RUNG, depth
-from probes.reference import described, marked, notes, under
+from probes.reference import described, marked
 from probes.statistics import over_seeds
 from probes.verdict import Settings as Split
 from probes.verdict import split
@@ -91,6 +91,7 @@ class PathProbe(Catalogued):
 
     name = "path"
     version = 1
+    shown = SHOWN
 
     @property
     def presentation(self) -> Presentation:
@@ -155,20 +156,10 @@ class PathProbe(Catalogued):
         ]
         return marked(pack(parts, self.name, self.version), described(trace.dataset))
 
-    def conclude(self, cells: Sequence[Mapping[str, Any]], settings: Settings | None = None) -> Conclusion:
-        """Findings and one verdict per target, from a run's groups of seeds in any order.
-
-        Raises:
-            ProbeError: no cell, cells of different runs, a seed measured twice, or every seed diverged.
-        """
-        settings = settings or self.settings
-        found: list[Any] = []
-        verdicts: dict[str, Verdict] = {}
-        for measurement in by_target(cells, self.name):
-            book, concluded = conclude_target(measurement, settings)
-            found += book.findings
-            verdicts[measurement.target] = under(concluded, cells)
-        return Conclusion(tuple(found), verdicts, SHOWN, notes(cells))
+    def concluded(self, measurement: Measurement, settings: Settings) -> tuple[Sequence[Finding], Verdict]:
+        """All findings of one target, and its verdict."""
+        book, verdict = conclude_target(measurement, settings)
+        return book.findings, verdict
 
     def _growth(self, dataset: Dataset, objective: str, view: Inputs) -> tuple[Growth, bool]:
         """The growth, and whether it is the trace's own."""

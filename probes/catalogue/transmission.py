@@ -9,7 +9,7 @@ R² by depth, over training. Verdict: the ordered rule of `probes.transmission.v
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from probes.book import Book
 from probes.catalogue.base import Catalogued
-from probes.finding import Conclusion, Finding, Plotted, Verdict
+from probes.finding import Finding, Plotted, Verdict
 from probes.ladder import Sampling as LadderSampling
 from probes.ladder import references
-from probes.measurement import Measurement, by_target, pack
-from probes.reference import described, marked, notes, under
+from probes.measurement import Measurement, pack
+from probes.reference import described, marked
 from probes.sources import DatasetSource
 from probes.transmission.edits import Sampling
 from probes.transmission.measured import Edits, Moved, answers_under, edits_of, followed
@@ -54,6 +54,7 @@ class TransmissionProbe(Catalogued):
 
     name = "transmission"
     version = 1
+    shown = PLOTTED
 
     @property
     def presentation(self) -> Presentation:
@@ -112,19 +113,10 @@ class TransmissionProbe(Catalogued):
             parts.append(Measurement(target.name, trace.seeds, trace.steps, numbers, world=world, plain=plain))
         return marked(pack(parts, self.name, self.version), described(trace.dataset))
 
-    def conclude(self, cells: Sequence[Mapping[str, Any]], settings: Settings | None = None) -> Conclusion:
-        """Findings and one verdict per target from the cells of one run: its groups of seeds, in any order.
-
-        Raises:
-            ProbeError: no cell, cells of different runs, or a seed measured twice.
-        """
-        settings = settings or self.settings
-        findings: list[Finding] = []
-        verdicts: dict[str, Verdict] = {}
-        for m in by_target(cells, self.name):
-            findings += _findings(m, settings)
-            verdicts[m.target] = under(verdict(depths_at(m, -1), settings, m.target), cells)
-        return Conclusion(tuple(findings), verdicts, PLOTTED, notes(cells))
+    def concluded(self, measurement: Measurement, settings: Settings) -> tuple[Sequence[Finding], Verdict]:
+        """All findings of one target, and its verdict."""
+        found = verdict(depths_at(measurement, -1), settings, measurement.target)
+        return _findings(measurement, settings), found
 
 
 class _Moves:
