@@ -53,7 +53,7 @@ class PriorsProbe(Catalogued):
     settings: Settings = field(default_factory=Settings)
 
     name = "priors"
-    version = 1
+    version = 2  # 2: when to halt is no longer paid for as description
 
     @property
     def presentation(self) -> Presentation:

@@ -33,6 +33,9 @@ from worldnets.trace import Trace
 Floats = NDArray[np.float64]
 CONDITIONS = ("no penalty", "complexity", "speed", "both")
 PAID = ("description_length", "rounds")
+#: Parameters that the price of description does not fall on: when to halt. Their shortest description is halting after
+#: every round alike, so that paying for them would draw rounds towards their plain mean, whatever is derived in them.
+UNPRICED = ("halting",)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class Sampling(ladder.Sampling):
     """How it is measured: the references, the prices, the outer loop, and the running programs.
 
     Attributes:
-        complexity: price of description, nats per bit of `worldnets.penalties.DescriptionLength`.
+        complexity: price of description, nats per bit of `worldnets.penalties.DescriptionLength`; of everything but
+            when to halt.
         speed: price of a round, nats.
         rounds: of the outer loop's heads.
         budget: rounds times steps of each of them, in steps of the trace.
@@ -74,9 +78,13 @@ class Sampling(ladder.Sampling):
         """The part that references depend on, so that other probes share them."""
         return ladder.Sampling(**{f.name: getattr(self, f.name) for f in fields(ladder.Sampling)})
 
-    def penalties(self, condition: str) -> dict[str, float]:
+    def penalties(self, condition: str) -> dict[str, Any]:
         """What is paid for under a condition."""
-        paid = {"complexity": {"description_length": self.complexity}, "speed": {"rounds": self.speed}}
+        described = {"strength": self.complexity, "free": list(UNPRICED)}
+        paid: dict[str, dict[str, Any]] = {
+            "complexity": {"description_length": described},
+            "speed": {"rounds": self.speed},
+        }
         chosen = [one for one in paid if condition in (one, "both")]
         return {name: price for one in chosen for name, price in paid[one].items()}
 
