@@ -63,6 +63,8 @@ def row_of(conclusion: Any, target: str) -> list[str]:
     tilts = [f for f in conclusion.findings if f.target == target and f.name.startswith("tilt")]
     lean = max(tilts, key=lambda f: abs(f.value.estimate)).value.estimate if tilts else None
     tilt = "–" if lean is None else f"{lean:.3f}" if abs(lean) >= 5e-4 else f"{lean:.0e}"
+    if lean is None and any(f.target == target and f.name.startswith("left by a tilt") for f in conclusion.findings):
+        tilt = "does not apply"
     return [name, *(told(conclusion, number, target) for number in NUMBERS), tilt, nearest(conclusion, target)]
 
 
