@@ -2,13 +2,14 @@
 
 Organisms first, then heads trained on two worlds. Writes the blocks of docs/probes/optimizer.md.
 
-    python benchmarks/optimizer.py [--steps 600] [--seeds 8] [--only organisms,doses,exact,schedule,trained]
+    python benchmarks/optimizer.py [--steps 600] [--seeds 8] [--only organisms,doses,exact,schedule,trained,sure]
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,16 @@ from timing import versions
 
 import worldnets as wn
 from probes.catalogue.optimizer import OptimizerProbe
+from probes.ladder import Sampling as LadderSampling
+from probes.ladder import references
 from probes.measurement import pack
 from probes.optimizer.candidate import NotApplicable
 from probes.optimizer.rounds import Procedure
-from probes.optimizer.tasks import Sampling
-from probes.optimizer.tilt import fit_with_damping, log_odds
+from probes.optimizer.tasks import Sampling, contexts, outcomes_of
+from probes.optimizer.tilt import felt, fit_with_damping, log_odds
 from probes.organisms.believers import LOOPS, TREE, honest_passer
 from probes.organisms.optimizer import TILTS, Actor, Believer, plants
+from probes.statistics import over_seeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 PAGE = ROOT / "docs" / "probes" / "optimizer.md"
 NUMBERS = ("approach", "retargeting", "following", "regret")
 NETS = 64
+OF_HEADS = ("trained", "sure")  # blocks that train heads
 #: Parameters, objective, and the learning rate of message passing.
 WORLDS = {
     "asia": ({"targets": {"lung": ["lung"]}}, "question", 0.03),
@@ -155,12 +160,73 @@ def trained(worlds: Sequence[str], seeds: int, steps: int) -> str:
     return markdown(head_row, rows)
 
 
+#: Log odds of the twin, without their sign, between which situations are put together.
+SURE = (0.0, 2.0, 5.0, 8.0, np.inf)
+
+
+def sure_beliefs(worlds: Sequence[str], seeds: int, steps: int) -> str:
+    """Where learned message passing differs from the same rounds in the world's tables, and what it costs."""
+    rows, fits = [], []
+    for world in worlds:
+        parameters, objective, rate = WORLDS[world]
+        dataset = wn.load_dataset(world, parameters=parameters)
+        how = {"seeds": seeds, "checkpoints": [0, steps], "steps": steps, "learning_rate": rate}
+        learned = wn.train(dataset, "message_passing", objective, **how)
+        known = {**how, "seeds": 1, "steps": 1, "checkpoints": [0], "head_options": {"initialisation": "true"}}
+        honest = wn.train(dataset, "message_passing", objective, **known)
+        source: Any = references(dataset, learned.task, LadderSampling()).source
+        (target,) = learned.task.targets
+        members = np.array(outcomes_of(source, target, 1)[0].members)
+        for context in contexts(source, target, Sampling()):
+            asked = (context.codes, target.name, members)
+            seen, twin = np.clip(believed(learned, 1, *asked), 1e-12, 1 - 1e-12), believed(honest, 0, *asked)[0]
+            weight, off = context.shares.mean(0), log_odds(seen) - log_odds(twin)
+            cost = nats_between(twin, seen)
+            for low, high in itertools.pairwise(SURE):
+                inside = (np.abs(log_odds(twin)) >= low) & (np.abs(log_odds(twin)) < high)
+                share = weight[inside].sum()
+                if share:
+                    per = weight[inside] / share
+                    rows.append([world, context.name, f"{low:g} to {high:g}".replace("inf", "∞"), f"{share:.3f}",
+                                 *(f"{mean(values[:, inside] @ per)}" for values in (off, np.abs(off))),
+                                 f"{mean(cost[:, inside] @ weight[inside], 4)}"])  # fmt: skip
+            told = [world, context.name]
+            for how_much in (weight, felt(weight, twin)):
+                tilt = (off * how_much).sum(-1) / how_much.sum()  # along a response of 1
+                left = (how_much * (off - tilt[:, None]) ** 2).sum(-1) / (how_much * off**2).sum(-1)
+                moved = 1 / (1 + np.exp(-log_odds(twin) - tilt[:, None]))
+                told += [mean(tilt, 2), mean(left, 2), mean(nats_between(twin, moved) @ weight, 4)]
+            fits.append([*told, mean(cost @ weight, 4)])
+    first = markdown(("world", "context", "log odds of the twin, ±", "share of situations", "difference, nats",
+                      "its size", "KL(twin ‖ head) there, nats"), rows)  # fmt: skip
+    each = ("tilt", "left", "KL(twin ‖ tilted twin)")
+    second = markdown(("world", "context", *(f"{name}, {how}" for how in ("all alike", "as felt") for name in each),
+                       "KL(twin ‖ head)"), fits)  # fmt: skip
+    return f"{first}\n\n{second}"
+
+
+def believed(trace: Any, checkpoint: int, codes: Any, target: str, members: np.ndarray) -> np.ndarray:
+    """Belief in one outcome, [S, R]."""
+    return np.exp(trace.predictor(codes)(checkpoint, target))[..., members].sum(-1)
+
+
+def nats_between(twin: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """KL between beliefs about one outcome, in every situation."""
+    return np.asarray(twin * np.log(twin / seen) + (1 - twin) * np.log((1 - twin) / (1 - seen)))
+
+
+def mean(values: np.ndarray, digits: int = 2) -> str:
+    """Mean and 95 % interval over seeds."""
+    found = over_seeds(values).interval()
+    return f"{found.estimate:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]".replace("-", "−")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--worlds", default=",".join(WORLDS), help="of the trained heads")
-    parser.add_argument("--only", default="organisms,doses,exact,schedule,trained", help="which blocks")
+    parser.add_argument("--only", default="organisms,doses,exact,schedule,trained,sure", help="which blocks")
     given = parser.parse_args()
     blocks: dict[str, Callable[[], str]] = {
         "organisms": organism_rows,
@@ -168,11 +234,12 @@ def main() -> None:
         "exact": against_exact,
         "schedule": without_schedule,
         "trained": lambda: trained(given.worlds.split(","), given.seeds, given.steps),
+        "sure": lambda: sure_beliefs(given.worlds.split(","), given.seeds, given.steps),
     }
     for name in given.only.split(","):
         began = time.process_time()
         text = blocks[name]()
-        how = f" --worlds {given.worlds} --seeds {given.seeds} --steps {given.steps}" if name == "trained" else ""
+        how = f" --worlds {given.worlds} --seeds {given.seeds} --steps {given.steps}" if name in OF_HEADS else ""
         found = versions(["worldnets", "numpy", "jax"])
         said = f"*`python benchmarks/optimizer.py --only {name}{how}`: {time.process_time() - began:.0f} s of processor"
         write_block(PAGE, name, f"{text}\n\n{said}; {found}.*")

@@ -9,9 +9,9 @@ by Gauss–Newton steps along the exact response dz/dτ (a directional derivativ
 1, which a tree has once its messages have settled, is wrong by about a tenth where there are loops. Held against
 *exact* beliefs instead of a twin, a few rounds of honest message passing look like a tilt of a tenth of a nat and more.
 
-Between tables that are alike any w finds the same τ. Where tables were learned they are not, and w has b(1 − b) in it, b
-the twin's belief (`felt`): to second order the sum then is twice the mean KL(twin ‖ seen), and τ the tilt whose answers
-are the nearest. Without it sure beliefs have all the say, whose log odds differ by nats while no answer does.
+Between tables that are alike any w finds the same τ. Where tables were learned they are not, and w has b(1 − b) in it,
+b the twin's belief (`felt`): to second order the sum then is twice the mean KL(twin ‖ seen), and τ the tilt whose
+answers are the nearest. Without it sure beliefs have all the say, whose log odds differ by nats while no answer does.
 
 Without the schedule, damping and τ are fitted together from the beliefs of every round; from the last round alone they
 are not identified.

@@ -257,7 +257,7 @@ def leaning(m: Measurement, settings: Settings) -> Answer:
 
 
 def tilt_applies(m: Measurement, settings: Settings, place: int) -> bool:
-    """Whether a tilt on an outcome may be what the difference from the twin is; with the candidate's tables it always is.
+    """Whether a tilt on an outcome may be what tells it from its twin; where the tables are its own it always may.
 
     Args:
         m: what was measured.

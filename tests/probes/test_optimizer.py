@@ -185,7 +185,7 @@ def test_exact_message_passing_is_the_authors_and_has_no_tilt(asia):
 
 def test_inference_with_rounds_is_the_authors_searches_by_rounds_and_has_no_tilt(asia):
     grown = by_rounds(asia.net, [2, 3], variables=asia.net.variables)
-    trace = train(asia, "inference", "question", inputs="evidence", world_model=grown, seeds=2, steps=2,
+    trace = train(asia, "inference", "question", inputs="beliefs", world_model=grown, seeds=2, steps=2,
                   checkpoints=[0, 2])  # fmt: skip
     cell = OptimizerProbe(SMALL).measure(trace)
     found = OptimizerProbe().conclude([cell])
