@@ -14,7 +14,7 @@ from probes.optimizer.heads import clique_distances
 from probes.optimizer.tasks import Sampling
 from probes.optimizer.tilt import felt, fit
 from probes.optimizer.verdict import NAMES, Row, Settings, leaning
-from probes.organisms.believers import LOOPS
+from probes.organisms.believers import LOOPS, TREE, learned_passer
 from probes.organisms.optimizer import Believer, _exact, _learned, plants, repeated
 from probes.registry import names, probe
 from probes.validity import validate
@@ -85,6 +85,16 @@ def test_a_tilt_against_other_tables_does_not_apply_where_it_leaves_most_of_the_
     assert not found.named("tilt, h1 = yes")
     assert found.named("left by a tilt, h1 = yes")[0].value.estimate == pytest.approx(0.8)
     assert any("does not apply" in reason for reason in found.verdict.reasons)
+
+
+@pytest.mark.parametrize(("planted", "low", "high"), [(0.0, 0.5, 0.8), (0.15, 0.15, 0.35), (0.3, 0.03, 0.1)])
+def test_a_tilt_in_learned_tables_leaves_less_of_the_difference_the_larger_it_is(planted, low, high):
+    left = []
+    for repeat in range(6):
+        random = np.random.default_rng([71, repeat])
+        tables = np.repeat(TREE.drawn(random, 1), 8, axis=0)
+        left.append(learned_passer(TREE, tables, random, planted).leaning()[1])
+    assert low < np.mean(left) < high
 
 
 def test_sure_beliefs_that_no_answer_depends_on_make_no_tilt():
