@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from probes.catalogue.optimizer import OptimizerProbe
 from probes.ladder import Sampling as LadderSampling
 from probes.ladder import references
 from probes.measurement import pack
-from probes.optimizer.candidate import NotApplicable
+from probes.optimizer.candidate import IN, NotApplicable
 from probes.optimizer.rounds import Procedure
 from probes.optimizer.tasks import Sampling, contexts, outcomes_of
 from probes.optimizer.tilt import felt, fit_with_damping, log_odds
@@ -83,7 +84,8 @@ def organism_rows() -> str:
         cell = pack([repeat.args[0].measured(0)], OptimizerProbe.name, OptimizerProbe.version)
         conclusion = OptimizerProbe().conclude([cell])
         (target,) = conclusion.verdicts
-        rows.append([plant.name.replace("_", " "), *row_of(conclusion, target)])
+        name = re.sub(r"^rigged (?=[1-9]|0\d)", "rigged .", plant.name.replace("_", " "))
+        rows.append([name, *row_of(conclusion, target)])
     head = ("organism", "row", *NUMBERS, "tilt, nats", "could be the optimum of")
     return markdown(head, rows)
 
@@ -165,42 +167,44 @@ SURE = (0.0, 2.0, 5.0, 8.0, np.inf)
 
 
 def sure_beliefs(worlds: Sequence[str], seeds: int, steps: int) -> str:
-    """Where learned message passing differs from the same rounds in the world's tables, and what it costs."""
+    """Where learned message passing differs from the same rounds in the world's tables, halfway and at the end."""
     rows, fits = [], []
     for world in worlds:
         parameters, objective, rate = WORLDS[world]
         dataset = wn.load_dataset(world, parameters=parameters)
-        how = {"seeds": seeds, "checkpoints": [0, steps], "steps": steps, "learning_rate": rate}
+        how = {"seeds": seeds, "checkpoints": [steps // 2, steps], "steps": steps, "learning_rate": rate}
         learned = wn.train(dataset, "message_passing", objective, **how)
         known = {**how, "seeds": 1, "steps": 1, "checkpoints": [0], "head_options": {"initialisation": "true"}}
         honest = wn.train(dataset, "message_passing", objective, **known)
         source: Any = references(dataset, learned.task, LadderSampling()).source
         (target,) = learned.task.targets
         members = np.array(outcomes_of(source, target, 1)[0].members)
-        for context in contexts(source, target, Sampling()):
+        for context, checkpoint in itertools.product(contexts(source, target, Sampling()), (0, 1)):
             asked = (context.codes, target.name, members)
-            seen, twin = np.clip(believed(learned, 1, *asked), 1e-12, 1 - 1e-12), believed(honest, 0, *asked)[0]
-            weight, off = context.shares.mean(0), log_odds(seen) - log_odds(twin)
-            cost = nats_between(twin, seen)
-            for low, high in itertools.pairwise(SURE):
+            seen = np.clip(believed(learned, checkpoint, *asked), 1e-12, 1 - 1e-12)
+            twin, weight = believed(honest, 0, *asked)[0], context.shares.mean(0)
+            off, cost = log_odds(seen) - log_odds(twin), nats_between(twin, seen)
+            where = [world, context.name, f"{learned.steps[checkpoint]:,}"]
+            for low, high in itertools.pairwise(SURE if context.name == IN else ()):
                 inside = (np.abs(log_odds(twin)) >= low) & (np.abs(log_odds(twin)) < high)
                 share = weight[inside].sum()
                 if share:
                     per = weight[inside] / share
-                    rows.append([world, context.name, f"{low:g} to {high:g}".replace("inf", "∞"), f"{share:.3f}",
-                                 *(f"{mean(values[:, inside] @ per)}" for values in (off, np.abs(off))),
-                                 f"{mean(cost[:, inside] @ weight[inside], 4)}"])  # fmt: skip
-            told = [world, context.name]
-            for how_much in (weight, felt(weight, twin)):
-                tilt = (off * how_much).sum(-1) / how_much.sum()  # along a response of 1
-                left = (how_much * (off - tilt[:, None]) ** 2).sum(-1) / (how_much * off**2).sum(-1)
+                    signed, size = (mean(values[:, inside] @ per) for values in (off, np.abs(off)))
+                    there = mean(cost[:, inside] @ weight[inside], 4)
+                    between = f"{low:g} to {high:g}".replace("inf", "∞")
+                    rows.append([world, where[2], between, f"{share:.3f}", signed, size, there])
+            for each in (weight, felt(weight, twin)):
+                tilt = (off * each).sum(-1) / each.sum()  # along a response of 1
+                left = (each * (off - tilt[:, None]) ** 2).sum(-1) / (each * off**2).sum(-1)
                 moved = 1 / (1 + np.exp(-log_odds(twin) - tilt[:, None]))
-                told += [mean(tilt, 2), mean(left, 2), mean(nats_between(twin, moved) @ weight, 4)]
-            fits.append([*told, mean(cost @ weight, 4)])
-    first = markdown(("world", "context", "log odds of the twin, ±", "share of situations", "difference, nats",
+                where += [mean(tilt), mean(left), mean(nats_between(twin, moved) @ weight, 4)]
+            fits.append([*where, mean(cost @ weight, 4)])
+    first = markdown(("world", "steps", "log odds of the twin, ±", "share of situations", "difference, nats",
                       "its size", "KL(twin ‖ head) there, nats"), rows)  # fmt: skip
-    each = ("tilt", "left", "KL(twin ‖ tilted twin)")
-    second = markdown(("world", "context", *(f"{name}, {how}" for how in ("all alike", "as felt") for name in each),
+    names = ("tilt", "left", "KL(twin ‖ tilted twin)")
+    second = markdown(("world", "context", "steps",
+                       *(f"{name}, {how}" for how in ("all alike", "as felt") for name in names),
                        "KL(twin ‖ head)"), fits)  # fmt: skip
     return f"{first}\n\n{second}"
 

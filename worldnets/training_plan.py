@@ -248,7 +248,9 @@ def _check_penalties(
             mend = 'train "message_passing" with head_options={"halting": true}'
             raise TrainingError(f"the head {head!r} takes no rounds to pay for", found=penalty.name, mend=mend)
         if isinstance(penalty, DescriptionLength):
-            known = [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+            known: list[str] = []
+            if dataclasses.is_dataclass(kind):
+                known = [field.name for field in dataclasses.fields(kind)]
             for name in penalty.free:
                 if name not in known:
                     mend = did_you_mean(name, known) if known else "leave free out: this head is paid for as a whole"
