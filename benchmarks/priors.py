@@ -189,7 +189,13 @@ def conditions(conclusion: Conclusion, target: str) -> list[str]:
             digits = 2 if name in ("captured", "derived", "rounds") else 0
             row.append("–" if found is None else limits(found.value, digits))
         rows.append(row)
-    return table(("paid for", "captured", "derived", "rounds", "bits", "two-part, bits", "prequential, bits"), rows)
+    levels = table(("paid for", "captured", "derived", "rounds", "bits", "two-part, bits", "prequential, bits"), rows)
+    shares = ("derived", "at once", "captured")
+    moved = []
+    for condition in CONDITIONS[1:]:
+        found_each = [conclusion.last(f"change of {name}, {condition}", target) for name in shares]
+        moved.append([condition, *("–" if f is None else limits(f.value, 3) for f in found_each)])
+    return levels + table(("change under", "derived", "captured at once", "captured"), moved)
 
 
 def limits(value: Any, digits: int) -> str:

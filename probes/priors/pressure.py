@@ -6,7 +6,8 @@ stopped after one round, as a share of the pie,
     derived = (loss after one round − loss) / Σ I_k.
 
 A head that has everything in its tables loses nothing by that; one that works its answer out from the evidence at run
-time does. The outer loop trades rounds per episode against episodes: heads of R rounds are trained for budget/R steps,
+time does. What it captures *at once*, stopped after one round, is the rest: captured − derived. A penalty that makes heads
+hard-code moves bits from the one to the other; one that only makes them worse takes them from both or from run time alone. The outer loop trades rounds per episode against episodes: heads of R rounds are trained for budget/R steps,
 so that all take equally many rounds in training, and the strongest speed prior that keeps performance is the smallest R
 whose loss is within a margin of the best.
 """
@@ -153,7 +154,9 @@ def measure_target(
     pie = float(reference.about.information.sum())
     found = [losses(one, target, reference) for one in runs.conditions]
     full, cut = (np.stack(part, axis=1)[None] for part in zip(*found, strict=True))
-    numbers = {"loss": full, "derived": (cut - full) / pie, "captured": (reference.about.entropy - full) / pie,
+    known = reference.about.entropy
+    numbers = {"loss": full, "derived": (cut - full) / pie, "captured": (known - full) / pie,
+               "at once": (known - cut) / pie,
                "rounds": np.stack([used_rounds(t) for t in runs.conditions], axis=1)[None]}  # fmt: skip
     for name in lengths[0]:
         numbers[name] = np.stack([one[name] for one in lengths], axis=1)[None]

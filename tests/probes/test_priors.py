@@ -51,6 +51,7 @@ def test_conditions_are_the_same_request_with_what_is_paid_for(pressed, dataset)
     assert m.plain["loop"] == [1, 2]
     assert m.plain["loop steps"] == [80, 40]
     assert np.abs(m.numbers["loop derived"][0, :, 0]).max() < 1e-6  # one round is cut to one round
+    np.testing.assert_allclose(m.numbers["at once"] + m.numbers["derived"], m.numbers["captured"], atol=1e-12)
 
 
 def test_description_is_paid_for_but_not_when_to_halt():
