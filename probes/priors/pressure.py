@@ -6,10 +6,12 @@ stopped after one round, as a share of the pie,
     derived = (loss after one round − loss) / Σ I_k.
 
 A head that has everything in its tables loses nothing by that; one that works its answer out from the evidence at run
-time does. What it captures *at once*, stopped after one round, is the rest: captured − derived. A penalty that makes heads
-hard-code moves bits from the one to the other; one that only makes them worse takes them from both or from run time alone. The outer loop trades rounds per episode against episodes: heads of R rounds are trained for budget/R steps,
-so that all take equally many rounds in training, and the strongest speed prior that keeps performance is the smallest R
-whose loss is within a margin of the best.
+time does. What it captures *at once*, stopped after one round, is the rest: captured − derived. A penalty that makes
+heads hard-code moves bits from the one to the other; one that makes them worse takes them from run time alone.
+
+The outer loop trades rounds per episode against episodes: heads of R rounds are trained for budget/R steps, so that all
+take equally many rounds in training, and the strongest speed prior that keeps performance is the smallest R whose loss is
+within a margin of the best.
 """
 
 from __future__ import annotations
