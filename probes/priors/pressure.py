@@ -10,8 +10,8 @@ time does. What it captures *at once*, stopped after one round, is the rest: cap
 heads hard-code moves bits from the one to the other; one that makes them worse takes them from run time alone.
 
 The outer loop trades rounds per episode against episodes: heads of R rounds are trained for budget/R steps, so that all
-take equally many rounds in training, and the strongest speed prior that keeps performance is the smallest R whose loss is
-within a margin of the best.
+take equally many rounds in training, and the strongest speed prior that keeps performance is the smallest R whose loss
+is within a margin of the best.
 """
 
 from __future__ import annotations
