@@ -143,6 +143,13 @@ class Structure:
         shown = np.repeat(shown, joint.shape[-1] // 2**count, axis=-1)
         return np.moveaxis(shown / shown.sum(1, keepdims=True), 1, -1)
 
+    def dulled(self, log_tables: Floats, share: float) -> Floats:
+        """The same nets with that share of every sensor's table uniform: beliefs less sure all over, and no lean."""
+        found = log_tables.copy()
+        begin = found.shape[1] - sum(2 ** (len(self.parents[v]) + 1) for v in self.observed)
+        found[:, begin:] = np.log((1 - share) * np.exp(found[:, begin:]) + share / 2)
+        return found
+
     def counted(self, log_tables: Floats, clips: int, random: np.random.Generator) -> Floats:
         """Tables learned by counting in that many clips of each net, nothing hidden, each cell counted once more."""
         joint = self.joint(log_tables).reshape(len(log_tables), -1)
@@ -336,10 +343,23 @@ CLIPS = 2000  # that tables are learned from
 
 
 def learned_passer(
-    structure: Structure, log_tables: Floats, random: np.random.Generator, rigged: float = 0.0, rounds: int = 8
+    structure: Structure,
+    log_tables: Floats,
+    random: np.random.Generator,
+    rigged: float = 0.0,
+    rounds: int = 8,
+    dull: float = 0.0,
 ) -> MessagePasser:
-    """Unrolled message passing whose tables a training found; its twin has the world's."""
-    own = structure.counted(log_tables, CLIPS, random)
+    """Unrolled message passing whose tables a training found; its twin has the world's.
+
+    Args:
+        structure, log_tables: the world.
+        random: of the clips that it learned from.
+        rigged: nats towards the target's "yes".
+        rounds: after which it answers.
+        dull: share of every sensor's table that was uniform where it learned, but is not in the world.
+    """
+    own = structure.counted(structure.dulled(log_tables, dull) if dull else log_tables, CLIPS, random)
     return MessagePasser(structure, own, log_tables, rounds, rigged=rigged, provenance=LEARNED)
 
 

@@ -28,8 +28,9 @@ STEPS = np.array([0], dtype=np.int64)
 SEEDS = 8  # replicates in a repeat
 POOL = 14  # worlds of those that act
 MOST = 250  # repeats of what passes messages in fresh nets, at a twentieth of a second each
+DULL = 0.3  # share of sensors' tables that is uniform where a passer learned in another world than it is held against
 TILTS = (0.0, 0.02, 0.05, 0.1, 0.3)
-HONEST, LEANS = "honest", "leans"
+HONEST, LEANS, NO_TILT = "honest", "leans", "does-not-apply"
 WITHIN, BEYOND = "within", "beyond"
 MOST_OFF = {"chain": 0.02, "loop": 0.15}
 Maker = Callable[[Structure, Floats, np.random.Generator], Candidate]
@@ -162,16 +163,18 @@ def sized(structure: Structure, tilt: float, where: str, repeat: int) -> Outcome
     return Outcome(WITHIN if off <= MOST_OFF[structure.name] else BEYOND)
 
 
-def tested(structure: Structure, tilt: float, repeat: int) -> Outcome:
-    """The test over seeds where tables are learned and the twin has the world's."""
+def tested(structure: Structure, tilt: float, dull: float, repeat: int) -> Outcome:
+    """The test over seeds where tables are learned and the twin has the world's; `dull` as of `learned_passer`."""
     random = np.random.default_rng([66, repeat])
     tables = np.repeat(structure.drawn(random, 1), SEEDS, axis=0)
-    estimate, leftover = learned_passer(structure, tables, random, tilt).leaning()
+    estimate, leftover = learned_passer(structure, tables, random, tilt, dull=dull).leaning()
     ends = {"tilt": estimate[:, None], "leftover": leftover[:, None]}
     plain = {"not applicable": {}, "tilted": ["yes"], "tables read": False}
     m = Measurement(structure.name, tuple(range(SEEDS)), STEPS, {}, ends, plain=plain)
-    intervals = {"tilt": (t_interval(estimate), tilt)}
-    return Outcome(LEANS if leaning(m, Settings()).holds else HONEST, intervals)
+    holds = leaning(m, Settings()).holds
+    if dull:  # no tilt is true of what differs otherwise
+        return Outcome({True: LEANS, False: HONEST, None: NO_TILT}[holds])
+    return Outcome(LEANS if holds else HONEST, {"tilt": (t_interval(estimate), tilt)})
 
 
 def _plant(name: str, about: str, row: str | tuple[str, ...], organism: Believer | Actor) -> Plant:
@@ -232,7 +235,10 @@ def plants() -> tuple[Plant, ...]:
             for tilt in (0.05, 0.1, 0.3)
         ),
         _tilt_plant("learned_no_tilt", f"tables learned from {CLIPS:,} clips of a net, no tilt, 8 seeds", "null",
-                    LEANS, tested, TREE, 0.0),
-        _tilt_plant("learned_no_tilt_loop", "the same on a loop", "null", LEANS, tested, LOOPS, 0.0),
-        _tilt_plant("learned_tilt", "the same on a chain, tilted by .15 nats", "power", LEANS, tested, TREE, 0.15),
+                    LEANS, tested, TREE, 0.0, 0.0),
+        _tilt_plant("learned_no_tilt_loop", "the same on a loop", "null", LEANS, tested, LOOPS, 0.0, 0.0),
+        _tilt_plant("learned_tilt", "the same on a chain, tilted by .15 nats", "power", LEANS, tested, TREE, 0.15, 0.0),
+        _tilt_plant("learned_dull", f"no tilt, but learned where sensors were {DULL:.0%} noise that is not in the "
+                    "world, on a chain", "right", NO_TILT, tested, TREE, 0.0, DULL),
+        _tilt_plant("learned_dull_loop", "the same on a loop", "right", NO_TILT, tested, LOOPS, 0.0, DULL),
     )  # fmt: skip
