@@ -96,7 +96,7 @@ def test_a_run_directory_of_other_organisms_is_refused(run, tmp_path):
 
 def test_an_organism_that_the_probe_no_longer_has_is_named(run):
     gone = Organism({"name": "complexity", "version": 1}, "gone", "", 3)
-    with pytest.raises(StoreError, match="organisms/complexity/gone.*an organism that is no longer there"):
+    with pytest.raises(StoreError, match=r"organisms/complexity/gone.*an organism that is no longer there"):
         gone.score({"verdicts": {}, "held": {}, "asked": {}})
 
 
