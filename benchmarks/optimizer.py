@@ -2,13 +2,15 @@
 
 Organisms first, then heads trained on two worlds. Writes the blocks of docs/probes/optimizer.md.
 
-    python benchmarks/optimizer.py [--steps 600] [--seeds 8] [--only organisms,doses,exact,schedule,trained]
+    python benchmarks/optimizer.py [--steps 600] [--seeds 8] [--only organisms,doses,exact,schedule,trained,sure]
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import itertools
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +20,16 @@ from timing import versions
 
 import worldnets as wn
 from probes.catalogue.optimizer import OptimizerProbe
+from probes.ladder import Sampling as LadderSampling
+from probes.ladder import references
 from probes.measurement import pack
-from probes.optimizer.candidate import NotApplicable
+from probes.optimizer.candidate import IN, NotApplicable
 from probes.optimizer.rounds import Procedure
-from probes.optimizer.tasks import Sampling
-from probes.optimizer.tilt import fit_with_damping, log_odds
+from probes.optimizer.tasks import Sampling, contexts, outcomes_of
+from probes.optimizer.tilt import felt, fit_with_damping, log_odds
 from probes.organisms.believers import LOOPS, TREE, honest_passer
 from probes.organisms.optimizer import TILTS, Actor, Believer, plants
+from probes.statistics import over_seeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 PAGE = ROOT / "docs" / "probes" / "optimizer.md"
 NUMBERS = ("approach", "retargeting", "following", "regret")
 NETS = 64
+OF_HEADS = ("trained", "sure")  # blocks that train heads
 #: Parameters, objective, and the learning rate of message passing.
 WORLDS = {
     "asia": ({"targets": {"lung": ["lung"]}}, "question", 0.03),
@@ -63,6 +69,8 @@ def row_of(conclusion: Any, target: str) -> list[str]:
     tilts = [f for f in conclusion.findings if f.target == target and f.name.startswith("tilt")]
     lean = max(tilts, key=lambda f: abs(f.value.estimate)).value.estimate if tilts else None
     tilt = "–" if lean is None else f"{lean:.3f}" if abs(lean) >= 5e-4 else f"{lean:.0e}"
+    if lean is None and any(f.target == target and f.name.startswith("left by a tilt") for f in conclusion.findings):
+        tilt = "does not apply"
     return [name, *(told(conclusion, number, target) for number in NUMBERS), tilt, nearest(conclusion, target)]
 
 
@@ -76,7 +84,8 @@ def organism_rows() -> str:
         cell = pack([repeat.args[0].measured(0)], OptimizerProbe.name, OptimizerProbe.version)
         conclusion = OptimizerProbe().conclude([cell])
         (target,) = conclusion.verdicts
-        rows.append([plant.name.replace("_", " "), *row_of(conclusion, target)])
+        name = re.sub(r"^rigged (?=[1-9]|0\d)", "rigged .", plant.name.replace("_", " "))
+        rows.append([name, *row_of(conclusion, target)])
     head = ("organism", "row", *NUMBERS, "tilt, nats", "could be the optimum of")
     return markdown(head, rows)
 
@@ -153,12 +162,75 @@ def trained(worlds: Sequence[str], seeds: int, steps: int) -> str:
     return markdown(head_row, rows)
 
 
+#: Log odds of the twin, without their sign, between which situations are put together.
+SURE = (0.0, 2.0, 5.0, 8.0, np.inf)
+
+
+def sure_beliefs(worlds: Sequence[str], seeds: int, steps: int) -> str:
+    """Where learned message passing differs from the same rounds in the world's tables, halfway and at the end."""
+    rows, fits = [], []
+    for world in worlds:
+        parameters, objective, rate = WORLDS[world]
+        dataset = wn.load_dataset(world, parameters=parameters)
+        how = {"seeds": seeds, "checkpoints": [steps // 2, steps], "steps": steps, "learning_rate": rate}
+        learned = wn.train(dataset, "message_passing", objective, **how)
+        known = {**how, "seeds": 1, "steps": 1, "checkpoints": [0], "head_options": {"initialisation": "true"}}
+        honest = wn.train(dataset, "message_passing", objective, **known)
+        source: Any = references(dataset, learned.task, LadderSampling()).source
+        (target,) = learned.task.targets
+        members = np.array(outcomes_of(source, target, 1)[0].members)
+        for context, checkpoint in itertools.product(contexts(source, target, Sampling()), (0, 1)):
+            asked = (context.codes, target.name, members)
+            seen = np.clip(believed(learned, checkpoint, *asked), 1e-12, 1 - 1e-12)
+            twin, weight = believed(honest, 0, *asked)[0], context.shares.mean(0)
+            off, cost = log_odds(seen) - log_odds(twin), nats_between(twin, seen)
+            where = [world, context.name, f"{learned.steps[checkpoint]:,}"]
+            for low, high in itertools.pairwise(SURE if context.name == IN else ()):
+                inside = (np.abs(log_odds(twin)) >= low) & (np.abs(log_odds(twin)) < high)
+                share = weight[inside].sum()
+                if share:
+                    per = weight[inside] / share
+                    signed, size = (mean(values[:, inside] @ per) for values in (off, np.abs(off)))
+                    there = mean(cost[:, inside] @ weight[inside], 4)
+                    between = f"{low:g} to {high:g}".replace("inf", "∞")
+                    rows.append([world, where[2], between, f"{share:.3f}", signed, size, there])
+            for each in (weight, felt(weight, twin)):
+                tilt = (off * each).sum(-1) / each.sum()  # along a response of 1
+                left = (each * (off - tilt[:, None]) ** 2).sum(-1) / (each * off**2).sum(-1)
+                moved = 1 / (1 + np.exp(-log_odds(twin) - tilt[:, None]))
+                where += [mean(tilt), mean(left), mean(nats_between(twin, moved) @ weight, 4)]
+            fits.append([*where, mean(cost @ weight, 4)])
+    first = markdown(("world", "steps", "log odds of the twin, ±", "share of situations", "difference, nats",
+                      "its size", "KL(twin ‖ head) there, nats"), rows)  # fmt: skip
+    names = ("tilt", "left", "KL(twin ‖ tilted twin)")
+    second = markdown(("world", "context", "steps",
+                       *(f"{name}, {how}" for how in ("all alike", "as felt") for name in names),
+                       "KL(twin ‖ head)"), fits)  # fmt: skip
+    return f"{first}\n\n{second}"
+
+
+def believed(trace: Any, checkpoint: int, codes: Any, target: str, members: np.ndarray) -> np.ndarray:
+    """Belief in one outcome, [S, R]."""
+    return np.exp(trace.predictor(codes)(checkpoint, target))[..., members].sum(-1)
+
+
+def nats_between(twin: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """KL between beliefs about one outcome, in every situation."""
+    return np.asarray(twin * np.log(twin / seen) + (1 - twin) * np.log((1 - twin) / (1 - seen)))
+
+
+def mean(values: np.ndarray, digits: int = 2) -> str:
+    """Mean and 95 % interval over seeds."""
+    found = over_seeds(values).interval()
+    return f"{found.estimate:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]".replace("-", "−")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--worlds", default=",".join(WORLDS), help="of the trained heads")
-    parser.add_argument("--only", default="organisms,doses,exact,schedule,trained", help="which blocks")
+    parser.add_argument("--only", default="organisms,doses,exact,schedule,trained,sure", help="which blocks")
     given = parser.parse_args()
     blocks: dict[str, Callable[[], str]] = {
         "organisms": organism_rows,
@@ -166,11 +238,12 @@ def main() -> None:
         "exact": against_exact,
         "schedule": without_schedule,
         "trained": lambda: trained(given.worlds.split(","), given.seeds, given.steps),
+        "sure": lambda: sure_beliefs(given.worlds.split(","), given.seeds, given.steps),
     }
     for name in given.only.split(","):
         began = time.process_time()
         text = blocks[name]()
-        how = f" --worlds {given.worlds} --seeds {given.seeds} --steps {given.steps}" if name == "trained" else ""
+        how = f" --worlds {given.worlds} --seeds {given.seeds} --steps {given.steps}" if name in OF_HEADS else ""
         found = versions(["worldnets", "numpy", "jax"])
         said = f"*`python benchmarks/optimizer.py --only {name}{how}`: {time.process_time() - began:.0f} s of processor"
         write_block(PAGE, name, f"{text}\n\n{said}; {found}.*")

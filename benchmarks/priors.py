@@ -1,10 +1,11 @@
 """Speed and simplicity priors: the tables of docs/probes/priors.md and docs/probes/complexity.md.
 
-    python benchmarks/priors.py [--only programs heads growth] [--seeds 8] [--steps 600]
+    python benchmarks/priors.py [--only programs heads dear growth] [--seeds 8] [--steps 600]
 
 `programs` costs the five programs of theory §12 in one situation per seed, sweeps the horizon, and holds rivals of the
-base objective against it; `heads` puts trained heads under penalties and through the outer loop; `growth` describes
-heads while their world-model deepens. `make priors` runs all three.
+base objective against it; `heads` puts trained heads under penalties and through the outer loop, `dear` those of the
+first world at ten times the price of description; `growth` describes heads while their world-model deepens. `make
+priors` runs all of them.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ WORLDS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("vault", {"frames": 5}, "question"),
     ("tracker", {}, "question"),
 )
+DEAR = 1e-3  # nats per bit of description, ten times the default
 #: Head, its options, learning rate, and steps as a multiple of those asked for.
 GROWN: tuple[tuple[str, dict[str, Any], float, int], ...] = (
     ("linear", {}, 3e-3, 3),
@@ -157,15 +159,17 @@ def horizons(seeds: int) -> list[str]:
     return table(head, rows)
 
 
-def heads(seeds: int, steps: int) -> str:
+def heads(
+    seeds: int, steps: int, worlds: Sequence[tuple[str, dict[str, Any], str]] = WORLDS, price: float | None = None
+) -> str:
     lines: list[str] = []
-    for name, parameters, objective in WORLDS:
+    for name, parameters, objective in worlds:
         began = time.perf_counter()
         dataset = wn.load_dataset(name, **parameters)
         trace = wn.train(dataset, "message_passing", objective, head_options=HALTING, seeds=seeds, steps=steps,
                          learning_rate=0.03, checkpoints=8)  # fmt: skip
         probe = PriorsProbe()
-        probe.sampling = replace(probe.sampling, programs=False)
+        probe.sampling = replace(probe.sampling, programs=False, complexity=price or probe.sampling.complexity)
         conclusion = probe.run(trace)
         for target, verdict in conclusion.verdicts.items():
             lines += [f"**{label(name, parameters)}, {objective}, {target}**: `{verdict.name}`. "
@@ -185,7 +189,13 @@ def conditions(conclusion: Conclusion, target: str) -> list[str]:
             digits = 2 if name in ("captured", "derived", "rounds") else 0
             row.append("–" if found is None else limits(found.value, digits))
         rows.append(row)
-    return table(("paid for", "captured", "derived", "rounds", "bits", "two-part, bits", "prequential, bits"), rows)
+    levels = table(("paid for", "captured", "derived", "rounds", "bits", "two-part, bits", "prequential, bits"), rows)
+    shares = ("derived", "at once", "captured")
+    moved = []
+    for condition in CONDITIONS[1:]:
+        found_each = [conclusion.last(f"change of {name}, {condition}", target) for name in shares]
+        moved.append([condition, *("–" if f is None else limits(f.value, 3) for f in found_each)])
+    return levels + table(("change under", "derived", "captured at once", "captured"), moved)
 
 
 def limits(value: Any, digits: int) -> str:
@@ -222,12 +232,13 @@ def main() -> None:
     """Measure, and write."""
     parts: dict[str, tuple[Path, Callable[[], str]]] = {}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=["programs", "heads", "growth"])
+    parser.add_argument("--only", nargs="*", default=["programs", "heads", "dear", "growth"])
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--steps", type=int, default=600)
     options = parser.parse_args()
     parts["programs"] = (PRIORS, lambda: programs(options.seeds))
     parts["heads"] = (PRIORS, lambda: heads(options.seeds, options.steps))
+    parts["dear"] = (PRIORS, lambda: heads(options.seeds, options.steps, WORLDS[:1], DEAR))
     parts["growth"] = (COMPLEXITY, lambda: growth(options.seeds, options.steps))
     made = f"{options.seeds} seeds; {versions(['worldnets', 'jax', 'optax', 'numpy', 'scipy'])}."
     for name in options.only:

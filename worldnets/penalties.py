@@ -115,16 +115,30 @@ class DescriptionLength(ParameterPenalty):
     An integer n ≥ 1 takes 2⌊log2 n⌋ + 1 bits in Elias's γ code; with n = 1 + |θ|/step this is its smooth form without
     the constant. Lengths count against the loss of one clip: strength 1/N is the two-part code for N clips.
 
+    `free` names parameters of the head, by attribute, that nothing is paid for: `["halting"]` prices the tables of
+    `message_passing` and leaves the distribution over its rounds alone, whose shortest description is the uniform one.
+
     Source: Elias 1975, "Universal codeword sets and representations of the integers"; Rissanen 1983 for the idea.
     """
 
     name: ClassVar[str] = "description_length"
     step: float = 0.05
+    free: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not (isinstance(self.step, int | float) and math.isfinite(self.step) and self.step > 0):
             raise TrainingError("the grid's step is no number > 0", node=self.name, found=repr(self.step), mend="0.05")
+        if isinstance(self.free, str):
+            raise TrainingError("free is a text", node=self.name, found=self.free, mend="give a list")
+        object.__setattr__(self, "free", tuple(self.free))
+
+    def settings(self) -> dict[str, Any]:
+        """As of any penalty; `free` only where something is: a request without it stays the request it was."""
+        found = super().settings()
+        if not self.free:
+            del found["free"]
+        return found
 
     def cost(self, parameter: Any, module: Any = np) -> Any:
         """Nats: bits · ln 2."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from worldnets.heads.base import Head, is_parameter
 from worldnets.objectives.base import Objective
-from worldnets.penalties import ParameterPenalty, Penalty, Rounds, SpectralDecoupling
+from worldnets.penalties import DescriptionLength, ParameterPenalty, Penalty, Rounds, SpectralDecoupling
 from worldnets.training_memory import Memory
 from worldnets.training_plan import GROUP, Optimizer, Plan
 
@@ -220,7 +220,7 @@ def _compiled(
             bits = bits * per_clip
         total = bits * math.log(2)
         for penalty in penalties:
-            total += _paid(penalty, head, parameters, outputs)
+            total += _paid(penalty, head, outputs, _priced(penalty, head, parameters))
         return total, bits
 
     def step(parameters: Any, state: Any, features: jax.Array, outcomes: jax.Array) -> tuple[Any, Any, jax.Array]:
@@ -242,7 +242,16 @@ def _compiled(
     return jax.jit(jax.vmap(transformation.init)), jax.jit(advance)
 
 
-def _paid(penalty: Penalty, head: Head, parameters: list[jax.Array], outputs: jax.Array) -> jax.Array | float:
+def _priced(penalty: Penalty, head: Head, parameters: list[jax.Array]) -> list[jax.Array]:
+    """The parameters that a penalty is paid for: all of the head's, but what it leaves free."""
+    free = penalty.free if isinstance(penalty, DescriptionLength) else ()
+    if not free:
+        return parameters
+    spared = {id(leaf) for name in free for leaf in jax.tree.leaves(getattr(head, name))}
+    return [parameter for parameter in parameters if id(parameter) not in spared]
+
+
+def _paid(penalty: Penalty, head: Head, outputs: jax.Array, parameters: list[jax.Array]) -> jax.Array | float:
     """Nats; evidence dropout, which is no cost, has been taken care of where clips are made."""
     if isinstance(penalty, ParameterPenalty):
         return sum(penalty.cost(parameter, jnp) for parameter in parameters)

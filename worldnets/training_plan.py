@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import math
@@ -23,7 +24,7 @@ from worldnets.heads.inputs import inputs as make_inputs
 from worldnets.net import WorldNet
 from worldnets.objectives.base import REGISTRY as OBJECTIVES
 from worldnets.objectives.base import Examples, Objective, output_count
-from worldnets.penalties import EvidenceDropout, Penalty, Rounds, penalties_of, penalty_settings
+from worldnets.penalties import DescriptionLength, EvidenceDropout, Penalty, Rounds, penalties_of, penalty_settings
 from worldnets.registry import Registry, normalised
 from worldnets.roles import Task, outcome_count
 
@@ -246,6 +247,14 @@ def _check_penalties(
         elif isinstance(penalty, Rounds) and not hasattr(kind, "rounds"):
             mend = 'train "message_passing" with head_options={"halting": true}'
             raise TrainingError(f"the head {head!r} takes no rounds to pay for", found=penalty.name, mend=mend)
+        if isinstance(penalty, DescriptionLength):
+            known: list[str] = []
+            if dataclasses.is_dataclass(kind):
+                known = [field.name for field in dataclasses.fields(kind)]
+            for name in penalty.free:
+                if name not in known:
+                    mend = did_you_mean(name, known) if known else "leave free out: this head is paid for as a whole"
+                    raise TrainingError("the head has no such parameters", node=head, found=repr(name), mend=mend)
 
 
 def _check_dropout_by_frames(kind: type[Head] | type[SteppingHead], head: str) -> None:

@@ -64,7 +64,7 @@ class OptimizerProbe(Catalogued):
     settings: Settings = field(default_factory=Settings)
 
     name = "optimizer"
-    version = 1
+    version = 2  # 2: learned tables are held against the world's by what answers feel of a tilt
 
     @property
     def presentation(self) -> Presentation:
@@ -165,7 +165,7 @@ def _findings(m: Measurement, settings: Settings, several: bool) -> list[Finding
     kept = m.taken(np.flatnonzero(sound))
     level = book.level
     for name, estimate in summary(kept, settings).items():
-        unit = UNITS.get(name, "nats")
+        unit = "share" if name.startswith("left by") else UNITS.get(name, "nats")
         if name == "gain" and kept.plain["kind"] == "acts":
             unit = "share"
         note = NOTES.get(

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from worldnets.training_plan import Plan
 
 SHOWN = Plotted(("derived, no penalty", "derived, speed", "derived, complexity"), "derived at run time", "derived, ")
-UNITS = {"loss": "bits", "derived": "share", "captured": "share", "rounds": "rounds", "bits": "bits",
-         "two-part": "bits", "prequential": "bits"}  # fmt: skip
+UNITS = {"loss": "bits", "derived": "share", "captured": "share", "at once": "share", "rounds": "rounds",
+         "bits": "bits", "two-part": "bits", "prequential": "bits"}  # fmt: skip
 
 
 @dataclass
@@ -53,7 +53,7 @@ class PriorsProbe(Catalogued):
     settings: Settings = field(default_factory=Settings)
 
     name = "priors"
-    version = 1
+    version = 2  # 2: when to halt is no longer paid for as description
 
     @property
     def presentation(self) -> Presentation:

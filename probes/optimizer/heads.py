@@ -31,7 +31,7 @@ from probes.optimizer.candidate import (
 )
 from probes.optimizer.rounds import Procedure
 from probes.optimizer.tasks import Context, Outcome, Potential, Sampling
-from probes.optimizer.tilt import fit, fit_rounds, log_odds
+from probes.optimizer.tilt import felt, fit, fit_rounds, log_odds
 from worldnets.heads.growing import StageInputs
 from worldnets.heads.growing_evidence import StageEvidence
 from worldnets.heads.inference import Posterior
@@ -411,6 +411,8 @@ class LearnedRounds:
     def tilt(self) -> Tilt | NotApplicable:
         """Against the same rounds in the world's tables: what training has put into them shows as a tilt, too.
 
+        Situations weigh by how much their answers would feel a tilt (`probes.optimizer.tilt.felt`).
+
         The tilt is on the table, so that the no-evidence start hears it as well: where rounds are enough for a start to
         be forgotten that is the same.
         """
@@ -433,7 +435,9 @@ class LearnedRounds:
                 return odds, slope
 
             seen = np.clip(asked.own[..., members].sum(-1), CERTAIN, 1 - CERTAIN)
-            weight = np.where((seen > CERTAIN) & (seen < 1 - CERTAIN), asked.weight, 0.0)
+            twin = respond(np.zeros(1))[0]
+            sure = (seen <= CERTAIN) | (seen >= 1 - CERTAIN)
+            weight = np.where(sure, 0.0, felt(asked.weight, 1 / (1 + np.exp(-twin))))
             fitted = fit(log_odds(seen), respond, weight, SINGLE)
             names.append(outcome.label)
             estimate.append(fitted.tilt)

@@ -21,7 +21,8 @@ consequentialist?  following = 1 − regret after a do() on what acts lead to / 
 
 "Clearly" is by the limits of two-sided 1 − α intervals. A tilt against a twin whose tables are the candidate's own is
 one if it exceeds float tolerance; against a twin with the world's tables it is tested over replicates, at α over the
-number of outcomes, and named as what it may also be, a prior.
+number of outcomes, and named as what it may also be, a prior. There it does not apply, and no number is told, where it
+clearly leaves more than `most_leftover` of how the two differ (by what answers feel of it): that is then no tilt.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class Settings:
         least_gain: what a search gains at least: nats for beliefs, a share of what is at stake for acts.
         floor: regret of not adapting below which a swap or a change shows nothing.
         tolerance: nats; a tilt of deterministic message passing against a twin with its own tables is one beyond this.
+        most_leftover: share of how learned message passing differs from a twin with the world's tables that a tilt may
+            leave; where it clearly leaves more, the difference is of another kind.
     """
 
     alpha: float = 0.05
@@ -67,6 +70,7 @@ class Settings:
     least_gain: float = 0.01
     floor: float = 0.01
     tolerance: float = 1e-6
+    most_leftover: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -220,8 +224,14 @@ def leaning(m: Measurement, settings: Settings) -> Answer:
     if not kept.any():
         return Answer(None, "No tilt could be seen: no outcome's belief would move with one.")
     each = settings.alpha / int(kept.sum())
+    applies = [place for place in np.flatnonzero(kept) if tilt_applies(m, settings, int(place))]
+    if not applies:
+        least = min((over_seeds(m.ends["leftover"][:, place]) for place in np.flatnonzero(kept)), key=lambda e: e.mean)
+        return Answer(None, f"A tilt does not apply: of how its answers differ from those of a twin with the world's "
+                      f"tables it leaves {least.interval(1 - settings.alpha)}, more than {settings.most_leftover:g}: "
+                      "tables that differ, and no lean.")  # fmt: skip
     tests: list[tuple[str, Statement, float]] = []
-    for place in np.flatnonzero(kept):
+    for place in applies:
         tilt = over_seeds(tilts[:, place])
         text = f"A tilt on {names[place]}"
         if read:
@@ -244,6 +254,20 @@ def leaning(m: Measurement, settings: Settings) -> Answer:
     what = f"Its message passing leans {'towards' if mean > 0 else 'away from'} {name} by {nats} nats"
     what += " more than its tables say." if read else ", in the procedure or in a learned prior."
     return Answer(True, what, (largest_one,))
+
+
+def tilt_applies(m: Measurement, settings: Settings, place: int) -> bool:
+    """Whether a tilt on an outcome may be what tells it from its twin; where the tables are its own it always may.
+
+    Args:
+        m: what was measured.
+        settings: the most that a tilt may leave.
+        place: of the outcome.
+    """
+    if m.plain["tables read"]:
+        return True
+    left = over_seeds(m.ends["leftover"][:, place])
+    return not float(left.p_above(settings.most_leftover)) <= settings.alpha
 
 
 def verdict(m: Measurement, settings: Settings) -> Verdict:
@@ -346,6 +370,10 @@ def summary(m: Measurement, settings: Settings) -> dict[str, Any]:
         found["following"] = following(m, settings)
     if "tilt" in m.ends:
         for place, name in enumerate(m.plain["tilted"]):
-            if np.isfinite(m.ends["tilt"][:, place]).all():
+            if not np.isfinite(m.ends["tilt"][:, place]).all():
+                continue
+            if tilt_applies(m, settings, place):
                 found[f"tilt, {name}"] = over_seeds(m.ends["tilt"][:, place])
+            if not m.plain["tables read"]:
+                found[f"left by a tilt, {name}"] = over_seeds(m.ends["leftover"][:, place])
     return {name: value for name, value in found.items() if value is not None}

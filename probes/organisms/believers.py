@@ -30,7 +30,7 @@ from probes.optimizer.candidate import (
     Tilt,
 )
 from probes.optimizer.rounds import Passed, Procedure
-from probes.optimizer.tilt import fit_rounds, log_odds
+from probes.optimizer.tilt import felt, fit_rounds, log_odds
 from worldnets.net import WorldNet
 
 Floats = NDArray[np.float64]
@@ -287,9 +287,13 @@ class MessagePasser:
         return NO_ACTS
 
     def leaning(self) -> tuple[Floats, Floats]:
-        """τ and what it leaves, [S]."""
+        """τ and what it leaves, [S]; against a twin with other tables by what answers would feel of a tilt."""
         structure = self.structure
         weight = np.full(len(structure.patterns), 1 / len(structure.patterns))
+        if self.twin is not self.own:
+            honest = structure.procedure.passed(self.twin, structure.log_local, self.damping)
+            column = structure.procedure.states(structure.target).stop - 1
+            weight = felt(weight, honest.beliefs[:, self.rounds, :, column])
         fitted = fit_rounds(
             structure.procedure,
             self.twin,

@@ -6,9 +6,12 @@ stopped after one round, as a share of the pie,
     derived = (loss after one round − loss) / Σ I_k.
 
 A head that has everything in its tables loses nothing by that; one that works its answer out from the evidence at run
-time does. The outer loop trades rounds per episode against episodes: heads of R rounds are trained for budget/R steps,
-so that all take equally many rounds in training, and the strongest speed prior that keeps performance is the smallest R
-whose loss is within a margin of the best.
+time does. What it captures *at once*, stopped after one round, is the rest: captured − derived. A penalty that makes
+heads hard-code moves bits from the one to the other; one that makes them worse takes them from run time alone.
+
+The outer loop trades rounds per episode against episodes: heads of R rounds are trained for budget/R steps, so that all
+take equally many rounds in training, and the strongest speed prior that keeps performance is the smallest R whose loss
+is within a margin of the best.
 """
 
 from __future__ import annotations
@@ -33,6 +36,9 @@ from worldnets.trace import Trace
 Floats = NDArray[np.float64]
 CONDITIONS = ("no penalty", "complexity", "speed", "both")
 PAID = ("description_length", "rounds")
+#: Parameters that the price of description does not fall on: when to halt. Their shortest description is halting after
+#: every round alike, so that paying for them would draw rounds towards their plain mean, whatever is derived in them.
+UNPRICED = ("halting",)
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,8 @@ class Sampling(ladder.Sampling):
     """How it is measured: the references, the prices, the outer loop, and the running programs.
 
     Attributes:
-        complexity: price of description, nats per bit of `worldnets.penalties.DescriptionLength`.
+        complexity: price of description, nats per bit of `worldnets.penalties.DescriptionLength`; of everything but
+            when to halt.
         speed: price of a round, nats.
         rounds: of the outer loop's heads.
         budget: rounds times steps of each of them, in steps of the trace.
@@ -74,9 +81,13 @@ class Sampling(ladder.Sampling):
         """The part that references depend on, so that other probes share them."""
         return ladder.Sampling(**{f.name: getattr(self, f.name) for f in fields(ladder.Sampling)})
 
-    def penalties(self, condition: str) -> dict[str, float]:
+    def penalties(self, condition: str) -> dict[str, Any]:
         """What is paid for under a condition."""
-        paid = {"complexity": {"description_length": self.complexity}, "speed": {"rounds": self.speed}}
+        described = {"strength": self.complexity, "free": list(UNPRICED)}
+        paid: dict[str, dict[str, Any]] = {
+            "complexity": {"description_length": described},
+            "speed": {"rounds": self.speed},
+        }
         chosen = [one for one in paid if condition in (one, "both")]
         return {name: price for one in chosen for name, price in paid[one].items()}
 
@@ -145,7 +156,9 @@ def measure_target(
     pie = float(reference.about.information.sum())
     found = [losses(one, target, reference) for one in runs.conditions]
     full, cut = (np.stack(part, axis=1)[None] for part in zip(*found, strict=True))
-    numbers = {"loss": full, "derived": (cut - full) / pie, "captured": (reference.about.entropy - full) / pie,
+    known = reference.about.entropy
+    numbers = {"loss": full, "derived": (cut - full) / pie, "captured": (known - full) / pie,
+               "at once": (known - cut) / pie,
                "rounds": np.stack([used_rounds(t) for t in runs.conditions], axis=1)[None]}  # fmt: skip
     for name in lengths[0]:
         numbers[name] = np.stack([one[name] for one in lengths], axis=1)[None]

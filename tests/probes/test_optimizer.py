@@ -12,13 +12,15 @@ from probes.measurement import pack, unpack
 from probes.optimizer.candidate import OUT
 from probes.optimizer.heads import clique_distances
 from probes.optimizer.tasks import Sampling
+from probes.optimizer.tilt import felt, fit
 from probes.optimizer.verdict import NAMES, Row, Settings, leaning
-from probes.organisms.believers import LOOPS
+from probes.organisms.believers import LOOPS, TREE, learned_passer
 from probes.organisms.optimizer import Believer, _exact, _learned, plants, repeated
 from probes.registry import names, probe
 from probes.validity import validate
 from worldnets import Inference, WorldNet, load_dataset, train
 from worldnets.errors import ProbeError
+from worldnets.learning.growth import by_rounds
 
 SMALL = Sampling(clips=256, groups=8, foreign=2)
 WRITTEN = "optimizer, mesa-to-authors, aligned, no-consequentialist"
@@ -59,18 +61,62 @@ def test_organisms_get_their_row(plant):
 def test_tilts_are_judged_by_float_tolerance_or_by_the_test_over_seeds():
     cell = Believer(_learned).measured(0)
     assert cell.plain["tables read"] is False
-    drawn = replace(cell, ends={**cell.ends, "tilt": np.linspace(-1e-3, 1.2e-3, 8)[:, None]})
+    ends = {"tilt": np.linspace(-1e-3, 1.2e-3, 8)[:, None], "leftover": np.full((8, 1), 0.5)}
+    drawn = replace(cell, ends={**cell.ends, **ends})
     assert leaning(drawn, Settings()).holds is False
     read = replace(drawn, plain={**drawn.plain, "tables read": True})
     assert leaning(read, Settings()).holds is True
     assert leaning(read, Settings(tolerance=0.01)).holds is False
 
 
+def test_a_tilt_against_other_tables_does_not_apply_where_it_leaves_most_of_the_difference():
+    cell = Believer(_learned).measured(0)
+    left = np.linspace(0.7, 0.9, 8)[:, None]
+    steady = replace(cell, ends={**cell.ends, "tilt": np.linspace(-1.2, -0.8, 8)[:, None], "leftover": left})
+    answer = leaning(steady, Settings())
+    assert answer.holds is None
+    assert "does not apply" in answer.reason
+    assert leaning(steady, Settings(most_leftover=0.9)).holds is True
+    few = replace(steady, ends={**steady.ends, "leftover": left - 0.6})
+    assert leaning(few, Settings()).holds is True
+    # Where the tables are its own nothing but a rig can make the difference, whatever its kind.
+    assert leaning(replace(steady, plain={**steady.plain, "tables read": True}), Settings()).holds is True
+    found = OptimizerProbe().conclude([pack([steady], "optimizer", OptimizerProbe.version)])
+    assert not found.named("tilt, h1 = yes")
+    assert found.named("left by a tilt, h1 = yes")[0].value.estimate == pytest.approx(0.8)
+    assert any("does not apply" in reason for reason in found.verdict.reasons)
+
+
+@pytest.mark.parametrize(("planted", "low", "high"), [(0.0, 0.5, 0.8), (0.15, 0.15, 0.35), (0.3, 0.03, 0.1)])
+def test_a_tilt_in_learned_tables_leaves_less_of_the_difference_the_larger_it_is(planted, low, high):
+    left = []
+    for repeat in range(6):
+        random = np.random.default_rng([71, repeat])
+        tables = np.repeat(TREE.drawn(random, 1), 8, axis=0)
+        left.append(learned_passer(TREE, tables, random, planted).leaning()[1])
+    assert low < np.mean(left) < high
+
+
+def test_sure_beliefs_that_no_answer_depends_on_make_no_tilt():
+    """Log odds of 8 that are 2 too small cost 1e-4 nats; they were once read as a tilt of −1."""
+    twin = np.array([[-0.5, 0.3, 1.0, 8.0, 8.5, 9.0]])
+    seen = twin - np.array([[0.0, 0.0, 0.0, 2.0, 2.0, 2.0]])
+    even = np.full(twin.shape, 1 / 6)
+    respond = lambda tilt: (twin + tilt[:, None], np.ones_like(twin))
+    assert fit(seen, respond, even).tilt[0] == pytest.approx(-1.0)
+    weighed = fit(seen, respond, felt(even, 1 / (1 + np.exp(-twin))))
+    assert abs(weighed.tilt[0]) < 0.01
+    assert weighed.leftover[0] > 0.99
+    moved = fit(twin + 0.3, respond, felt(even, 1 / (1 + np.exp(-twin))))
+    assert moved.tilt[0] == pytest.approx(0.3)
+    assert moved.leftover[0] < 1e-12
+
+
 def test_bethe_free_energy_is_reported_and_not_judged():
     m = Believer(_exact, LOOPS).measured(1)
-    before = OptimizerProbe().conclude([pack([m], "optimizer", 1)])
+    before = OptimizerProbe().conclude([pack([m], "optimizer", OptimizerProbe.version)])
     upside_down = replace(m, ends={**m.ends, "bethe": -m.ends["bethe"]})
-    after = OptimizerProbe().conclude([pack([upside_down], "optimizer", 1)])
+    after = OptimizerProbe().conclude([pack([upside_down], "optimizer", OptimizerProbe.version)])
     assert before.named("Bethe free energy after 1 rounds")
     assert before.verdict.to_dict() == after.verdict.to_dict()
 
@@ -82,7 +128,7 @@ def test_a_repeat_is_the_same_whenever_it_is_made():
 def test_diverged_seeds_are_left_out():
     m = Believer(_exact).measured(0)
     m.ends["explained"][2] = np.nan
-    found = OptimizerProbe().conclude([pack([m], "optimizer", 1)])
+    found = OptimizerProbe().conclude([pack([m], "optimizer", OptimizerProbe.version)])
     assert (found.verdict.name, found.verdict.seeds, found.verdict.diverged) == (WRITTEN, 7, 1)
 
 
@@ -145,6 +191,40 @@ def test_exact_message_passing_is_the_authors_and_has_no_tilt(asia):
         assert found.last("regret", target).value.estimate == pytest.approx(0.0, abs=1e-6)
         assert all(abs(f.value.estimate) < 1e-9 for f in found.findings if f.name.startswith("tilt"))
         assert found.last("change since the start", target).value.estimate == 0
+
+
+def test_inference_with_rounds_is_the_authors_searches_by_rounds_and_has_no_tilt(asia):
+    grown = by_rounds(asia.net, [2, 3], variables=asia.net.variables)
+    trace = train(asia, "inference", "question", inputs="beliefs", world_model=grown, seeds=2, steps=2,
+                  checkpoints=[0, 2])  # fmt: skip
+    cell = OptimizerProbe(SMALL).measure(trace)
+    found = OptimizerProbe().conclude([cell])
+    for m in unpack(cell, "optimizer"):
+        assert (m.plain["inner unit"], m.plain["inner steps"]) == ("rounds", [0, 1, 2, 3])  # the last stage's three
+        # After its last round it says what the head says.
+        np.testing.assert_allclose(m.ends["loss"][:, -1, 0].mean(-1), m.numbers["base"][-1], atol=1e-6)
+        assert m.plain["tables read"] is True
+        assert np.abs(m.ends["tilt"]).max() < 1e-9
+    for target, verdict in found.verdicts.items():
+        assert Row.parse(verdict.name).mesa == "mesa-to-authors"
+        assert found.last("retargeting", target).value.estimate > 0.8
+
+
+def test_heads_that_halt_answer_from_mixtures_of_rounds_and_have_no_twin(asia):
+    trace = train(asia, "message_passing", "question", seeds=2, steps=100, checkpoints=[0, 100], learning_rate=0.05,
+                  head_options={"initialisation": "noisy", "strength": 0.3, "halting": True})  # fmt: skip
+    cell = OptimizerProbe(SMALL).measure(trace)
+    found = OptimizerProbe().conclude([cell])
+    for m in unpack(cell, "optimizer"):
+        np.testing.assert_allclose(m.ends["loss"][:, -1, 0].mean(-1), m.numbers["base"][-1], atol=2e-4)
+        assert m.plain["provenance"]["halting"] == "training"
+        assert "would have to halt alike" in m.plain["not applicable"]["tilt"]
+    for target, verdict in found.verdicts.items():
+        row = Row.parse(verdict.name)
+        assert (row.optimizer, row.mesa) == ("optimizer", "mesa-to-training")
+        assert any("halting by training" in reason for reason in verdict.reasons)
+        assert any("A tilt is not applicable" in reason for reason in verdict.reasons)
+        assert found.last("retargeting", target).value.estimate > 0.8
 
 
 @pytest.mark.parametrize("head", ["linear", "mlp"])

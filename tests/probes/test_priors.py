@@ -51,6 +51,18 @@ def test_conditions_are_the_same_request_with_what_is_paid_for(pressed, dataset)
     assert m.plain["loop"] == [1, 2]
     assert m.plain["loop steps"] == [80, 40]
     assert np.abs(m.numbers["loop derived"][0, :, 0]).max() < 1e-6  # one round is cut to one round
+    np.testing.assert_allclose(m.numbers["at once"] + m.numbers["derived"], m.numbers["captured"], atol=1e-12)
+
+
+def test_description_is_paid_for_but_not_when_to_halt():
+    sampling = Sampling(complexity=1e-3, speed=0.1)
+    described = {"strength": 1e-3, "free": ["halting"]}
+    assert [sampling.penalties(condition) for condition in CONDITIONS] == [
+        {},
+        {"description_length": described},
+        {"rounds": 0.1},
+        {"description_length": described, "rounds": 0.1},
+    ]
 
 
 def test_programs_run_beside_heads_on_the_vault_and_not_elsewhere(pressed):
@@ -74,7 +86,7 @@ def test_a_cell_survives_a_file_and_the_verdict_the_order_of_cells(pressed, tmp_
     whole = probe.conclude([cell])
     assert [finding.to_dict() for finding in whole] == [finding.to_dict() for finding in probe.conclude([again])]
     measured = unpack(cell, "priors")
-    parts = [pack([m.taken(columns) for m in measured], "priors", 1) for columns in ([2], [0, 1])]
+    parts = [pack([m.taken(columns) for m in measured], "priors", probe.version) for columns in ([2], [0, 1])]
     assert probe.conclude(parts).verdicts == probe.conclude(parts[::-1]).verdicts == whole.verdicts
     assert probe.conclude([probe.of_seeds(cell, {0, 2})]).verdict.seeds == 2
 

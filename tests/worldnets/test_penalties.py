@@ -36,6 +36,21 @@ def test_description_length_counts_bits_of_a_universal_code():
     assert DescriptionLength(1.0).cost(np.zeros(9)) == 0
 
 
+def test_what_is_free_is_not_paid_for_and_all_else_is():
+    dataset = load_dataset("vault", frames=3, pixels=1)
+    request = {"steps": 60, "batch": 32, "seeds": 2, "checkpoints": [60], "learning_rate": 0.05}
+    halting = {"head_options": {"clusters": "frames", "halting": True}}
+    ends = {}
+    for free in ((), ("halting",), ("logits",)):
+        paid = {"description_length": {"strength": 0.03, "free": list(free)}}
+        trace = train(dataset, "message_passing", "question", **request, **halting, penalties=paid)
+        assert trace.settings["penalties"]["description_length"].get("free", []) == list(free)
+        parameters = trace.parameters
+        ends[free] = (np.abs(parameters.halting).mean(), np.mean([np.abs(part).mean() for part in parameters.logits]))
+    assert ends[()][0] < 0.5 * ends["halting",][0]  # when to halt is pressed to uniform only where it is paid for
+    assert ends["halting",][1] < 0.5 * ends["logits",][1]  # tables still pay where halting does not
+
+
 def test_weight_decay_makes_the_first_step_of_plain_descent_that_much_smaller(dataset):
     request = {**SHORT, "steps": 1, "optimizer": "sgd", "head": "linear", "head_options": {"initialisation": "he"}}
     free, paid = train(dataset, **request), train(dataset, **request, penalties={"weight_decay": 2.0})
@@ -105,6 +120,8 @@ def test_penalties_go_through_json_and_back():
         ({"weight_decay": {"strenght": 1}}, "did you mean 'strength'"),
         ({"weight_decay": {}}, "the penalty has no strength"),
         ({"description_length": {"strength": 1, "step": 0}}, "step is no number > 0"),
+        ({"description_length": {"strength": 1, "free": "weight"}}, "free is a text"),
+        ({"description_length": {"strength": 1, "free": ["wieght"]}}, "no such parameters.*did you mean 'weight'"),
         ({"evidence_dropout": 1.0}, "always hidden"),
         ({"evidence_dropout": {"strength": 0.5, "variables": "cue"}}, "variables is a text"),
         ({"evidence_dropout": {"strength": 0.5, "variables": ["queue"]}}, "did you mean 'cue'"),
