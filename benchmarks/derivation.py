@@ -40,8 +40,8 @@ HEADS: dict[str, dict[str, Any]] = {
     "gru": {"width": 48},
     "transformer": {"width": 24, "depth": 2, "heads": 4},
 }
-STEPS, BATCH, RATE = {"gru": 3000, "transformer": 2000}, 16, 3e-3
-COUNTS = {"gru": (4, 32, 256, 1024), "transformer": (4, 256)}
+STEPS, BATCH, RATE, CHECKPOINTS = {"gru": 10_000, "transformer": 8_000}, 16, 3e-3, 16
+COUNTS = {"gru": (4, 32, 256, 1024), "transformer": (4, 32, 256)}
 HIDDEN_COUNTS = (4, 256)
 #: What the notebook draws.
 DRAWN = ("weight", "left by the mixture", "excess", "spread", "switch", "worth", "work", "description", "prequential",
@@ -81,7 +81,7 @@ def trained(one: Condition, seeds: int, out: Path) -> tuple[Trace, float]:
     known_for = float(json.loads(clock.read_text())) if clock.exists() else 0.0
     finished, began = file.exists(), time.process_time()
     trace = wn.train(one.dataset, one.head, OBJECTIVE, seeds=seeds, steps=STEPS[one.head], batch=BATCH,
-                     learning_rate=RATE, checkpoints=12, head_options=one.options, save_to=file)  # fmt: skip
+                     learning_rate=RATE, checkpoints=CHECKPOINTS, head_options=one.options, save_to=file)  # fmt: skip
     if not finished:
         known_for += time.process_time() - began
         clock.write_text(json.dumps(known_for))

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from worldnets.errors import SuiteError
 
@@ -54,13 +54,22 @@ class Cell:
         return canonical({key: value for key, value in self.identity.items() if key != "probe"})
 
     @property
+    def kin(self) -> str:
+        """What shares references: cells of one world and objective, or organisms of one probe."""
+        if "organism" in self.identity:
+            return f"organisms of {self.identity['probe']['name']}"
+        return f"{self.identity['world']['digest']} {self.identity['objective']}"
+
+    @property
     def group(self) -> int:
         """Which seeds: 8·group … 8·group + 7."""
         return int(self.identity["group"])
 
     @property
     def name(self) -> str:
-        """Readable and unique within a run: the title, the probe and the seeds."""
+        """Readable and unique within a run: the title, the probe and the seeds; of organisms the repeats."""
+        if "organism" in self.identity:
+            return f"{self.title}, {self.identity['organism']['repeats']:,} repeats"
         first = GROUP * self.group
         return f"{self.title} {self.identity['probe']['name']} seeds {first}–{first + GROUP - 1}"
 
@@ -168,8 +177,23 @@ def _listed(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def matching(conditions: Iterable[Condition], pattern: str | None) -> list[Condition]:
-    """The conditions whose title matches a shell pattern; a pattern without wildcards may be any part of the title.
+class Titled(Protocol):
+    """A line of a run that has cells: a condition, or an organism."""
+
+    @property
+    def title(self) -> str:
+        """What `--only` is matched with."""
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """What there is to do."""
+
+
+Line = TypeVar("Line", bound=Titled)
+
+
+def matching(conditions: Iterable[Line], pattern: str | None) -> list[Line]:
+    """Those whose title matches a shell pattern; a pattern without wildcards may be any part of the title.
 
     Raises:
         SuiteError: none does.

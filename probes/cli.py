@@ -185,6 +185,7 @@ def run(
         )
         sys.exit(130)
     _table(results)
+    _organisms(results)
     _failures(results)
     click.echo(f"report: {results.path / 'report.html'}")
     if not outcome.complete:
@@ -318,6 +319,13 @@ def _table(results: Results) -> None:
     from probes.terminal import verdict_table
 
     verdict_table(results)
+
+
+def _organisms(results: Results) -> None:
+    from probes.terminal import validity_table
+
+    for name, scores in results.scores.items():
+        validity_table(f"organisms of {name}", scores)
 
 
 def _failures(results: Results) -> None:

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
-from probes.cells import Cell, Condition
+from probes.cells import Cell, Titled
 from probes.progress import Progress, Quiet
 from probes.store import Store
 from probes.worker import MEASURE, prepare, thread_settings, work
@@ -53,9 +53,9 @@ def shard_of(cells: Sequence[Cell], shard: tuple[int, int] | None) -> list[Cell]
     return list(cells) if shard is None else list(cells[shard[0] - 1 :: shard[1]])
 
 
-def cells_of(conditions: Iterable[Condition]) -> list[Cell]:
-    """All cells, in suite order: first every condition's first seed group, then the second, …"""
-    per_condition = [condition.cells for condition in conditions]
+def cells_of(lines: Iterable[Titled]) -> list[Cell]:
+    """All cells, in suite order: first every line's first (a condition's first seed group), then the second, …"""
+    per_condition = [line.cells for line in lines]
     layers = itertools.zip_longest(*per_condition)
     return [cell for layer in layers for cell in layer if cell is not None]
 
@@ -123,7 +123,7 @@ def batches(cells: Sequence[Cell], jobs: int) -> list[Batch]:
     """
     groups: dict[str, dict[str, Batch]] = {}
     for cell in cells:
-        trainings = groups.setdefault(f"{cell.identity['world']['digest']} {cell.identity['objective']}", {})
+        trainings = groups.setdefault(cell.kin, {})
         trainings.setdefault(cell.training, []).append(cell)
     share = max(1, min(LARGEST, -(-len(cells) // jobs)))
     items: list[Batch] = []

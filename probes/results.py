@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probes.cells import GROUP, Condition
+from probes.cells import GROUP, Cell, Condition
 from probes.store import Store
 from probes.suite import Settings
 from worldnets.errors import WorldnetsError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from probes.finding import Conclusion
     from probes.presentation import Presentation
+    from probes.validity import Score
 
 #: Columns that say which row of the verdict table something belongs to.
 NAMES = ("world", "objective", "head", "inputs", "probe")
@@ -148,6 +149,17 @@ class Results:
         return pd.DataFrame(rows, columns=[*FINDING_COLUMNS]).astype({"rung": "Int64", "step": "Int64"})
 
     @functools.cached_property
+    def scores(self) -> dict[str, list[Score]]:
+        """What probes said of the suite's planted organisms, by probe: of those that have been counted."""
+        found: dict[str, list[Score]] = {}
+        for organism in self.store.organisms:
+            (cell,) = organism.cells
+            own = found.setdefault(str(organism.probe["name"]), [])
+            if self.store.has(cell):
+                own.append(organism.score(self.store.read(cell)))
+        return found
+
+    @functools.cached_property
     def failures(self) -> pd.DataFrame:
         """One row per cell that is not there, with its error and traceback ("" when it was not run yet).
 
@@ -159,14 +171,20 @@ class Results:
         for one in self.concluded:
             for cell in one.condition.cells:
                 if one.missing and not self.store.has(cell):
-                    said = self.store.failure(cell) or {}
-                    what = {"cell": cell.name, "state": "failed" if said else "missing", "key": cell.key}
-                    what |= {"error": said.get("error", ""), "traceback": said.get("traceback", "")}
-                    rows.append({**one.condition.names, **what})
+                    rows.append({**one.condition.names, **self._absent(cell)})
             if one.conclusion is None and not one.missing:
                 what = {"cell": one.condition.title, "state": "no conclusion", "error": one.problem}
                 rows.append({**one.condition.names, **what, "key": "", "traceback": ""})
+        for organism in self.store.organisms:
+            names = {**dict.fromkeys(NAMES, ""), "probe": str(organism.probe["name"])}
+            rows += [{**names, **self._absent(cell)} for cell in organism.cells if not self.store.has(cell)]
         return pd.DataFrame(rows, columns=[*NAMES, "cell", "state", "error", "traceback", "key"])
+
+    def _absent(self, cell: Cell) -> dict[str, str]:
+        """Why a cell is not there."""
+        said = self.store.failure(cell) or {}
+        what = {"cell": cell.name, "state": "failed" if said else "missing", "key": cell.key}
+        return what | {"error": said.get("error", ""), "traceback": said.get("traceback", "")}
 
     def to_pandas(self) -> pd.DataFrame:
         """The verdicts."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probes.cells import Cell, Condition, matching, parse_shard
+from probes.cells import Cell, Condition, Titled, matching, parse_shard
 
 if TYPE_CHECKING:
+    from probes.organism import Organism
     from probes.pool import Outcome
     from probes.progress import Progress
     from probes.results import Results
@@ -22,6 +23,7 @@ class Plan:
 
     suite: Suite
     conditions: tuple[Condition, ...]
+    organisms: tuple[Organism, ...]
     cells: tuple[Cell, ...]
 
 
@@ -33,6 +35,7 @@ def plan(
     Raises:
         SuiteError, DatasetError, UnknownNameError: the suite does not say what to run.
     """
+    from probes.organism import organisms
     from probes.pool import cells_of, shard_of
     from probes.resolve import resolve
     from probes.suite import Suite, load_suite
@@ -40,9 +43,10 @@ def plan(
     loaded = suite if isinstance(suite, Suite) else load_suite(suite)
     if seeds is not None:
         loaded = loaded.with_seeds(seeds)
-    conditions = resolve(loaded)
-    chosen = cells_of(matching(conditions, only))
-    return Plan(loaded, conditions, tuple(shard_of(chosen, parse_shard(shard) if shard else None)))
+    conditions, planted = resolve(loaded), organisms(loaded)
+    lines: tuple[Titled, ...] = (*conditions, *planted)
+    chosen = cells_of(matching(lines, only))
+    return Plan(loaded, conditions, planted, tuple(shard_of(chosen, parse_shard(shard) if shard else None)))
 
 
 def execute(
@@ -61,7 +65,7 @@ def execute(
     from probes.results import Results
     from probes.store import Store
 
-    store = Store.create(out, planned.suite, planned.conditions)
+    store = Store.create(out, planned.suite, planned.conditions, planned.organisms)
     outcome = run_cells(store, planned.cells, jobs, progress, fail_fast)
     results = Results(store)
     if not outcome.interrupted:
@@ -88,7 +92,8 @@ def run(
         out: the run directory.
         jobs: worker processes, by default one per core.
         seeds: instead of the suite's own.
-        only: conditions whose title `world/objective/head/inputs` matches this pattern.
+        only: conditions whose title `world/objective/head/inputs` matches this pattern; `organisms/PROBE/NAME` of
+            organisms.
         shard: "i/n", the i-th of n parts, for several machines on one folder.
         fail_fast: stop handing out cells after the first failure.
         progress: `probes.progress.Lines()` for one line per cell; nothing is said by default.

@@ -3,6 +3,7 @@
     RUN/manifest.json        schema, suite, versions, when made; written last when a run directory is made
     RUN/suite.toml           the suite with every default written out
     RUN/conditions.json      what it resolved to: every row of the verdict table and how its cells are keyed
+    RUN/organisms.json       the planted organisms that are counted besides, where the suite asks for some
     RUN/cells/ab/ab….json    a finished cell; names its arrays' file and that file's sha256
     RUN/cells/ab/ab….npz     its arrays, written before the JSON: a cell without JSON is not finished
     RUN/failed/ab….json      what went wrong with a cell; gone when a later try succeeds
@@ -17,13 +18,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import math
 import os
 import platform
 import time
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -33,7 +35,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.cells import CELL_SCHEMA, Cell, Condition, canonical
+from probes.cells import CELL_SCHEMA, Cell, Condition, Line, canonical
+from probes.organism import Organism
 from probes.suite import Suite, read_suite
 from worldnets.errors import StoreError, SuiteError
 from worldnets.files import write_atomically
@@ -50,12 +53,24 @@ class Store:
     """A run directory, opened. Make one with `create` or `open`."""
 
     def __init__(
-        self, path: Path, manifest: Mapping[str, Any], suite: Suite, conditions: tuple[Condition, ...] = ()
+        self,
+        path: Path,
+        manifest: Mapping[str, Any],
+        suite: Suite,
+        conditions: tuple[Condition, ...] = (),
+        organisms: tuple[Organism, ...] = (),
     ) -> None:
-        self.path, self.manifest, self.suite, self.conditions = path, manifest, suite, conditions
+        self.path, self.manifest, self.suite = path, manifest, suite
+        self.conditions, self.organisms = conditions, organisms
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], suite: Suite, conditions: Sequence[Condition] = ()) -> Store:
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        suite: Suite,
+        conditions: Sequence[Condition] = (),
+        organisms: Sequence[Organism] = (),
+    ) -> Store:
         """A new run directory for a suite, or the one of the same suite that is already there.
 
         A suite may come back with more seeds, nothing else changed: that is recorded in the manifest. Every other
@@ -67,13 +82,14 @@ class Store:
         folder = Path(path)
         if (folder / "manifest.json").exists():
             store = cls.open(folder)
-            return store._same(suite, tuple(conditions))
+            return store._same(suite, tuple(conditions), tuple(organisms))
         if folder.exists() and not folder.is_dir():
             raise StoreError("not a folder", file=folder, mend="give a folder that does not exist yet")
         # An interrupted start leaves these and no manifest; anything else is not ours.
         foreign = (
             sorted(
-                {entry.name for entry in folder.iterdir()} - {"suite.toml", "conditions.json", "cells", "failed", "log"}
+                {entry.name for entry in folder.iterdir()}
+                - {"suite.toml", "conditions.json", "organisms.json", "cells", "failed", "log"}
             )
             if folder.is_dir()
             else []
@@ -92,6 +108,8 @@ class Store:
             raise StoreError("cannot make the run directory", file=folder, found=error.strerror, mend=mend) from error
         write_atomically(folder / "suite.toml", suite.to_toml())
         write_atomically(folder / "conditions.json", _listed(conditions))
+        if organisms:
+            write_atomically(folder / "organisms.json", _listed(organisms))
         manifest = {
             "schema": RUN_SCHEMA,
             "suite": suite.name,
@@ -100,7 +118,7 @@ class Store:
             "history": [],
         }
         write_atomically(folder / "manifest.json", _json(manifest))
-        return cls(folder, manifest, suite, tuple(conditions))
+        return cls(folder, manifest, suite, tuple(conditions), tuple(organisms))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Store:
@@ -127,21 +145,14 @@ class Store:
         except (OSError, SuiteError) as error:
             mend = "put the resolved suite back, or start a new run"
             raise StoreError("unreadable suite", file=folder / "suite.toml", found=str(error), mend=mend) from error
-        try:
-            listed = json.loads((folder / "conditions.json").read_bytes())
-            conditions = tuple(Condition(**fields) for fields in listed)
-        except (OSError, ValueError, TypeError) as error:
-            mend = "start a new run"
-            raise StoreError(
-                "unreadable conditions", file=folder / "conditions.json", found=str(error), mend=mend
-            ) from error
-        return cls(folder, manifest, suite, conditions)
+        conditions = _read_lines(folder / "conditions.json", Condition)
+        planted = _read_lines(folder / "organisms.json", Organism) if suite.organisms else ()
+        return cls(folder, manifest, suite, conditions, planted)
 
-    def _same(self, suite: Suite, conditions: tuple[Condition, ...]) -> Store:
+    def _same(self, suite: Suite, conditions: tuple[Condition, ...], organisms: tuple[Organism, ...]) -> Store:
         """This run directory, if the suite is its own or its own with more seeds."""
         extended = self if self.suite == suite else self._extended(suite, conditions)
-        before = {(c.title, c.probe["name"]): canonical(c.identity) for c in self.conditions}
-        after = {(c.title, c.probe["name"]): canonical(c.identity) for c in conditions}
+        before, after = _identities(self.conditions, self.organisms), _identities(conditions, organisms)
         for name in before.keys() | after.keys():
             if before.get(name) != after.get(name):
                 mend = "give another --out: a world, a probe or a head's defaults changed since the run began"
@@ -172,7 +183,7 @@ class Store:
             )
         entry = {"when": _now(), "what": "more seeds", "versions": versions()}
         manifest = {**self.manifest, "history": [*self.manifest.get("history", []), entry]}
-        return Store(self.path, manifest, suite, conditions)
+        return Store(self.path, manifest, suite, conditions, self.organisms)
 
     def _place(self, key: str, ending: str) -> Path:
         return self.path / "cells" / key[:2] / f"{key}{ending}"
@@ -285,9 +296,21 @@ def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n"
 
 
-def _listed(conditions: Sequence[Condition]) -> str:
+def _listed(lines: Sequence[Condition | Organism]) -> str:
     # Not sorted: in a source's parameters the order of a table can mean something (of targets, for example).
-    return json.dumps([asdict(condition) for condition in conditions], indent=1, allow_nan=False) + "\n"
+    return json.dumps([asdict(line) for line in lines], indent=1, allow_nan=False) + "\n"
+
+
+def _identities(*lines: Sequence[Condition | Organism]) -> dict[tuple[str, str], str]:
+    return {(one.title, one.probe["name"]): canonical(one.identity) for one in itertools.chain(*lines)}
+
+
+def _read_lines(path: Path, kind: Callable[..., Line]) -> tuple[Line, ...]:
+    """What `_listed` wrote."""
+    try:
+        return tuple(kind(**fields) for fields in json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(f"unreadable {path.stem}", file=path, found=str(error), mend="start a new run") from error
 
 
 def _read_json(path: Path, absent: str, mend: str) -> dict[str, Any]:

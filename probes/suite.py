@@ -125,6 +125,8 @@ class Suite(Model):
     suite: Heading
     defaults: Defaults = Defaults()
     probes: dict[str, Settings] = {}
+    #: Probe → repeats: how often it says of its planted organisms what is known of them, counted in the same run.
+    organisms: dict[str, Annotated[int, Field(ge=1)]] = {}
     jobs: Annotated[tuple[Job, ...], BeforeValidator(_listed), Field(min_length=1)]
 
     @property
@@ -148,6 +150,8 @@ class Suite(Model):
         for probe, parts in tables["probes"].items():
             for part, settings in parts.items():
                 lines += [f"[probes.{_key(probe)}.{part}]", *_assignments(settings), ""]
+        if tables["organisms"]:
+            lines += ["[organisms]", *_assignments(tables["organisms"]), ""]
         for job in tables["jobs"]:
             lines += ["[[jobs]]", *_assignments(job), ""]
         return "\n".join(lines)

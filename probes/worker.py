@@ -104,7 +104,11 @@ def _function(target: str) -> Callable[[Cell, Tell], Mapping[str, Any]]:
 
 
 def measure_cell(cell: Cell, tell: Tell) -> Mapping[str, Any]:
-    """Train the cell's seed group on its world and let its probe measure the trace."""
+    """Train the cell's seed group on its world and let its probe measure the trace; or count an organism's repeats."""
+    if "organism" in cell.identity:
+        from probes.organism import count_cell
+
+        return count_cell(cell)
     steps = int(cell.identity["training"]["steps"])
 
     def measuring(done: int, total: int) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from probes.cells import Condition
     from probes.presentation import Shown, Table
     from probes.results import Concluded, Results
+    from probes.validity import Score
     from worldnets.dataset import Dataset
 
 
@@ -42,8 +43,9 @@ def context(results: Results) -> dict[str, Any]:
         "readings": [Markup(presentation.reading) for presentation in results.presentations.values()],
         "counts": _counts(results),
         "tables": [_verdicts(results, name, level) for name in results.presentations],
+        "organisms": [_organisms(probe, scores) for probe, scores in results.scores.items()],
         "problems": results.failures.to_dict("records"),
-        "cells": sum(len(one.condition.cells) for one in results.concluded),
+        "cells": sum(len(one.condition.cells) for one in results.concluded) + len(results.store.organisms),
         "worlds": [_world(results, label, group) for label, group in _by_world(results.concluded)],
         "command": _command(results),
         "toml": suite.to_toml(),
@@ -107,6 +109,37 @@ def _verdicts(results: Results, probe: str, level: str) -> dict[str, Any]:
         previous = block
     caption = Markup(presentation.caption.replace("{level}", level))
     return {"probe": probe, "caption": caption, "titles": presentation.titles, "rows": rows}
+
+
+#: Sign and colour class of what is found of an organism.
+HOLDS = {"yes": ("✓", "deep"), "open": ("•", "open"), "no": ("✗", "bad")}
+
+
+def _organisms(probe: str, scores: Iterable[Score]) -> dict[str, Any]:
+    """How often a probe said of its planted organisms what is known of them."""
+    from probes.validity_page import limited
+
+    rows = []
+    for score in scores:
+        mark, kind = HOLDS[score.found]
+        others = ", ".join(f"{name} {count:,}" for name, count in score.others.items())
+        coverage = ", ".join(f"{name} {share.estimate:.2f}" for name, share in score.coverage.items())
+        rows.append(
+            {
+                "name": score.plant.name,
+                "about": score.plant.about,
+                "role": score.plant.role,
+                "claim": " or ".join(score.plant.claims),
+                "repeats": f"{score.repeats:,}",
+                "share": limited(score.share, upper=score.plant.role == "null"),
+                "coverage": coverage or "–",
+                "others": others or "–",
+                "found": score.found,
+                "mark": mark,
+                "kind": kind,
+            }
+        )
+    return {"probe": probe, "id": identifier("organisms", probe), "rows": rows}
 
 
 def _anchor(title: str, probe: str) -> str:
