@@ -154,6 +154,9 @@ def show(name: str) -> None:
 @click.option("--only", metavar="PATTERN", help="Conditions whose title world/objective/head/inputs matches.")
 @click.option("--shard", metavar="I/N", help="The I-th of N parts, for several machines on one folder.")
 @click.option("--fail-fast", is_flag=True, help="Stop after the first cell that fails.")
+@click.option(
+    "--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="What a cell may take at most."
+)
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
 def run(
     suite: str,
@@ -163,6 +166,7 @@ def run(
     only: str | None,
     shard: str | None,
     fail_fast: bool,
+    time_limit: float | None,
     dry_run: bool,
 ) -> None:
     """Train, measure and report what a SUITE asks for: a built-in name or a TOML file."""
@@ -177,7 +181,7 @@ def run(
         _dry(planned, out)
         return
     assert out is not None
-    results, outcome = execute(planned, out, jobs, _progress(), fail_fast)
+    results, outcome = execute(planned, out, jobs, _progress(), fail_fast, time_limit)
     if outcome.interrupted:
         done = outcome.done + outcome.reused
         click.echo(

@@ -16,9 +16,13 @@ from probes.cells import Cell, Titled
 from probes.progress import Progress, Quiet
 from probes.store import Store
 from probes.worker import MEASURE, prepare, thread_settings, work
+from worldnets.errors import SuiteError
 
 #: Cells in one work item at most.
 LARGEST = 16
+
+#: The longest time limit of a cell, seconds: a year.
+LONGEST = 31_536_000
 
 Batch = list[Cell]
 Answer = list[tuple[str, str | None, float]]
@@ -67,13 +71,23 @@ def run_cells(
     progress: Progress | None = None,
     fail_fast: bool = False,
     measure: str = MEASURE,
+    time_limit: float | None = None,
 ) -> Outcome:
     """Measure the cells that the run directory does not have, `jobs` at a time, each in a process of its own.
 
     A failing cell is kept with its traceback and does not stop the others. Ctrl-C stops the workers; what is finished
     stays, and the same call goes on from there. A worker that dies (out of memory, a crash) costs only the cells that
-    were at work: each of them is tried again alone, and one that kills its worker again has failed.
+    were at work: each of them is tried again alone, and one that kills its worker again has failed. A cell that takes
+    longer than `time_limit`, in seconds, has failed with the traceback of where it was. Several calls may work on one
+    run directory at the same time: no cell is measured by two at once.
+
+    Raises:
+        SuiteError: a time limit that is none.
+        StoreError: the run directory cannot be written; what is finished stays.
     """
+    if time_limit is not None and not 0 < time_limit <= LONGEST:
+        mend = f"give seconds, more than 0 and at most {LONGEST:,}; leave it out for none"
+        raise SuiteError("no time limit", found=time_limit, mend=mend)
     begun = time.perf_counter()
     jobs = max(1, jobs or cores())
     progress = progress or Quiet()
@@ -102,10 +116,11 @@ def run_cells(
     with progress.watching(store, total=len(missing), reused=len(cells) - len(missing), jobs=jobs):
         try:
             items = batches(missing, jobs)
-            suspects = _parallel(store, items, jobs, settle, seen, measure, lambda: fail_fast and bool(failed))
+            task = Task(store, measure, time_limit)
+            suspects = _parallel(task, items, jobs, settle, seen, lambda: fail_fast and bool(failed))
             for cell in suspects:
                 if cell.key in left and not (fail_fast and failed):
-                    _alone(store, cell, settle, measure)
+                    _alone(task, cell, settle)
         except KeyboardInterrupt:
             interrupted = True
     for cell in missing:
@@ -133,13 +148,60 @@ def batches(cells: Sequence[Cell], jobs: int) -> list[Batch]:
     return items
 
 
+@dataclass(frozen=True)
+class Task:
+    """What is done with cells.
+
+    Attributes:
+        store: the run directory.
+        measure: "module:function".
+        limit: seconds that a cell may take.
+    """
+
+    store: Store
+    measure: str
+    limit: float | None
+
+    def submit(self, executor: Executor, batch: Batch) -> Future[Answer]:
+        """Hand it out."""
+        cells = [asdict(cell) for cell in batch]
+        return executor.submit(work, str(self.store.path), cells, self.measure, self.limit)
+
+    def overran(self, cell: Cell) -> Answer:
+        """The answer about a cell that took too long, kept with its traceback; nothing about any other."""
+        place = self.store.overrun(cell)
+        try:
+            traceback = place.read_text(encoding="utf-8")
+            place.unlink()
+        except OSError:
+            return []
+        if not traceback:
+            return []
+        error = f"took longer than the {self.limit:g} s that a cell may take (--time-limit)"
+        self.store.fail(cell, error, traceback)
+        return [(cell.key, error, self.limit or 0.0)]
+
+    def died(self, batch: Batch, settle: Callable[[Answer], None]) -> tuple[list[Cell], Batch]:
+        """Of what a dead worker was given: the cells that may have killed it, and those it had not begun with."""
+        suspects: list[Cell] = []
+        rest: list[Cell] = []
+        for cell in batch:
+            if answer := self.overran(cell):
+                settle(answer)
+            elif self.store.has(cell):
+                settle([(cell.key, None, 0.0)])
+            else:
+                (suspects if self.store.at_work(cell) else rest).append(cell)
+        # One that dies before it has begun would die again and again.
+        return (suspects, rest) if len(suspects) + len(rest) < len(batch) or suspects else (rest, [])
+
+
 def _parallel(
-    store: Store,
+    task: Task,
     items: Iterable[Batch],
     jobs: int,
     settle: Callable[[Answer], None],
     seen: Callable[[Iterable[Cell]], None],
-    measure: str,
     stop: Callable[[], bool],
 ) -> list[Cell]:
     """All items, one per job handed out at a time. Returns the cells that were at work when a worker died."""
@@ -152,31 +214,34 @@ def _parallel(
                 while (queue or at_work) and not (stop() and not at_work):
                     while queue and len(at_work) < jobs and not stop():
                         batch = queue.popleft()
-                        at_work[_submit(executor, store, batch, measure)] = batch
+                        at_work[task.submit(executor, batch)] = batch
                     for future in wait(at_work, timeout=0.5, return_when=FIRST_COMPLETED).done:
                         settle(future.result())
                         del at_work[future]
                     seen(cell for batch in at_work.values() for cell in batch)
             except BrokenProcessPool:
-                suspects += itertools.chain.from_iterable(at_work.values())
+                for batch in at_work.values():
+                    found, rest = task.died(batch, settle)
+                    suspects += found
+                    if rest:
+                        queue.append(rest)
     return suspects
 
 
-def _alone(store: Store, cell: Cell, settle: Callable[[Answer], None], measure: str) -> None:
-    if store.has(cell):
+def _alone(task: Task, cell: Cell, settle: Callable[[Answer], None]) -> None:
+    if task.store.has(cell):
         settle([(cell.key, None, 0.0)])
         return
     with workers(1) as executor:
         try:
-            settle(_submit(executor, store, [cell], measure).result())
+            settle(task.submit(executor, [cell]).result())
         except BrokenProcessPool as problem:
+            if answer := task.overran(cell):
+                settle(answer)
+                return
             error = "the worker process died, probably out of memory or killed"
-            store.fail(cell, error, str(problem))
+            task.store.fail(cell, error, str(problem))
             settle([(cell.key, error, 0.0)])
-
-
-def _submit(executor: Executor, store: Store, batch: Batch, measure: str) -> Future[Answer]:
-    return executor.submit(work, str(store.path), [asdict(cell) for cell in batch], measure)
 
 
 @contextmanager

@@ -55,6 +55,7 @@ def execute(
     jobs: int | None = None,
     progress: Progress | None = None,
     fail_fast: bool = False,
+    time_limit: float | None = None,
 ) -> tuple[Results, Outcome]:
     """Run what is planned and not there yet, then rebuild the parquet files and the report.
 
@@ -66,7 +67,7 @@ def execute(
     from probes.store import Store
 
     store = Store.create(out, planned.suite, planned.conditions, planned.organisms)
-    outcome = run_cells(store, planned.cells, jobs, progress, fail_fast)
+    outcome = run_cells(store, planned.cells, jobs, progress, fail_fast, time_limit=time_limit)
     results = Results(store)
     if not outcome.interrupted:
         results.compact()
@@ -83,6 +84,7 @@ def run(
     only: str | None = None,
     shard: str | None = None,
     fail_fast: bool = False,
+    time_limit: float | None = None,
     progress: Progress | None = None,
 ) -> Results:
     """Run a suite, or go on with it: what a run directory has is never measured again.
@@ -96,6 +98,7 @@ def run(
             organisms.
         shard: "i/n", the i-th of n parts, for several machines on one folder.
         fail_fast: stop handing out cells after the first failure.
+        time_limit: seconds a cell may take; one that takes longer has failed, with the traceback of where it was.
         progress: `probes.progress.Lines()` for one line per cell; nothing is said by default.
 
     Returns:
@@ -104,4 +107,4 @@ def run(
     Raises:
         SuiteError, DatasetError, StoreError: before anything is trained.
     """
-    return execute(plan(suite, only, shard, seeds), out, jobs, progress, fail_fast)[0]
+    return execute(plan(suite, only, shard, seeds), out, jobs, progress, fail_fast, time_limit)[0]

@@ -202,7 +202,10 @@ class Store:
         """
         arrays: dict[str, NDArray[Any]] = {}
         tree = _packed(measured, "", arrays)
-        self._place(cell.key, "").parent.mkdir(parents=True, exist_ok=True)
+        folder = self._place(cell.key, "").parent
+        folder.mkdir(parents=True, exist_ok=True)
+        for left_over in folder.glob(f".{cell.key}*.tmp"):  # of a process that was killed while it wrote
+            left_over.unlink(missing_ok=True)
         content = _npz(arrays)
         write_atomically(self._place(cell.key, ".npz"), content)
         body = {
@@ -258,9 +261,49 @@ class Store:
         with contextlib.suppress(OSError), open(self.path / "log" / name, "a", encoding="utf-8") as stream:
             stream.write(line)
 
+    @contextlib.contextmanager
+    def claimed(self, cell: Cell, wait: bool = True) -> Iterator[bool]:
+        """Hold a cell while it is measured, so that two runners on one run directory measure nothing twice.
+
+        A lock of the operating system on a file in RUN/log: it ends with the process that holds it, however that ends.
+
+        Args:
+            cell: which.
+            wait: for another process to let go of it; else whether it could be had is yielded at once.
+        """
+        import filelock
+
+        lock = filelock.FileLock(self.path / "log" / f"claim-{cell.key[:16]}.lock", timeout=-1 if wait else 0)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            yield False
+            return
+        except (OSError, NotImplementedError):  # a file system without locks: cells may be measured twice, to one end
+            yield True
+            return
+        try:
+            yield True
+        finally:
+            # Removed while held: who waits for it finds the cell stored, or measures it to the same bytes.
+            with contextlib.suppress(OSError):
+                os.unlink(lock.lock_file)
+            lock.release()
+
+    def overrun(self, cell: Cell) -> Path:
+        """Where a worker leaves its traceback when a cell takes longer than it may."""
+        return self.path / "log" / f"overrun-{cell.key[:16]}.txt"
+
+    def at_work(self, cell: Cell) -> bool:
+        """Whether a worker has begun with the cell and not ended, or died with it."""
+        return self._told(cell.key).exists()
+
+    def _told(self, cell_key: str) -> Path:
+        return self.path / "log" / f"now-{cell_key[:16]}.json"
+
     def tell(self, cell_key: str, state: Mapping[str, Any] | None) -> None:
         """Leave word of how far a cell is, for whoever watches; None takes it back. Volatile, never an error."""
-        place = self.path / "log" / f"now-{cell_key[:16]}.json"
+        place = self._told(cell_key)
         with contextlib.suppress(OSError):
             if state is None:
                 place.unlink()
