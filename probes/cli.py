@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from probes.backend import NAMES
 from worldnets.errors import SuiteError, UnknownNameError, WorldnetsError, did_you_mean
 
 if TYPE_CHECKING:
@@ -157,6 +158,8 @@ def show(name: str) -> None:
 @click.option(
     "--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="What a cell may take at most."
 )
+@click.option("--backend", type=click.Choice(NAMES), default="processes", show_default=True, help="Where cells run.")
+@click.option("--scheduler", metavar="ADDRESS", help="Of Dask, such as tcp://10.0.0.1:8786; by default a local one.")
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
 def run(
     suite: str,
@@ -167,6 +170,8 @@ def run(
     shard: str | None,
     fail_fast: bool,
     time_limit: float | None,
+    backend: str,
+    scheduler: str | None,
     dry_run: bool,
 ) -> None:
     """Train, measure and report what a SUITE asks for: a built-in name or a TOML file."""
@@ -181,7 +186,7 @@ def run(
         _dry(planned, out)
         return
     assert out is not None
-    results, outcome = execute(planned, out, jobs, _progress(), fail_fast, time_limit)
+    results, outcome = execute(planned, out, jobs, _progress(), fail_fast, time_limit, backend, scheduler)
     if outcome.interrupted:
         done = outcome.done + outcome.reused
         click.echo(
@@ -280,7 +285,7 @@ def validate(
 
 
 def _cores(repeats: int) -> int:
-    from probes.pool import cores
+    from probes.backend import cores
     from probes.validity import LEAST_CHUNK
 
     return cores() if repeats > LEAST_CHUNK else 1  # a few repeats are counted before a worker has started

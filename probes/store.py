@@ -294,6 +294,20 @@ class Store:
         """Where a worker leaves its traceback when a cell takes longer than it may."""
         return self.path / "log" / f"overrun-{cell.key[:16]}.txt"
 
+    def overran(self, cell: Cell, limit: float | None) -> str | None:
+        """The error of a cell that took longer than it may, kept with its traceback; None of any other."""
+        place = self.overrun(cell)
+        try:
+            traceback = place.read_text(encoding="utf-8")
+            place.unlink()
+        except OSError:
+            return None
+        if not traceback or limit is None:
+            return None
+        error = f"took longer than the {limit:g} s that a cell may take (--time-limit)"
+        self.fail(cell, error, traceback)
+        return error
+
     def at_work(self, cell: Cell) -> bool:
         """Whether a worker has begun with the cell and not ended, or died with it."""
         return self._told(cell.key).exists()

@@ -50,6 +50,18 @@ def thread_settings(threads: int) -> dict[str, str]:
     }
 
 
+#: Threads of a cluster's worker take turns: what cells share (worlds, references) belongs to the process.
+_TURN = threading.Lock()
+
+
+def settle_threads(settings: Mapping[str, str]) -> None:
+    """In a worker that somebody else started: keep to the given threads, as far as that can still be said."""
+    from threadpoolctl import threadpool_limits
+
+    os.environ.update(settings)
+    threadpool_limits(int(settings["OMP_NUM_THREADS"]))
+
+
 def prepare(parent: int, settings: Mapping[str, str]) -> None:
     """First thing in a worker: leave Ctrl-C to the runner, end when the runner is gone, keep to the given threads."""
     os.environ.update(settings)
@@ -88,15 +100,16 @@ def work(
     store = Store.open(run)
     function = _function(measure)
     answer, elsewhere = [], []
-    for cell in (Cell(**fields) for fields in cells):
-        with store.claimed(cell, wait=False) as ours:
-            if ours:
+    with _TURN:
+        for cell in (Cell(**fields) for fields in cells):
+            with store.claimed(cell, wait=False) as ours:
+                if ours:
+                    answer.append(_one(store, cell, function, limit))
+                else:
+                    elsewhere.append(cell)
+        for cell in elsewhere:
+            with store.claimed(cell):
                 answer.append(_one(store, cell, function, limit))
-            else:
-                elsewhere.append(cell)
-    for cell in elsewhere:
-        with store.claimed(cell):
-            answer.append(_one(store, cell, function, limit))
     return answer
 
 
@@ -106,6 +119,8 @@ def _one(
     begun, last = time.perf_counter(), 0.0
     if store.has(cell):  # another process stored it since the work was handed out
         return cell.key, None, 0.0
+    if said := store.overran(cell, limit):  # at another worker, which ended; its scheduler sent the cell here
+        return cell.key, said, limit or 0.0
 
     def tell(state: Mapping[str, Any]) -> None:
         nonlocal last
