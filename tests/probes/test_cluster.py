@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -20,48 +19,35 @@ pytest.importorskip("distributed")
 
 
 @contextmanager
-def cluster(tmp_path, workers, seen=True):
-    """A scheduler and so many workers in processes of their own; yields its address and the workers."""
-    address = tmp_path / "scheduler.json"
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-    log = open(tmp_path / "cluster.log", "w")
-    common = {"env": environment, "stdout": log, "stderr": log, "cwd": tmp_path}
-    scheduler = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0",
-         "--no-dashboard", "--scheduler-file", str(address)], **common)  # fmt: skip
-    started = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "distributed.cli.dask_worker",
-                "--scheduler-file",
-                str(address),
-                "--nthreads",
-                "1",
-                "--no-nanny",
-                "--no-dashboard",
-                "--local-directory",
-                str(tmp_path / "dask"),
-            ],
-            **common,
-        )  # fmt: skip
-        for _ in range(workers)
-    ]
-    try:
-        deadline = time.monotonic() + 60
-        while not address.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        yield str(address), started
-    finally:
-        for process in (*started, scheduler):
-            process.kill()
-            process.wait()
-        log.close()
+def cluster(tmp_path, workers):
+    """A scheduler and so many workers in processes of their own; yields where its address stands, and the workers."""
+    file = tmp_path / "scheduler.json"
+    path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    own = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    theirs = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(tmp_path / "dask")]
+    with open(tmp_path / "cluster.log", "w") as log:
+
+        def started(program, options):
+            command = [sys.executable, "-m", f"distributed.cli.{program}", "--scheduler-file", str(file), *options]
+            return subprocess.Popen(
+                command, env={**os.environ, "PYTHONPATH": path}, stdout=log, stderr=log, cwd=tmp_path
+            )
+
+        scheduler = started("dask_scheduler", own)
+        hands = [started("dask_worker", theirs) for _ in range(workers)]
+        try:
+            deadline = time.monotonic() + 60
+            while not file.exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            yield file, hands
+        finally:
+            for process in (*hands, scheduler):
+                process.kill()
+                process.wait()
 
 
-def connected(address, run):
-    return Dask(json.loads(Path(address).read_text())["address"], None, run.path)
+def connected(file, run):
+    return Dask(json.loads(file.read_text())["address"], None, run.path)
 
 
 def ready(made, count):
