@@ -72,6 +72,7 @@ def main() -> None:
     probes list                          what there is
     probes run quick --out runs/quick    train, measure, report; again = go on where it stopped
     probes show runs/quick               its verdicts
+    probes compare runs/a runs/b         what changed from one run to another, beyond noise
     probes validate depth                planted heads with known answers: does the probe get them right?
     """
 
@@ -212,6 +213,29 @@ def report(run: str, output: str | None) -> None:
     if output is None:
         results.compact()
     click.echo(results.report(output))
+
+
+@main.command()
+@click.argument("a", metavar="RUN")
+@click.argument("b", metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def compare(a: str, b: str, as_json: bool) -> None:
+    """What changed from one RUN to another, beyond noise.
+
+    Exit status: 0 nothing, 1 something, 2 the two cannot be compared.
+    """
+    from probes.compare import compare as compared
+    from probes.results import load
+
+    found = compared(load(a), load(b))
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), indent=1))
+    else:
+        from probes.terminal import comparison
+
+        comparison(found)
+    if not found.same:
+        sys.exit(1)
 
 
 @main.command()

@@ -169,7 +169,7 @@ class Store:
         before, after = self.suite.model_dump(), suite.model_dump()
         difference = [
             (place, old, new)
-            for place, old, new in _differences(before, after)
+            for place, old, new in differences(before, after)
             if not (place.endswith("seeds") and isinstance(new, int) and (old is None or old <= new))
         ]
         if difference:
@@ -240,6 +240,18 @@ class Store:
         if not isinstance(tree, dict):
             raise StoreError("damaged cell", file=place, found=type(tree).__name__, expected="a table", mend=mend)
         return tree
+
+    def content(self, cell: Cell) -> tuple[bytes, bytes]:
+        """The bytes of a finished cell's two files.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        places = [self._place(cell.key, ending) for ending in (".json", ".npz")]
+        try:
+            return places[0].read_bytes(), places[1].read_bytes()
+        except OSError as error:
+            raise StoreError("unreadable cell", file=places[0], found=error.strerror) from error
 
     def fail(self, cell: Cell, error: str, traceback: str) -> None:
         """Keep what went wrong with a cell; the next run tries it again."""
@@ -382,13 +394,14 @@ def _read_json(path: Path, absent: str, mend: str) -> dict[str, Any]:
     return value
 
 
-def _differences(before: Any, after: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
+def differences(before: Any, after: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two trees of tables and lists differ: (place, before, after), lists of other lengths as a whole."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in [*before, *(name for name in after if name not in before)]:
-            yield from _differences(before.get(name), after.get(name), f"{place}.{name}" if place else str(name))
+            yield from differences(before.get(name), after.get(name), f"{place}.{name}" if place else str(name))
     elif isinstance(before, tuple) and isinstance(after, tuple) and len(before) == len(after):
         for number, (old, new) in enumerate(zip(before, after, strict=True), 1):
-            yield from _differences(old, new, f"{place}[{number}]")
+            yield from differences(old, new, f"{place}[{number}]")
     elif before != after:
         yield place, before, after
 
