@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from probes.backend import NAMES
 from worldnets.errors import SuiteError, UnknownNameError, WorldnetsError, did_you_mean
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def main() -> None:
     probes list                          what there is
     probes run quick --out runs/quick    train, measure, report; again = go on where it stopped
     probes show runs/quick               its verdicts
+    probes compare runs/a runs/b         what changed from one run to another, beyond noise
     probes validate depth                planted heads with known answers: does the probe get them right?
     """
 
@@ -154,6 +156,11 @@ def show(name: str) -> None:
 @click.option("--only", metavar="PATTERN", help="Conditions whose title world/objective/head/inputs matches.")
 @click.option("--shard", metavar="I/N", help="The I-th of N parts, for several machines on one folder.")
 @click.option("--fail-fast", is_flag=True, help="Stop after the first cell that fails.")
+@click.option(
+    "--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="What a cell may take at most."
+)
+@click.option("--backend", type=click.Choice(NAMES), default="processes", show_default=True, help="Where cells run.")
+@click.option("--scheduler", metavar="ADDRESS", help="Of Dask, such as tcp://10.0.0.1:8786; by default a local one.")
 @click.option("--dry-run", is_flag=True, help="Print the cells and stop.")
 def run(
     suite: str,
@@ -163,6 +170,9 @@ def run(
     only: str | None,
     shard: str | None,
     fail_fast: bool,
+    time_limit: float | None,
+    backend: str,
+    scheduler: str | None,
     dry_run: bool,
 ) -> None:
     """Train, measure and report what a SUITE asks for: a built-in name or a TOML file."""
@@ -177,7 +187,7 @@ def run(
         _dry(planned, out)
         return
     assert out is not None
-    results, outcome = execute(planned, out, jobs, _progress(), fail_fast)
+    results, outcome = execute(planned, out, jobs, _progress(), fail_fast, time_limit, backend, scheduler)
     if outcome.interrupted:
         done = outcome.done + outcome.reused
         click.echo(
@@ -203,6 +213,29 @@ def report(run: str, output: str | None) -> None:
     if output is None:
         results.compact()
     click.echo(results.report(output))
+
+
+@main.command()
+@click.argument("a", metavar="RUN")
+@click.argument("b", metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def compare(a: str, b: str, as_json: bool) -> None:
+    """What changed from one RUN to another, beyond noise.
+
+    Exit status: 0 nothing, 1 something, 2 the two cannot be compared.
+    """
+    from probes.compare import compare as compared
+    from probes.results import load
+
+    found = compared(load(a), load(b))
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), indent=1))
+    else:
+        from probes.terminal import comparison
+
+        comparison(found)
+    if not found.same:
+        sys.exit(1)
 
 
 @main.command()
@@ -276,7 +309,7 @@ def validate(
 
 
 def _cores(repeats: int) -> int:
-    from probes.pool import cores
+    from probes.backend import cores
     from probes.validity import LEAST_CHUNK
 
     return cores() if repeats > LEAST_CHUNK else 1  # a few repeats are counted before a worker has started

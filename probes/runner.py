@@ -55,18 +55,23 @@ def execute(
     jobs: int | None = None,
     progress: Progress | None = None,
     fail_fast: bool = False,
+    time_limit: float | None = None,
+    backend: str = "processes",
+    scheduler: str | None = None,
 ) -> tuple[Results, Outcome]:
     """Run what is planned and not there yet, then rebuild the parquet files and the report.
 
     Raises:
         StoreError: the run directory belongs to another suite, or cannot be written.
     """
+    from probes.backend import backend as open_backend
     from probes.pool import run_cells
     from probes.results import Results
     from probes.store import Store
 
     store = Store.create(out, planned.suite, planned.conditions, planned.organisms)
-    outcome = run_cells(store, planned.cells, jobs, progress, fail_fast)
+    with open_backend(backend, jobs, store.path, scheduler) as where:
+        outcome = run_cells(store, planned.cells, where, progress, fail_fast, time_limit=time_limit)
     results = Results(store)
     if not outcome.interrupted:
         results.compact()
@@ -83,6 +88,9 @@ def run(
     only: str | None = None,
     shard: str | None = None,
     fail_fast: bool = False,
+    time_limit: float | None = None,
+    backend: str = "processes",
+    scheduler: str | None = None,
     progress: Progress | None = None,
 ) -> Results:
     """Run a suite, or go on with it: what a run directory has is never measured again.
@@ -96,12 +104,15 @@ def run(
             organisms.
         shard: "i/n", the i-th of n parts, for several machines on one folder.
         fail_fast: stop handing out cells after the first failure.
+        time_limit: seconds a cell may take; one that takes longer has failed, with the traceback of where it was.
+        backend: "processes" of this machine, or "dask" (`probes.backend.Dask`).
+        scheduler: the address of a Dask scheduler; None starts one on this machine.
         progress: `probes.progress.Lines()` for one line per cell; nothing is said by default.
 
     Returns:
         The results, also of cells finished earlier; failed cells are in `.failures`.
 
     Raises:
-        SuiteError, DatasetError, StoreError: before anything is trained.
+        SuiteError, DatasetError, StoreError, ClusterError: before anything is trained.
     """
-    return execute(plan(suite, only, shard, seeds), out, jobs, progress, fail_fast)[0]
+    return execute(plan(suite, only, shard, seeds), out, jobs, progress, fail_fast, time_limit, backend, scheduler)[0]

@@ -169,7 +169,7 @@ class Store:
         before, after = self.suite.model_dump(), suite.model_dump()
         difference = [
             (place, old, new)
-            for place, old, new in _differences(before, after)
+            for place, old, new in differences(before, after)
             if not (place.endswith("seeds") and isinstance(new, int) and (old is None or old <= new))
         ]
         if difference:
@@ -202,7 +202,10 @@ class Store:
         """
         arrays: dict[str, NDArray[Any]] = {}
         tree = _packed(measured, "", arrays)
-        self._place(cell.key, "").parent.mkdir(parents=True, exist_ok=True)
+        folder = self._place(cell.key, "").parent
+        folder.mkdir(parents=True, exist_ok=True)
+        for left_over in folder.glob(f".{cell.key}*.tmp"):  # of a process that was killed while it wrote
+            left_over.unlink(missing_ok=True)
         content = _npz(arrays)
         write_atomically(self._place(cell.key, ".npz"), content)
         body = {
@@ -238,6 +241,18 @@ class Store:
             raise StoreError("damaged cell", file=place, found=type(tree).__name__, expected="a table", mend=mend)
         return tree
 
+    def content(self, cell: Cell) -> tuple[bytes, bytes]:
+        """The bytes of a finished cell's two files.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        places = [self._place(cell.key, ending) for ending in (".json", ".npz")]
+        try:
+            return places[0].read_bytes(), places[1].read_bytes()
+        except OSError as error:
+            raise StoreError("unreadable cell", file=places[0], found=error.strerror) from error
+
     def fail(self, cell: Cell, error: str, traceback: str) -> None:
         """Keep what went wrong with a cell; the next run tries it again."""
         body = {"key": cell.key, "name": cell.name, "title": cell.title, "error": error, "traceback": traceback}
@@ -258,9 +273,63 @@ class Store:
         with contextlib.suppress(OSError), open(self.path / "log" / name, "a", encoding="utf-8") as stream:
             stream.write(line)
 
+    @contextlib.contextmanager
+    def claimed(self, cell: Cell, wait: bool = True) -> Iterator[bool]:
+        """Hold a cell while it is measured, so that two runners on one run directory measure nothing twice.
+
+        A lock of the operating system on a file in RUN/log: it ends with the process that holds it, however that ends.
+
+        Args:
+            cell: which.
+            wait: for another process to let go of it; else whether it could be had is yielded at once.
+        """
+        import filelock
+
+        lock = filelock.FileLock(self.path / "log" / f"claim-{cell.key[:16]}.lock", timeout=-1 if wait else 0)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            yield False
+            return
+        except (OSError, NotImplementedError):  # a file system without locks: cells may be measured twice, to one end
+            yield True
+            return
+        try:
+            yield True
+        finally:
+            # Removed while held: who waits for it finds the cell stored, or measures it to the same bytes.
+            with contextlib.suppress(OSError):
+                os.unlink(lock.lock_file)
+            lock.release()
+
+    def overrun(self, cell: Cell) -> Path:
+        """Where a worker leaves its traceback when a cell takes longer than it may."""
+        return self.path / "log" / f"overrun-{cell.key[:16]}.txt"
+
+    def overran(self, cell: Cell, limit: float | None) -> str | None:
+        """The error of a cell that took longer than it may, kept with its traceback; None of any other."""
+        place = self.overrun(cell)
+        try:
+            traceback = place.read_text(encoding="utf-8")
+            place.unlink()
+        except OSError:
+            return None
+        if not traceback or limit is None:
+            return None
+        error = f"took longer than the {limit:g} s that a cell may take (--time-limit)"
+        self.fail(cell, error, traceback)
+        return error
+
+    def at_work(self, cell: Cell) -> bool:
+        """Whether a worker has begun with the cell and not ended, or died with it."""
+        return self._told(cell.key).exists()
+
+    def _told(self, cell_key: str) -> Path:
+        return self.path / "log" / f"now-{cell_key[:16]}.json"
+
     def tell(self, cell_key: str, state: Mapping[str, Any] | None) -> None:
         """Leave word of how far a cell is, for whoever watches; None takes it back. Volatile, never an error."""
-        place = self.path / "log" / f"now-{cell_key[:16]}.json"
+        place = self._told(cell_key)
         with contextlib.suppress(OSError):
             if state is None:
                 place.unlink()
@@ -325,13 +394,14 @@ def _read_json(path: Path, absent: str, mend: str) -> dict[str, Any]:
     return value
 
 
-def _differences(before: Any, after: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
+def differences(before: Any, after: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two trees of tables and lists differ: (place, before, after), lists of other lengths as a whole."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in [*before, *(name for name in after if name not in before)]:
-            yield from _differences(before.get(name), after.get(name), f"{place}.{name}" if place else str(name))
+            yield from differences(before.get(name), after.get(name), f"{place}.{name}" if place else str(name))
     elif isinstance(before, tuple) and isinstance(after, tuple) and len(before) == len(after):
         for number, (old, new) in enumerate(zip(before, after, strict=True), 1):
-            yield from _differences(old, new, f"{place}[{number}]")
+            yield from differences(old, new, f"{place}[{number}]")
     elif before != after:
         yield place, before, after
 

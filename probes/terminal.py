@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from probes.presentation import Shown, number
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from probes.compare import Comparison
     from probes.presentation import Presentation
     from probes.results import Results
     from probes.validity import Score
@@ -98,6 +99,47 @@ def validity_table(probe: str, scores: Sequence[Score]) -> None:
         )
         table.add_row(*(Text(field) if isinstance(field, str) else field for field in fields))
     console.print(table)
+
+
+def comparison(found: Comparison) -> None:
+    """Print what changed between two runs."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=None if sys.stdout.isatty() else 150, soft_wrap=False)
+
+    def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        if rows:
+            made = Table(*head, box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+            for row in rows:
+                made.add_row(*map(Text, row))
+            console.print(made)
+
+    table("settings and versions", ("what", "a", "b"), found.settings)
+    table("conditions of one run only", ("run", "condition"),
+          [*(("a", name) for name in found.only_a), *(("b", name) for name in found.only_b)])  # fmt: skip
+    table("verdicts", ("condition", "probe", "a", "b"), [(_line(row), row["probe"], row["a"], row["b"])
+                                                          for row in found.verdicts])  # fmt: skip
+    table("numbers, last step", ("condition", "probe", "number", "a", "b", "b − a"),
+          [(_line(one.names), one.names["probe"], _number(one.names), str(one.a), str(one.b), str(one.difference))
+           for one in found.moved])  # fmt: skip
+    table("one key, other bytes: the same work gave another result", ("cell",), [(name,) for name in found.unlike])
+    console.print(
+        f"{len(found.verdicts)} verdicts differ; of {found.numbers + found.equal:,} numbers {found.equal:,} are equal, "
+        f"{len(found.moved):,} moved beyond noise.",
+        highlight=False,
+    )
+
+
+def _line(names: Mapping[str, Any]) -> str:
+    return "/".join(str(names[name]) for name in NAMES if names[name])
+
+
+def _number(names: Mapping[str, Any]) -> str:
+    rung = "" if str(names["rung"]) in {"nan", "<NA>", "None"} else f", rung {names['rung']}"
+    return f"{names['name']}{rung} [{names['unit']}]" if names["unit"] else f"{names['name']}{rung}"
 
 
 def _written(shown: Shown) -> str:

@@ -307,9 +307,9 @@ def _counted(work: Sequence[Work], jobs: int) -> Iterator[tuple[Work, Tally]]:
         return
     from concurrent.futures import as_completed
 
-    from probes.pool import workers
+    from probes.backend import Processes
 
-    with workers(min(jobs, len(work))) as executor:
+    with Processes(jobs).workers(len(work)) as executor:
         asked = {executor.submit(count, item): item for item in work}
         for future in as_completed(asked):
             yield asked[future], future.result()

@@ -5,18 +5,21 @@ This module imports nothing heavy, so that a fresh process sets its thread count
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import os
 import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from probes.cells import Cell
     from probes.protocol import Probe
+    from probes.store import Store
     from worldnets.dataset import Dataset
     from worldnets.growth import Growth
     from worldnets.trace import Trace
@@ -47,6 +50,18 @@ def thread_settings(threads: int) -> dict[str, str]:
     }
 
 
+#: Threads of a cluster's worker take turns: what cells share (worlds, references) belongs to the process.
+_TURN = threading.Lock()
+
+
+def settle_threads(settings: Mapping[str, str]) -> None:
+    """In a worker that somebody else started: keep to the given threads, as far as that can still be said."""
+    from threadpoolctl import threadpool_limits
+
+    os.environ.update(settings)
+    threadpool_limits(int(settings["OMP_NUM_THREADS"]))
+
+
 def prepare(parent: int, settings: Mapping[str, str]) -> None:
     """First thing in a worker: leave Ctrl-C to the runner, end when the runner is gone, keep to the given threads."""
     os.environ.update(settings)
@@ -60,22 +75,52 @@ def _end_with(parent: int) -> None:
     os._exit(1)  # the runner was killed; what is finished is stored, what is not is done again by the next run
 
 
-def work(run: str, cells: list[dict[str, Any]], measure: str = MEASURE) -> list[tuple[str, str | None, float]]:
+def work(
+    run: str, cells: list[dict[str, Any]], measure: str = MEASURE, limit: float | None = None
+) -> list[tuple[str, str | None, float]]:
     """Measure and store some cells of a run directory, one after the other.
+
+    Cells that another process is at come last, and are waited for: what it stores is not measured again.
+
+    Args:
+        run: the run directory.
+        cells: their fields.
+        measure: "module:function".
+        limit: seconds a cell may take; after that the process leaves its traceback and ends, whatever it is doing.
 
     Returns:
         For each cell its key, the error in one line or None, and the seconds it took.
+
+    Raises:
+        StoreError: the run directory cannot be written, not even to say so.
     """
     from probes.cells import Cell
     from probes.store import Store
 
     store = Store.open(run)
     function = _function(measure)
-    return [_one(store, Cell(**cell), function) for cell in cells]
+    answer, elsewhere = [], []
+    with _TURN:
+        for cell in (Cell(**fields) for fields in cells):
+            with store.claimed(cell, wait=False) as ours:
+                if ours:
+                    answer.append(_one(store, cell, function, limit))
+                else:
+                    elsewhere.append(cell)
+        for cell in elsewhere:
+            with store.claimed(cell):
+                answer.append(_one(store, cell, function, limit))
+    return answer
 
 
-def _one(store: Any, cell: Cell, function: Callable[[Cell, Tell], Mapping[str, Any]]) -> tuple[str, str | None, float]:
+def _one(
+    store: Store, cell: Cell, function: Callable[[Cell, Tell], Mapping[str, Any]], limit: float | None
+) -> tuple[str, str | None, float]:
     begun, last = time.perf_counter(), 0.0
+    if store.has(cell):  # another process stored it since the work was handed out
+        return cell.key, None, 0.0
+    if said := store.overran(cell, limit):  # at another worker, which ended; its scheduler sent the cell here
+        return cell.key, said, limit or 0.0
 
     def tell(state: Mapping[str, Any]) -> None:
         nonlocal last
@@ -86,7 +131,9 @@ def _one(store: Any, cell: Cell, function: Callable[[Cell, Tell], Mapping[str, A
     error: str | None = None
     try:
         store.tell(cell.key, {"name": cell.name})
-        store.write(cell, function(cell, tell))
+        with _limited(store, cell, limit):
+            measured = function(cell, tell)
+        store.write(cell, measured)
     except Exception as problem:  # noqa: BLE001 — whatever goes wrong with a cell is that cell's result
         error = f"{type(problem).__name__}: {problem}"
         store.fail(cell, error, traceback.format_exc())
@@ -95,6 +142,22 @@ def _one(store: Any, cell: Cell, function: Callable[[Cell, Tell], Mapping[str, A
     seconds = time.perf_counter() - begun
     store.log(event="failed" if error else "done", key=cell.key, cell=cell.name, seconds=round(seconds, 3))
     return cell.key, error, seconds
+
+
+@contextmanager
+def _limited(store: Store, cell: Cell, limit: float | None) -> Iterator[None]:
+    """End the process with a traceback of all its threads if this takes longer, wherever it hangs."""
+    if limit is None:
+        yield
+        return
+    place = store.overrun(cell)
+    with open(place, "w", encoding="utf-8") as stream:
+        faulthandler.dump_traceback_later(limit, exit=True, file=stream)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+    place.unlink(missing_ok=True)
 
 
 def _function(target: str) -> Callable[[Cell, Tell], Mapping[str, Any]]:

@@ -148,6 +148,13 @@ class StoreError(WorldnetsError, OSError):
     __str__ = WorldnetsError.__str__
 
 
+class ClusterError(WorldnetsError, OSError):
+    """A cluster that cannot do the work: not there, without workers, or with other files or versions."""
+
+    # OSError's __str__ would show its own, empty, arguments.
+    __str__ = WorldnetsError.__str__
+
+
 class UnknownNameError(WorldnetsError, LookupError):
     """A name no registry knows."""
 

@@ -8,76 +8,17 @@ from dataclasses import replace
 
 import pytest
 
-from probes.cells import Condition, parse_shard
-from probes.pool import batches, cells_of, run_cells, shard_of
+from probes.cells import parse_shard
+from probes.pool import batches, cells_of, shard_of
 from probes.resolve import resolve
-from probes.store import Store
 from probes.suite import read_suite
 from probes.worker import measure_cell, thread_settings
+from tests import fake_cells
+from tests.fake_cells import conditions, content, go, store
 from worldnets import training
 from worldnets.errors import SuiteError
 
-SUITE = '[suite]\nname = "tiny"\n[[jobs]]\nworld = "cue_parity"\nobjective = "question"\n'
-
-FAKE = """
-import os, time
-from pathlib import Path
-import numpy as np
-
-def measure(cell, tell):
-    seed = cell.group + cell.identity["training"]["steps"]
-    tell({"step": 1, "steps": 2, "loss": 0.5})
-    with open(os.environ["MEASURED"], "a") as stream:
-        stream.write(cell.name + "\\n")
-    options = cell.identity["head"]["options"]
-    if "sleep" in options:
-        time.sleep(options["sleep"])
-    if cell.group == options.get("fail"):
-        raise ValueError("planted failure")
-    if cell.group == options.get("die"):
-        os.kill(os.getpid(), 9)
-    assert {"OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "XLA_FLAGS"} <= os.environ.keys()
-    return {"values": np.random.default_rng(seed).normal(size=(4, 8)), "seeds": list(range(8))}
-"""
-
-
-@pytest.fixture
-def fake(tmp_path, monkeypatch):
-    (tmp_path / "fake_measure.py").write_text(FAKE)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("MEASURED", str(tmp_path / "measured.txt"))
-    return lambda: (tmp_path / "measured.txt").read_text().splitlines() if (tmp_path / "measured.txt").exists() else []
-
-
-def conditions(seeds=16, **options):
-    return [
-        Condition(
-            title=f"w/question/{head}/evidence",
-            label="w",
-            probe={"name": "depth", "version": 1, "measure": {}},
-            world={"name": "w", "digest": world},
-            source={"name": "w"},
-            objective="question",
-            head={"name": head, "options": options},
-            inputs="evidence",
-            training={"steps": 100},
-            seeds=seeds,
-        )
-        for world in ("1", "2")
-        for head in ("linear" + world, "mlp" + world)
-    ]
-
-
-def store(path):
-    return Store.create(path, read_suite(SUITE))
-
-
-def content(run):
-    return {path.name: path.read_bytes() for path in (run.path / "cells").rglob("*.*")}
-
-
-def go(run, cells, jobs=1, **more):
-    return run_cells(run, cells, jobs, measure="fake_measure:measure", **more)
+HERE = os.path.dirname(fake_cells.__file__)  # scripts of these tests import it from there
 
 
 def test_one_job_two_jobs_shards_and_a_second_call_store_the_same_bytes(tmp_path, fake):
@@ -137,8 +78,9 @@ def test_a_run_stopped_in_the_middle_goes_on_to_the_same_bytes(tmp_path, fake, s
         import signal, sys
         # Started from a script in the background, a process ignores Ctrl-C from birth.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.path[:0] = [{str(tmp_path)!r}, {os.path.dirname(__file__)!r}, {os.getcwd()!r}]
-        from test_runner import cells_of, conditions, go, store
+        sys.path[:0] = [{str(tmp_path)!r}, {HERE!r}]
+        from probes.pool import cells_of
+        from fake_cells import conditions, go, store
         outcome = go(store({str(tmp_path / "cut")!r}), cells_of(conditions(sleep=0.4)))
         sys.exit(7 if outcome.interrupted else 0)
     """

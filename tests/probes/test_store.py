@@ -205,3 +205,13 @@ def test_times_and_hosts_are_in_the_log_only(store):
     assert body.keys() == {"schema", "key", "title", "identity", "arrays", "measured"}
     (log,) = (store.path / "log").iterdir()
     assert json.loads(log.read_text()).keys() == {"when", "event", "seconds"}
+
+
+def test_what_a_killed_process_left_half_written_goes_when_the_cell_is_stored(store):
+    cell = condition().cells[0]
+    place = store.path / "cells" / cell.key[:2]
+    place.mkdir(parents=True)
+    (place / f".{cell.key}.npz.0123456789ab.tmp").write_bytes(b"PK")
+    (place / ".another.npz.0123456789ab.tmp").write_bytes(b"PK")
+    store.write(cell, MEASURED)
+    assert {path.name for path in place.glob(".*")} == {".another.npz.0123456789ab.tmp"}
