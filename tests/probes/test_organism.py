@@ -47,7 +47,7 @@ def test_counts_of_a_run_are_those_of_validate(run):
 
 def test_a_second_call_counts_nothing_again(run):
     chosen = plan(read_suite(SUITE), only="organisms/*").cells
-    outcome = run_cells(run, chosen, jobs=1)
+    outcome = run_cells(run, chosen, 1)
     assert (outcome.done, outcome.reused) == (0, len(chosen))
 
 
