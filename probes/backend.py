@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
@@ -82,6 +83,8 @@ class Processes:
         # processes may have read other thread counts already.
         from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
+        # A worker that has grown by hundreds of megabytes is replaced between two work items; nobody needs to know.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
         jobs = max(1, min(jobs, self._jobs))
         settings = thread_settings(max(1, cores() // jobs))
         executor = ProcessPoolExecutor(jobs, env=settings, initializer=prepare, initargs=(os.getpid(), settings))
