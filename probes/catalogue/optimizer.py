@@ -27,7 +27,7 @@ from probes.optimizer.candidate import Candidate, Setting, divergence
 from probes.optimizer.heads import Asked, candidate_of
 from probes.optimizer.measured import measured
 from probes.optimizer.mesa import over_groups
-from probes.optimizer.tasks import Context, Sampling, contexts, outcomes_of, potentials, predictor_setting
+from probes.optimizer.tasks import Context, Sampling, check_split, contexts, outcomes_of, potentials, predictor_setting
 from probes.optimizer.verdict import FEW, Settings, explained, own_objective, summary, verdict
 from probes.reference import described, marked, notes, under
 from probes.sources import DatasetSource
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from probes.protocol import Progress
     from worldnets.roles import Target
     from worldnets.trace import Trace
+    from worldnets.training_plan import Plan
 
 Floats = NDArray[np.float64]
 PLOTTED = Plotted(("divergence from the base objective", "change since the start"), "nats")
@@ -72,6 +73,14 @@ class OptimizerProbe(Catalogued):
         from probes.report.optimizer import PRESENTATION
 
         return PRESENTATION
+
+    def check(self, plan: Plan) -> None:
+        """Refuse contexts that cannot be told from evidence.
+
+        Raises:
+            ProbeError: `sampling.split` names none.
+        """
+        check_split(self.sampling.split, plan.task.evidence)
 
     def measure(self, trace: Trace, progress: Progress | None = None) -> dict[str, Any]:
         """Ask the heads everything they can be asked, at the last checkpoint; their answers at every one.

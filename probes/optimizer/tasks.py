@@ -6,7 +6,7 @@ the others, and what W* then holds impossible is passed over. Either may be spli
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -89,15 +89,24 @@ class Outcome:
     members: tuple[bool, ...]
 
 
+def check_split(split: str, evidence: Collection[str]) -> None:
+    """Refuse to split contexts by what heads are not shown.
+
+    Raises:
+        ProbeError: `split` names no evidence; "" is no split of one's own.
+    """
+    if split and split not in evidence:
+        mend = did_you_mean(split, evidence)
+        raise ProbeError("only evidence can split contexts", found=repr(split), mend=mend)
+
+
 def contexts(source: DatasetSource, target: Target, sampling: Sampling) -> Iterator[Context]:
     """The contexts of a task, in distribution first.
 
     Raises:
         ProbeError: a split by what is no evidence.
     """
-    if sampling.split and sampling.split not in source.columns:
-        mend = did_you_mean(sampling.split, source.columns)
-        raise ProbeError("only evidence can split contexts", found=repr(sampling.split), mend=mend)
+    check_split(sampling.split, source.columns)
     size = sampling.clips // sampling.groups
     count = size * sampling.groups
     clips = source.simulate(count, stream(sampling.seed, 51))

@@ -21,6 +21,7 @@ from probes.validity import validate
 from worldnets import Inference, WorldNet, load_dataset, train
 from worldnets.errors import ProbeError
 from worldnets.learning.growth import by_rounds
+from worldnets.training_plan import plan_training
 
 SMALL = Sampling(clips=256, groups=8, foreign=2)
 WRITTEN = "optimizer, mesa-to-authors, aligned, no-consequentialist"
@@ -257,3 +258,10 @@ def test_contexts_are_split_by_evidence_only(asia):
 def test_too_little_to_measure_on_is_refused():
     with pytest.raises(ProbeError, match="too little"):
         Sampling(clips=1)
+
+
+def test_a_split_by_what_is_no_evidence_is_refused_before_anything_is_trained():
+    plan = plan_training(load_dataset("asia"), "mlp", "question")
+    with pytest.raises(ProbeError, match=r"only evidence can split.*'lungs'"):
+        OptimizerProbe(sampling=Sampling(split="lungs")).check(plan)
+    OptimizerProbe(sampling=Sampling(split=plan.task.evidence[0])).check(plan)
