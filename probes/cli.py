@@ -256,6 +256,25 @@ def check(dataset: str) -> None:
         sys.exit(1)
 
 
+@main.group(cls=Group)
+def new() -> None:
+    """Write something to start from."""
+
+
+@new.command("dataset")
+@click.argument("name")
+@click.option("--in", "where", metavar="FOLDER", default=".", show_default=True, help="Where its folder is made.")
+def new_dataset(name: str, where: str) -> None:
+    """A dataset folder that works: a net, its roles, a card, and a suite that probes it."""
+    from pathlib import Path
+
+    from probes.skeleton import new_dataset as written
+
+    folder = written(name, where)
+    path = str(folder) if folder.is_absolute() or folder.parent != Path() else f"./{folder}"
+    click.echo(f"{folder}: change it piece by piece; `probes check {shlex.quote(path)}` says whether it is fit for use")
+
+
 @main.command()
 @click.argument("probe", nargs=-1)
 @click.option("--repeats", "-n", type=click.IntRange(min=1), default=1000, show_default=True, help="Of each organism.")
