@@ -242,12 +242,10 @@ def compare(a: str, b: str, as_json: bool) -> None:
 @click.argument("dataset")
 def check(dataset: str) -> None:
     """Check that a dataset (a name or a folder) keeps what heads and probes rely on."""
-    from pathlib import Path
-
     from worldnets.dataset import load_dataset
     from worldnets.dataset_check import check_dataset
 
-    found = check_dataset(load_dataset(Path(dataset) if Path(dataset).is_dir() and "/" in dataset else dataset))
+    found = check_dataset(load_dataset(dataset))
     for result in found:
         click.echo(f"{'ok  ' if result.ok else 'FAIL'}  {result.name}: {result.message}")
         if not result.ok and result.mend:

@@ -1,10 +1,13 @@
 import tomllib
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 import worldnets as wn
+from probes.catalogue.depth import DepthProbe
 from probes.cli import main
+from probes.ladder import references
 from probes.runner import plan
 from probes.skeleton import new_dataset
 from worldnets.dataset_check import check_dataset
@@ -23,11 +26,20 @@ def test_a_new_dataset_is_fit_for_use_and_its_suite_can_be_run(tmp_path, monkeyp
     assert CliRunner().invoke(main, ["check", "./roads"]).exit_code == 0
 
 
-def test_each_rung_of_the_new_dataset_tells_something(tmp_path):
-    from probes.pie import loss_pie
+def test_a_path_of_one_part_is_a_folder_and_rebuilds_the_dataset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    new_dataset("vault")  # also where a built-in dataset has the name
+    dataset = wn.load_dataset(Path("vault"))
+    assert "road" in dataset.net.variables
+    assert wn.load_dataset(**dataset.spec).digest == dataset.digest
 
+
+def test_each_rung_of_the_new_dataset_tells_something(tmp_path):
     dataset = wn.load_dataset(new_dataset("roads", tmp_path))
-    assert min(loss_pie(dataset, "question")["road"].information) > 0.02
+    task = dataset.task("question")
+    pie = references(dataset, task, DepthProbe().sampling).get(task.ladders["road"], "road").about.information
+    assert len(pie) == 3
+    assert min(pie) > 0.02
 
 
 def test_its_card_names_commands_that_exist(tmp_path):
