@@ -242,18 +242,35 @@ def compare(a: str, b: str, as_json: bool) -> None:
 @click.argument("dataset")
 def check(dataset: str) -> None:
     """Check that a dataset (a name or a folder) keeps what heads and probes rely on."""
-    from pathlib import Path
-
     from worldnets.dataset import load_dataset
     from worldnets.dataset_check import check_dataset
 
-    found = check_dataset(load_dataset(Path(dataset) if Path(dataset).is_dir() and "/" in dataset else dataset))
+    found = check_dataset(load_dataset(dataset))
     for result in found:
         click.echo(f"{'ok  ' if result.ok else 'FAIL'}  {result.name}: {result.message}")
         if not result.ok and result.mend:
             click.echo(f"      mend: {result.mend}")
     if not all(result.ok for result in found):
         sys.exit(1)
+
+
+@main.group(cls=Group)
+def new() -> None:
+    """Write something to start from."""
+
+
+@new.command("dataset")
+@click.argument("name")
+@click.option("--in", "where", metavar="FOLDER", default=".", show_default=True, help="Where its folder is made.")
+def new_dataset(name: str, where: str) -> None:
+    """A dataset folder that works: a net, its roles, a card, and a suite that probes it."""
+    from pathlib import Path
+
+    from probes.skeleton import new_dataset as written
+
+    folder = written(name, where)
+    path = str(folder) if folder.is_absolute() or folder.parent != Path() else f"./{folder}"
+    click.echo(f"{folder}: change it piece by piece; `probes check {shlex.quote(path)}` says whether it is fit for use")
 
 
 @main.command()

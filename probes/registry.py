@@ -1,4 +1,4 @@
-"""Probes by name; packages add their own through the entry point group "worldnets.probes"."""
+"""Probes by name; packages add their own through the entry point group "probes.catalogue"."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
         "purity": "probes.catalogue.purity:PurityProbe",
         "transmission": "probes.catalogue.transmission:TransmissionProbe",
     },
-    group="worldnets.probes",
+    group="probes.catalogue",
 )
 
 

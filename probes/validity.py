@@ -166,7 +166,7 @@ PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
         "purity": "probes.organisms.purity:plants",
         "transmission": "probes.organisms.transmission:plants",
     },
-    group="worldnets.plants",
+    group="probes.organisms",
 )
 
 

@@ -345,7 +345,9 @@ def load_dataset(
         if not callable(builder):
             folder = Path(builder)
     if folder is not None:
-        return _from_folder(str(name), folder, given).with_redrawn(redrawn)
+        # A path of one part is written so that its text, which is what `spec` keeps, is no name.
+        text = str(name) if isinstance(name, str) or _is_path(str(name)) else os.path.join(os.curdir, name)
+        return _from_folder(text, folder, given).with_redrawn(redrawn)
     assert callable(builder)
     return _build(normalised(str(name)), builder, {}, given).with_redrawn(redrawn)
 
@@ -355,9 +357,13 @@ def _folder(name: str | os.PathLike[str]) -> Path | None:
         return Path(name)
     if not isinstance(name, str):
         raise UnknownNameError("a dataset is named by a text or a path", found=repr(name), mend="give its name")
-    if os.sep in name or "/" in name or name.startswith("."):
+    if _is_path(name):
         return Path(name)
     return built_in_folders().get(normalised(name))
+
+
+def _is_path(name: str) -> bool:
+    return os.sep in name or "/" in name or name.startswith(".")
 
 
 def _plugin(name: str) -> Builder | str | Path:
