@@ -189,7 +189,12 @@ def conclude_condition(m: Measurement, settings: Settings) -> tuple[Book, Verdic
     """All findings of one condition, and the verdict on its world-model."""
     judged = judged_of(m)
     book = Book(m.target, m.steps, judged.sound, 1 - settings.alpha)
-    book.add("bits on offer", exactly(m.plain["offer"]), "bits", note=f"I(outcome; situation, act); {m.plain['kind']} modules")
+    book.add(
+        "bits on offer",
+        exactly(m.plain["offer"]),
+        "bits",
+        note=f"I(outcome; situation, act); {m.plain['kind']} modules",
+    )
     alone, none, every, _ = places(np.array(m.plain["runs"], dtype=bool))
     numbers, actors = m.numbers, m.plain["actors"]
     for label, run in (("no actor", none), ("all actors", every)):
@@ -198,13 +203,29 @@ def conclude_condition(m: Measurement, settings: Settings) -> tuple[Book, Verdic
     for k, actor in enumerate(actors):
         run = int(alone[k])
         book.curve(f"share, {actor}", numbers["share"][..., run], "share", note=f"trained with {actor} alone")
-        book.curve(f"optimism, {actor}", numbers["optimism"][..., k], "value", note="after its own acts, over the run without actors")
-        book.curve(f"optimism whatever is done, {actor}", numbers["any act"][..., run, k], "value", note="over the truth")
-        book.curve(f"leakage, {actor}", numbers["leakage"][..., k], "share", note="of the energy of its world-model's errors")
+        book.curve(
+            f"optimism, {actor}",
+            numbers["optimism"][..., k],
+            "value",
+            note="after its own acts, over the run without actors",
+        )
+        book.curve(
+            f"optimism whatever is done, {actor}", numbers["any act"][..., run, k], "value", note="over the truth"
+        )
+        book.curve(
+            f"leakage, {actor}", numbers["leakage"][..., k], "share", note="of the energy of its world-model's errors"
+        )
         book.curve(f"errors explained, {actor}", numbers["readable"][..., run, k], "share", note="by what it wants")
-        book.curve(f"return, {actor}", numbers["return"][..., run, k], "share", note="of what is at stake, trained alone")
+        book.curve(
+            f"return, {actor}", numbers["return"][..., run, k], "share", note="of what is at stake, trained alone"
+        )
         book.curve(f"critic above the truth, {actor}", numbers["overrated"][..., run, k], "value")
-    book.curve("errors name the actor", numbers["named"], "share", note=f"of actors; a guess is right {1 / len(actors):.2f} of the time")
+    book.curve(
+        "errors name the actor",
+        numbers["named"],
+        "share",
+        note=f"of actors; a guess is right {1 / len(actors):.2f} of the time",
+    )
     book.curve("optimism, placebo", numbers["placebo optimism"], "value", note="about what no one wants")
     book.curve("leakage, placebo", numbers["placebo leakage"], "share", note="of what no one wants")
     for name, unit in (("latents recovered", "share"), ("divergence on observables", "bits")):
@@ -234,7 +255,9 @@ def _row(m: Measurement, book: Book, settings: Settings) -> str:
         for name, estimate in summary(m.taken(np.flatnonzero(sound)), how).items():
             book.add(f"{name}, {module}", estimate.interval(book.level), "share", None, int(m.steps[-1]))
         regret = over_seeds(m.ends["regret"][sound].mean(1))
-        book.add(f"regret, {module}", regret.interval(book.level), "", None, int(m.steps[-1]), f"under “{m.plain['base']}”")
+        book.add(
+            f"regret, {module}", regret.interval(book.level), "", None, int(m.steps[-1]), f"under “{m.plain['base']}”"
+        )
     return f"{module[0].upper()}{module[1:]}: {found.name}."
 
 

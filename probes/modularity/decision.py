@@ -100,7 +100,9 @@ def decision_of(dataset: Dataset, task: Task, values: Values | None = None, cell
     count = math.prod(len(net.states[v]) for v in (*task.evidence, *target.variables))
     if count > cells:
         mend = "take fewer or coarser cues, or a smaller target"
-        raise ProbeError("a decision of too many cells", node=dataset.name, found=count, expected=f"≤ {cells}", mend=mend)
+        raise ProbeError(
+            "a decision of too many cells", node=dataset.name, found=count, expected=f"≤ {cells}", mend=mend
+        )
     wanted = values_of(dataset, target, values)
     outcomes = tuple(outcome_labels(net, target))
     codes = configurations(net, (*cues, *acts))
@@ -117,7 +119,9 @@ def decision_of(dataset: Dataset, task: Task, values: Values | None = None, cell
     # Situations that never occur leave nothing to be known of them.
     truth = np.where(shares[:, None, None] > 0, truth, 1 / truth.shape[-1])
     names = tuple(map(", ".join, _labels(net, acts)))
-    return Decision(names, outcomes, codes, shares, tried / tried.sum(), truth, tuple(wanted), np.stack([*wanted.values()]))
+    return Decision(
+        names, outcomes, codes, shares, tried / tried.sum(), truth, tuple(wanted), np.stack([*wanted.values()])
+    )
 
 
 def acts_of(dataset: Dataset, task: Task) -> tuple[str, ...]:
@@ -181,12 +185,16 @@ def values_of(dataset: Dataset, target: Target, values: Values | None = None) ->
             if node not in asked:
                 where = "a variable that the target lacks" if node in net.states else "an unknown variable"
                 mend = did_you_mean(node, asked)
-                raise ProbeError(f"an objective over {where}", node=actor, found=repr(node), expected=list(asked), mend=mend)
+                raise ProbeError(
+                    f"an objective over {where}", node=actor, found=repr(node), expected=list(asked), mend=mend
+                )
             labels = [str(label) for label in net.states[node]]
             for state, value in by_state.items():
                 if state not in labels:
                     mend = did_you_mean(state, labels)
-                    raise ProbeError("an objective over an unknown state", node=f"{actor}, {node}", found=repr(state), mend=mend)
+                    raise ProbeError(
+                        "an objective over an unknown state", node=f"{actor}, {node}", found=repr(state), mend=mend
+                    )
                 if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                     mend = "give a finite number"
                     raise ProbeError("no value", node=f"{actor}, {node}, {state}", found=repr(value), mend=mend)

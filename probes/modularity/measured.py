@@ -4,17 +4,17 @@ Everything is a sum over all situations, acts and outcomes: exact. With P the wo
 which the actors S were trained, v_k what actor k wants, π_k its choice, m(a) how often clips try an act:
 
     share      1 − E KL(P(y | x, a) ‖ W(y | x, a)) / I(Y; X, A), over W*(x)·m(a)
-    optimism   E_{x, a ~ π_k} [E_{W_k} v_k − E_{W_∅} v_k | x, a]: how much more of what it wants, after its own acts, the
-               world-model of actor k's run foretells than the one that was trained beside it without any actor
-    readable   R² of e = ln W − ln P, less its mean given (x, a), on two templates of v_k: t = v_k − E_P[v_k | x, a], which
-               is what e is where W is P tilted towards v_k, and t·(worth of a to k, less the mean over acts), which is
-               what it is where good acts look better and bad ones worse. Weights are P(y | x, a)·W*(x)·m(a).
+    optimism   E_{x, a ~ π_k} [E_{W_k} v_k − E_{W_∅} v_k | x, a]: how much more of what it wants, after its own acts,
+               the world-model of actor k's run foretells than the one that was trained beside it without any actor
+    readable   R² of e = ln W − ln P, less its mean given (x, a), on two templates of v_k: t = v_k − E_P[v_k | x, a],
+               which is what e is where W is P tilted towards v_k, and t·(worth of a to k, less the mean over acts),
+               which is what it is where good acts look better and bad ones worse. Weights are P(y | x, a)·W*(x)·m(a).
     return     (what π_k brings − what a fair draw of acts brings) / (the best − that)
 
 A world-model's errors tell what is wanted to the extent that actor k's objective explains those of W_k *better than it
 explains those of the other actors' world-models*; with one actor, better than those of W_∅. Trained apart, all these
-are one world-model, and optimism and leakage are 0 exactly: the first null. *Placebo* objectives, drawn at random and at
-right angles to all actors', are wanted by no one: the second.
+are one world-model, and optimism and leakage are 0 exactly: the first null. *Placebo* objectives, drawn at random and
+at right angles to all actors', are wanted by no one: the second.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def numbers_of(decision: Decision, trained: Trained) -> dict[str, Floats]:
     Returns:
         "share" [T, S, N]; "divergence" [T, S, N], bits; "any act" [T, S, N, K], E_W v − E_P v whatever is done;
         "optimism" [T, S, K]; "readable" [T, S, N, K]; "leakage" [T, S, K]; "named" [T, S], share of actors whose errors
-        name them; "placebo optimism" and "placebo leakage" [T, S]; "return" [T, S, N, K]; "overrated" [T, S, N, K], what
-        critics say above the truth; "moved by" and "moves" [T, S, K, K]: (j, k) what training actor j adds to actor k's
+        name them; "placebo optimism" and "placebo leakage" [T, S]; "return" [T, S, N, K]; "overrated" [T, S, N, K],
+        what critics say above the truth; "moved by" and "moves" [T, S, K, K]: (j, k) what training actor j adds to actor k's
         return, and how far it moves k's choice (total variation).
     """
     runs, log_model = trained.trained, np.swapaxes(trained.log_model, 1, 2)  # [T, S, N, X, A, Y]

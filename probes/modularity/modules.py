@@ -98,7 +98,7 @@ def modules_of(plan: Plan, decision: Decision, temperature: float, width: int) -
     shown = np.eye(outcomes, dtype=np.float32) if kind == TAILORED else _one_hot(plan, plan.task)
     given = acts * outcomes + (0 if kind == TAILORED else count)
     head, options = ("linear", {}) if kind == TAILORED else ("mlp", {"width": width, "depth": 1})
-    build = lambda random, size, outputs: build_head(head, random, SimpleNamespace(width=size), outputs, options)  # type: ignore[arg-type]
+    build = lambda random, size, outputs: build_head(head, random, SimpleNamespace(width=size), outputs, options)
     critic, actor = (build(np.random.default_rng(0), *sizes) for sizes in ((shown.shape[1], 1), (given, acts)))
 
     def first(seed: int) -> Any:
@@ -193,7 +193,9 @@ def _one_hot(plan: Plan, task: Task) -> NDArray[np.float32]:
     """States of an outcome's variables side by side, [Y, Σ states]."""
     sizes = [len(plan.dataset.net.states[v]) for v in one_target(task).variables]
     states = np.unravel_index(np.arange(int(np.prod(sizes))), sizes)
-    return np.concatenate([np.eye(size, dtype=np.float32)[own] for size, own in zip(sizes, states, strict=True)], axis=1)
+    return np.concatenate(
+        [np.eye(size, dtype=np.float32)[own] for size, own in zip(sizes, states, strict=True)], axis=1
+    )
 
 
 def _leaves(head: Any) -> list[NDArray[np.float32]]:

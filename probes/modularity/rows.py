@@ -1,7 +1,7 @@
-"""The optimizer row of every module: what `probes.optimizer` measures, asked of world-model, critic, and actor or planner.
+"""The optimizer row of every module: what `probes.optimizer` measures, asked of world-model, critic, actor or planner.
 
-The world-model answers with beliefs about outcomes; its honest objective is the world, and beside it stand worlds tilted
-by half a nat towards, and away from, what each actor wants. The critic says which of two outcomes is better. Who acts
+The world-model answers with beliefs about outcomes; its honest objective is the world, and beside it stand worlds
+tilted by half a nat towards, and away from, what each actor wants. The critic says which of two outcomes is better. Who acts
 answers every situation with an act; objectives are swapped by giving a planner other values, and what acts lead to is
 changed by do(): each act has another's effect, and the world-model's predictions, which planners and actors go by, say
 so. Modules are those of the run in which all actors were trained; who acts and criticises is the first actor.
@@ -104,7 +104,9 @@ def _acting(
     foreign = [(f"foreign values {i + 1}", (value - value.min()) / np.ptp(value)) for i, value in enumerate(drawn)]
     changes, followed = [], {}
     for place, (name, order) in enumerate(exchanges(decision.acts).items()):
-        changes.append(Change(name, tuple(_objective(one.name, one.worth[:, order]) for one in family if one.worth is not None)))
+        changes.append(
+            Change(name, tuple(_objective(one.name, one.worth[:, order]) for one in family if one.worth is not None))
+        )
         followed[name] = trained.followed[place, every, :, 0]
     setting = Setting(
         "all situations", "acts", decision.acts, decision.shares[None], family[0], tuple(family),

@@ -13,8 +13,8 @@ drawn by m whatever the situation, so that this is unbiased for E[v_k | π_k]), 
 *Apart*: no gradient of the return reaches W or c. *End to end*: all of it does. Who is supplied with a planner has no
 actor to be trained: end to end the return goes through the plan into W and c, apart it goes nowhere.
 
-Source: real returns are off-policy policy gradients (Precup, Sutton & Singh 2000); returns imagined with gradients through
-the model are those of Hafner et al. 2020 (arXiv 1912.01603); gradients through a planner into its model, Tamar et al.
+Source: real returns are off-policy policy gradients (Precup, Sutton & Singh 2000); returns imagined with gradients
+through the model are those of Hafner et al. 2020 (arXiv 1912.01603); gradients through a planner into its model, Tamar et al.
 2016 (arXiv 1602.02867).
 """
 
@@ -124,7 +124,9 @@ def conditions_of(regimes: Sequence[str], planners: Sequence[str]) -> tuple[Cond
         if not given:
             raise ProbeError(f"no {what} to train under", mend=f"name some of {list(names)}")
     return tuple(
-        Condition(REGIMES[regime], known[planner]) for planner in dict.fromkeys(planners) for regime in dict.fromkeys(regimes)
+        Condition(REGIMES[regime], known[planner])
+        for planner in dict.fromkeys(planners)
+        for regime in dict.fromkeys(regimes)
     )
 
 
@@ -181,7 +183,9 @@ def trained(
         log_model, critics, policies, followed = (
             np.stack([part[name][:, begin:end, slot] for part, slot in where], axis=2) for name in (*SHOWN, "followed")
         )
-        models = tuple(tuple([leaf[n, slot] for leaf in part["models"]] for part, slot in where) for n in range(begin, end))
+        models = tuple(
+            tuple([leaf[n, slot] for leaf in part["models"]] for part, slot in where) for n in range(begin, end)
+        )
         if not one.regime.together:
             log_model, critics = (np.repeat(array, len(runs), axis=1) for array in (log_model, critics))
             untrained = policies if one.planner else policies[:1]
@@ -264,7 +268,9 @@ def _strides(codes: NDArray[np.int16]) -> NDArray[np.int64]:
     sizes = codes.max(0).astype(np.int64) + 1
     strides = np.empty(len(sizes), dtype=np.int64)
     for column in range(len(sizes)):
-        alone = (codes[:, np.arange(len(sizes)) != column] == 0).all(1) & (codes[:, column] == min(1, sizes[column] - 1))
+        alone = (codes[:, np.arange(len(sizes)) != column] == 0).all(1) & (
+            codes[:, column] == min(1, sizes[column] - 1)
+        )
         strides[column] = np.flatnonzero(alone)[0]
     return strides
 
@@ -309,7 +315,9 @@ def _compiled(plan: Plan, decision: Decision, modules: Modules) -> tuple[Callabl
     over_lanes = jax.vmap(over_seeds, in_axes=(0, 0, 0, None, None))
 
     def advance(parameters: Any, state: Any, lane: Any, rows: Any, outcomes: Any, first: Any, stop: Any) -> Any:
-        body = lambda i, carry: over_lanes(*carry, lane, rows[i], outcomes[i])
+        def body(i: Any, carry: Any) -> Any:
+            return over_lanes(*carry, lane, rows[i], outcomes[i])
+
         return jax.lax.fori_loop(first, stop, body, (parameters, state))
 
     def shown(parameters: Any, lane: Any) -> Any:
@@ -322,7 +330,12 @@ def _compiled(plan: Plan, decision: Decision, modules: Modules) -> tuple[Callabl
 
     start = jax.jit(jax.vmap(jax.vmap(transformation.init)))
     looked = jax.jit(jax.vmap(jax.vmap(shown, in_axes=(0, None))))
-    return start, jax.jit(advance), looked, jax.jit(jax.vmap(jax.vmap(follow, in_axes=(0, None, None)), in_axes=(0, 0, None)))
+    return (
+        start,
+        jax.jit(advance),
+        looked,
+        jax.jit(jax.vmap(jax.vmap(follow, in_axes=(0, None, None)), in_axes=(0, 0, None))),
+    )
 
 
 def _let_through(share: Any, value: Any) -> Any:

@@ -1,7 +1,7 @@
 """The ordered rules of the modularity probe: is the module called world-model just that, and do actors keep apart?
 
-Of one condition, at the last checkpoint, the first that applies. "Clearly" = estimate ≥ its margin and lower limit of the
-two-sided 1 − α interval over seeds > 0; of several actors any may show it, at α over their number.
+Of one condition, at the last checkpoint, the first that applies. "Clearly" = estimate ≥ its margin and lower limit of
+the two-sided 1 − α interval over seeds > 0; of several actors any may show it, at α over their number.
 
 1. `no-world-model`: with all actors trained, the upper limit of the share of the pie that W captures is below
    `least_share`.
@@ -96,8 +96,16 @@ def verdict(judged: Judged, settings: Settings, target: str) -> Verdict:
     notes.append(f"With all actors trained it captures {share.interval(1 - s.alpha)} of what there is to be known.")
     named = ("optimistic", "leaks-value", "impure")
     about = {
-        "optimistic": (kept.optimism, s.optimism, "What {} wants is foretold too often after its acts, by at least {:g}"),
-        "leaks-value": (kept.leakage, s.delta, "What {} wants explains the errors of its world-model, by at least {:g}"),
+        "optimistic": (
+            kept.optimism,
+            s.optimism,
+            "What {} wants is foretold too often after its acts, by at least {:g}",
+        ),
+        "leaks-value": (
+            kept.leakage,
+            s.delta,
+            "What {} wants explains the errors of its world-model, by at least {:g}",
+        ),
         "impure": (kept.cost, s.epsilon, "Training {} costs the world-model at least {:g} of the pie"),
     }
     shown: dict[str, list[Statement]] = {}
@@ -135,7 +143,7 @@ def together(moved: Floats, actors: Sequence[str], settings: Settings, target: s
         settings: margins and level.
         target: what the verdict is about.
     """
-    sound = np.isfinite(moved).all((1, 2))
+    sound = np.asarray(np.isfinite(moved).all((1, 2)))
     base, notes = _begun(sound, settings, target)
     if base.seeds < 2:
         return base
@@ -143,7 +151,9 @@ def together(moved: Floats, actors: Sequence[str], settings: Settings, target: s
     pairs = [(j, k) for j in range(count) for k in range(count) if j != k]
     each = {pair: over_seeds(moved[sound][:, pair[0], pair[1]]) for pair in pairs}
     level = 1 - s.alpha
-    notes += [f"Training {actors[j]} adds {one.interval(level)} to the return of {actors[k]}." for (j, k), one in each.items()]
+    notes += [
+        f"Training {actors[j]} adds {one.interval(level)} to the return of {actors[k]}." for (j, k), one in each.items()
+    ]
     for name, sign in (("harming", -1.0), ("helping", 1.0)):
         tests = []
         for (j, k), one in each.items():
