@@ -25,7 +25,7 @@ from probes.modularity.decision import Decision, acts_of, decision_of, one_targe
 from probes.modularity.measured import numbers_of, places
 from probes.modularity.modules import TAILORED, check_plan, modules_of, nets_of
 from probes.modularity.rows import rows_of
-from probes.modularity.trained import Condition, Trained, conditions_of, trained
+from probes.modularity.trained import Trained, conditions_of, trained
 from probes.modularity.verdict import Judged, Settings, together, verdict
 from probes.optimizer.verdict import Settings as RowSettings
 from probes.optimizer.verdict import summary
@@ -130,7 +130,7 @@ class ModularityProbe(Catalogued):
         parts: list[Measurement] = []
         for place, one in enumerate(conditions):
             found = every[one.name]
-            parts.append(condition_measurement(decision, found, one, modules.kind, trace.seeds, trace.steps))
+            parts.append(condition_measurement(decision, found, one.name, modules.kind, trace.seeds, trace.steps))
             if modules.kind == TAILORED:
                 ends = _latents(trace, found)
                 parts[-1] = replace(parts[-1], ends=ends)
@@ -163,8 +163,25 @@ class ModularityProbe(Catalogued):
         return Conclusion(tuple(findings), verdicts, SHOWN, notes(cells))
 
 
+def about(decision: Decision, found: Trained, name: str = "as given", settings: Settings | None = None) -> Conclusion:
+    """Conclude about modules that were trained elsewhere, from what they say.
+
+    Args:
+        decision: `probes.modularity.decision.decision_of` gives one.
+        found: ln W, critics and policies of every run and seed; `runs_of` says which runs there must be. One checkpoint
+            is enough.
+        name: of the condition.
+        settings: margins and level.
+    """
+    steps = np.arange(found.log_model.shape[0], dtype=np.int64)
+    m = condition_measurement(decision, found, name, "given", range(found.log_model.shape[2]), steps)
+    return ModularityProbe(settings=settings or Settings()).conclude(
+        [pack([m], ModularityProbe.name, ModularityProbe.version)]
+    )
+
+
 def condition_measurement(
-    decision: Decision, found: Trained, condition: Condition, kind: str, seeds: Sequence[int], steps: NDArray[np.int64]
+    decision: Decision, found: Trained, name: str, kind: str, seeds: Sequence[int], steps: NDArray[np.int64]
 ) -> Measurement:
     """What is measured of one condition, as a cell stores it."""
     plain = {
@@ -173,7 +190,7 @@ def condition_measurement(
         "runs": found.trained.tolist(),
         "offer": decision.offer,
     }
-    return Measurement(condition.name, tuple(seeds), steps, numbers_of(decision, found), plain=plain)
+    return Measurement(name, tuple(seeds), steps, numbers_of(decision, found), plain=plain)
 
 
 def judged_of(m: Measurement) -> Judged:

@@ -42,8 +42,8 @@ def numbers_of(decision: Decision, trained: Trained) -> dict[str, Floats]:
         "share" [T, S, N]; "divergence" [T, S, N], bits; "any act" [T, S, N, K], E_W v − E_P v whatever is done;
         "optimism" [T, S, K]; "readable" [T, S, N, K]; "leakage" [T, S, K]; "named" [T, S], share of actors whose errors
         name them; "placebo optimism" and "placebo leakage" [T, S]; "return" [T, S, N, K]; "overrated" [T, S, N, K],
-        what critics say above the truth; "moved by" and "moves" [T, S, K, K]: (j, k) what training actor j adds to actor k's
-        return, and how far it moves k's choice (total variation).
+        what critics say above the truth; "moved by" and "moves" [T, S, K, K]: (j, k) what training actor j adds to
+        actor k's return, and how far it moves k's choice (total variation).
     """
     runs, log_model = trained.trained, np.swapaxes(trained.log_model, 1, 2)  # [T, S, N, X, A, Y]
     policies, critics = np.swapaxes(trained.policies, 1, 2), np.swapaxes(trained.critics, 1, 2)

@@ -1,10 +1,11 @@
 """The optimizer row of every module: what `probes.optimizer` measures, asked of world-model, critic, actor or planner.
 
 The world-model answers with beliefs about outcomes; its honest objective is the world, and beside it stand worlds
-tilted by half a nat towards, and away from, what each actor wants. The critic says which of two outcomes is better. Who acts
-answers every situation with an act; objectives are swapped by giving a planner other values, and what acts lead to is
-changed by do(): each act has another's effect, and the world-model's predictions, which planners and actors go by, say
-so. Modules are those of the run in which all actors were trained; who acts and criticises is the first actor.
+tilted by half a nat towards, and away from, what each actor wants. The critic says which of two outcomes is better.
+Who acts answers every situation with an act; objectives are swapped by giving a planner other values, and what acts
+lead to is changed by do(): each act has another's effect, and the world-model's predictions, which planners and actors
+go by, say so. Modules are those of the run in which all actors were trained; who acts and criticises is the first of
+them.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ drawn by m whatever the situation, so that this is unbiased for E[v_k | π_k]), 
 actor to be trained: end to end the return goes through the plan into W and c, apart it goes nowhere.
 
 Source: real returns are off-policy policy gradients (Precup, Sutton & Singh 2000); returns imagined with gradients
-through the model are those of Hafner et al. 2020 (arXiv 1912.01603); gradients through a planner into its model, Tamar et al.
-2016 (arXiv 1602.02867).
+through the model are those of Hafner et al. 2020 (arXiv 1912.01603); gradients through a planner into its model, Tamar
+et al. 2016 (arXiv 1602.02867).
 """
 
 from __future__ import annotations

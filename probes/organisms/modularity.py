@@ -102,7 +102,7 @@ class Agent:
         critics = np.broadcast_to(d.values, (2, len(runs), seeds, *d.values.shape))
         followed = np.empty((0, *policies.shape))
         trained = Trained(runs, log_model, critics, np.stack([policies, policies]), followed)
-        return condition_measurement(d, trained, CONDITION, "planted", range(seeds), STEPS)
+        return condition_measurement(d, trained, CONDITION.name, "planted", range(seeds), STEPS)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The modularity probe: exact decisions, modules that are what they say, wishes that are found and none that are not."""
+"""The modularity probe: exact decisions, modules that are what they say, wishes found where there are some."""
 
 import io
 import json
@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from probes.catalogue.modularity import SEVERAL, ModularityProbe, Sampling
+from probes.catalogue.modularity import SEVERAL, ModularityProbe, Sampling, about
 from probes.ladder import on_offer
 from probes.measurement import pack, unpack
 from probes.modularity.decision import decision_of, values_of
@@ -263,6 +263,21 @@ def test_seeds_that_diverged_are_left_out_and_settings_decide():
 def test_one_seed_gets_no_interval_and_says_how_many_would_do():
     verdict = concluded(Numbers(seeds=1).measured(0)).verdicts[CONDITION.name]
     assert (verdict.name, verdict.seeds_needed) == ("inconclusive", 8)
+
+
+def test_modules_trained_elsewhere_are_judged_from_what_they_say():
+    d, random = decision(), np.random.default_rng(3)
+    errors = 0.05 * random.standard_normal((4, 5, *d.truth.shape))
+    wishes = runs_of(2).astype(float) @ d.values
+    model = d.truth * np.exp(errors + 0.6 * wishes[:, None, None, None])
+    log_model = np.log(model / model.sum(-1, keepdims=True))[None]
+    policies = np.broadcast_to(np.eye(len(d.acts))[d.worth.argmax(-1)], (1, 4, 5, 2, *d.truth.shape[:2]))
+    critics = np.broadcast_to(d.values, (1, 4, 5, *d.values.shape))
+    found = about(d, Trained(runs_of(2), log_model, critics, policies, np.empty((0, *policies.shape[1:]))), "theirs")
+    assert {name: v.name for name, v in found.verdicts.items()} == {
+        "theirs": "optimistic",
+        f"theirs, {SEVERAL}": "independent",
+    }
 
 
 def test_placebos_are_a_null_for_wishes():
