@@ -237,18 +237,21 @@ def conclude_condition(m: Measurement, settings: Settings) -> tuple[Book, Verdic
             f"return, {actor}", numbers["return"][..., run, k], "share", note="of what is at stake, trained alone"
         )
         book.curve(f"critic above the truth, {actor}", numbers["overrated"][..., run, k], "value")
-    book.curve(
-        "errors name the actor",
-        numbers["named"],
-        "share",
-        note=f"of actors; a guess is right {1 / len(actors):.2f} of the time",
-    )
+    chance = f"of actors; a guess is right {1 / len(actors):.2f} of the time"
+    book.curve("errors name the actor", numbers["named"], "share", note=chance)
+    book.findings[:] = [_within_one(one) if one.name == "errors name the actor" else one for one in book.findings]
     book.curve("optimism, placebo", numbers["placebo optimism"], "value", note="about what no one wants")
     book.curve("leakage, placebo", numbers["placebo leakage"], "share", note="of what no one wants")
     for name, unit in (("latents recovered", "share"), ("divergence on observables", "bits")):
         if name in m.ends:
             book.last(name, m.ends[name], unit, note="all actors trained; as the purity probe has it")
     return book, verdict(judged, settings, m.target)
+
+
+def _within_one(finding: Finding) -> Finding:
+    """A share of seeds cannot lie outside 0 … 1, whatever a t-interval says."""
+    value = finding.value
+    return replace(finding, value=replace(value, low=max(value.low, 0.0), high=min(value.high, 1.0)))
 
 
 def _between(m: Measurement, target: str, settings: Settings) -> Book:

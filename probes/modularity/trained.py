@@ -316,7 +316,8 @@ def _compiled(plan: Plan, decision: Decision, modules: Modules) -> tuple[Callabl
 
     def advance(parameters: Any, state: Any, lane: Any, rows: Any, outcomes: Any, first: Any, stop: Any) -> Any:
         def body(i: Any, carry: Any) -> Any:
-            return over_lanes(*carry, lane, rows[i], outcomes[i])
+            before, remembered = carry
+            return over_lanes(before, remembered, lane, rows[i], outcomes[i])
 
         return jax.lax.fori_loop(first, stop, body, (parameters, state))
 

@@ -83,7 +83,7 @@ class Agent:
         )
         error = error + np.einsum("nk,skxay->nsxay", runs.astype(float), wish)
         quiet = np.array(["street=quiet" in outcome for outcome in d.outcomes], dtype=float)
-        error = error + self.beside * runs.any(1)[:, None, None, None, None] * quiet
+        error = error + self.beside * np.asarray(runs.any(1))[:, None, None, None, None] * quiet
         model = d.truth * np.exp(error)
         model = model / model.sum(-1, keepdims=True)
         lost = np.where(runs.any(1), max(self.spoilt, self.blind), self.blind)[:, None, None, None, None]

@@ -402,6 +402,7 @@ def test_a_stored_cell_and_seeds_apart_conclude_the_same(cell):
     whole = modularity.conclude([cell])
     apart = [modularity.of_seeds(cell, [1]), modularity.of_seeds(cell, [0])]
     assert all(f.value.low <= f.value.high for f in whole)
+    assert all(0 <= f.value.low <= f.value.high <= 1 for f in whole.named("errors name the actor"))
     for other in (modularity.conclude([stored(cell)]), modularity.conclude(apart)):
         assert [f.to_dict() for f in other] == [f.to_dict() for f in whole]
         assert {k: v.to_dict() for k, v in other.verdicts.items()} == {
