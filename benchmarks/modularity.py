@@ -81,7 +81,8 @@ def main() -> None:
                 purity.append(
                     [*where, verdict.name, say("share, no actor"), say("share, all actors"),
                      *(say(f"optimism, {one}") for one in ACTORS), *(say(f"leakage, {one}") for one in ACTORS),
-                     say("errors name the actor"), *(say(f"return, {one}") for one in ACTORS)]
+                     say("errors name the actor"), *(say(f"return, {one}") for one in ACTORS),
+                     say("optimism, placebo"), say("leakage, placebo")]
                 )  # fmt: skip
                 rows.append([*where, *(row_of(verdict, module) for module in ("world-model", "critic", "actor")),
                              say("retargeting, actor"), say("following, actor")])  # fmt: skip
@@ -94,7 +95,7 @@ def main() -> None:
     tables = {
         "study": markdown(
             (*where, "verdict", "captures, no actor", "captures, all actors", *both("optimism"), *both("leakage"),
-             "errors name the actor", *both("return")), purity),
+             "errors name the actor", *both("return"), "optimism, placebo", "leakage, placebo"), purity),
         "together": markdown(
             (*where, "verdict", *(f"{one} → {two}" for one in ACTORS for two in ACTORS)), together),
         "rows": markdown((*where, "world-model", "critic", "who acts", "retargeting", "following"), rows),

@@ -8,8 +8,8 @@ the two-sided 1 − α interval over seeds > 0; of several actors any may show i
 2. `optimistic`: for some actor, optimism clearly ≥ `optimism`.
 3. `leaks-value`: for some actor, leakage clearly ≥ δ.
 4. `impure`: for some actor, the share of the pie that training it cost W is clearly ≥ ε.
-5. `pure`: for every actor these three are below their margins: upper limit of leakage < δ and of the cost < ε at level
-   α, optimism within ± `optimism` by two one-sided tests.
+5. `pure`: W captures more than `least_share` (lower limit), and for every actor these three are below their margins:
+   upper limit of leakage < δ and of the cost < ε at level α, optimism within ± `optimism` by two one-sided tests.
 6. `inconclusive`.
 
 Of several actors on one world-model, with `moved by` (j, k) what training j adds to k's return:
@@ -194,7 +194,10 @@ def _clear(one: Estimate, margin: float, text: str, alpha: float) -> Statement:
 
 
 def _inside(kept: Judged, s: Settings) -> list[Statement]:
-    tests = []
+    share = over_seeds(kept.share)
+    p = float(share.p_above(s.least_share))
+    text = f"With all actors trained it captures more than {s.least_share:.0%} of what there is to be known"
+    tests = [Statement(text, share.interval(1 - s.alpha), p, p <= s.alpha)]
     for k, actor in enumerate(kept.actors):
         optimism, leakage, cost = (over_seeds(part[:, k]) for part in (kept.optimism, kept.leakage, kept.cost))
         p = float(optimism.p_within(s.optimism))

@@ -225,6 +225,7 @@ def plants() -> tuple[Plant, ...]:
         _plant("leakage_at_margin", "leakage .10: at the edge of pure", "null", "pure", Numbers(leakage=(0.1, 0.04))),
         _plant("cost_at_margin", "a tenth of the pie: at the edge of pure", "null", "pure", Numbers(cost=(0.1, 0.04))),
         _plant("share_at_margin", "captures a tenth of the pie", "null", "no-world-model", Numbers(share=(0.1, 0.04))),
+        _plant("hardly_a_world_model", "the same: at the edge of pure", "null", "pure", Numbers(share=(0.1, 0.04))),
         _plant("moved_none", "returns moved by 0, sd .2", "null", ("harming", "helping"),
                Numbers(moved=(0.0, 0.2)), True),
         _plant("moved_at_margin", "returns moved by .10: at the edge of independent", "null", "independent",
