@@ -171,15 +171,16 @@ def trained(
     if not (math.isfinite(pressure) and pressure > 0):
         raise ProbeError("no pressure", found=pressure, expected="a number > 0", mend="leave it out")
     runs = runs_of(len(decision.actors))
-    # Apart, what one actor learns changes nothing for the others: one run holds all of them.
-    lanes = [(one, run) for one in conditions for run in (runs if one.regime.together else runs[-1:])]
+    # Apart, what one actor learns changes nothing for the others: all of them and none of them say everything.
+    made = {True: runs, False: runs[[0, -1]]}
+    lanes = [(one, run) for one in conditions for run in made[one.regime.together]]
     groups = sorted({seed // GROUP for seed in seeds})
     kept = tuple(int(t) for t in steps)
     parts = {group: _group(plan, decision, modules, lanes, group, kept, pressure) for group in groups}
     where = [(parts[seed // GROUP], seed % GROUP) for seed in seeds]
     found, begin = {}, 0
     for one in conditions:
-        end = begin + (len(runs) if one.regime.together else 1)
+        end = begin + len(made[one.regime.together])
         log_model, critics, policies, followed = (
             np.stack([part[name][:, begin:end, slot] for part, slot in where], axis=2) for name in (*SHOWN, "followed")
         )
@@ -187,11 +188,10 @@ def trained(
             tuple([leaf[n, slot] for leaf in part["models"]] for part, slot in where) for n in range(begin, end)
         )
         if not one.regime.together:
-            log_model, critics = (np.repeat(array, len(runs), axis=1) for array in (log_model, critics))
-            untrained = policies if one.planner else policies[:1]
-            policies = np.where(runs[None, :, None, :, None, None], policies, untrained)
-            followed = np.repeat(followed, len(runs), axis=1)
-            models = models * len(runs)
+            log_model, critics = (np.repeat(array[:, -1:], len(runs), axis=1) for array in (log_model, critics))
+            chosen = runs[None, :, None, :, None, None]
+            policies, followed = (np.where(chosen, array[:, -1:], array[:, :1]) for array in (policies, followed))
+            models = models[-1:] * len(runs)
         found[one.name] = Trained(runs, log_model, critics, policies, followed, models)
         begin = end
     return found

@@ -13,7 +13,7 @@ from probes.measurement import pack, unpack
 from probes.modularity.decision import decision_of, values_of
 from probes.modularity.measured import contrast, explained, named, numbers_of, placebos
 from probes.modularity.modules import modules_of, nets_of
-from probes.modularity.rows import exchanges
+from probes.modularity.rows import exchanges, rows_of
 from probes.modularity.trained import Trained, conditions_of, runs_of, trained
 from probes.modularity.verdict import Settings
 from probes.organisms.modularity import CONDITION, Agent, Numbers, decision, plants
@@ -371,6 +371,34 @@ def test_tables_summed_out_are_message_passing_in_the_same_net(runs, tailored):
     target = tailored.task.targets[0]
     joint = Inference(net).joint(d.codes, target.variables).reshape(*d.truth.shape)
     np.testing.assert_allclose(np.exp(one.log_model[-1, -1, 1]), joint / joint.sum(-1, keepdims=True), atol=1e-5)
+
+
+def test_a_seed_that_diverged_is_told_by_its_numbers_and_leaves_the_others_as_they_are(runs):
+    d, found = runs
+    condition = conditions_of(("imagined",), ("planner",))[0]
+    one = found["mlp"][1][condition.name]
+    log_model, critics, policies, followed = (
+        np.array(part) for part in (one.log_model, one.critics, one.policies, one.followed)
+    )
+    for part in (log_model, critics, policies, followed):
+        part[:, :, 0] = np.nan
+    lost = replace(one, log_model=log_model, critics=critics, policies=policies, followed=followed)
+    whole, broken = numbers_of(d, one), numbers_of(d, lost)
+    for name, values in broken.items():
+        assert np.isnan(values[-1, 0]).any(), name
+        np.testing.assert_array_equal(values[:, 1], whole[name][:, 1])
+    for m in rows_of(d, lost, condition, 0.1, (0, 1), np.array(STEPS)):
+        assert any(np.isnan(array[0]).any() for array in m.ends.values())
+        assert all(np.isfinite(array[1]).all() for array in m.ends.values())
+
+
+def test_an_untrained_actor_reads_the_trained_world_model(runs):
+    _, found = runs
+    for _, by_name in found.values():
+        one = by_name["apart, no planner"]
+        assert (one.policies[:, 0] != one.policies[:, -1]).any()
+        np.testing.assert_array_equal(one.policies[:, 1, :, 0], one.policies[:, -1, :, 0])
+        np.testing.assert_array_equal(one.policies[:, 1, :, 1], one.policies[:, 0, :, 1])
 
 
 def test_a_budget_of_no_updates_is_refused(guard, generic):
