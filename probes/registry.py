@@ -23,6 +23,7 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
         "derivation": "probes.catalogue.derivation:DerivationProbe",
         "early": "probes.catalogue.early:EarlyProbe",
         "floors": "probes.catalogue.floors:FloorsProbe",
+        "modularity": "probes.catalogue.modularity:ModularityProbe",
         "optimizer": "probes.catalogue.optimizer:OptimizerProbe",
         "order": "probes.catalogue.order:OrderProbe",
         "path": "probes.catalogue.path:PathProbe",

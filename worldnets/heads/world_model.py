@@ -154,6 +154,11 @@ class WorldModel:
         return model_class.net_of(model_class.entries(model_class.probabilities(self._logits)))
 
     @property
+    def model_class(self) -> ModelClass:
+        """Its structure, and which tables are learned, shared or given."""
+        return self._setting.model_class
+
+    @property
     def template(self) -> TwoSliceNet | None:
         """The two-slice net it is the unrolling of, if its tables are tied."""
         from worldnets.learning.model_class import template_of
