@@ -22,6 +22,7 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
         "depth": "probes.catalogue.depth:DepthProbe",
         "derivation": "probes.catalogue.derivation:DerivationProbe",
         "early": "probes.catalogue.early:EarlyProbe",
+        "fingerprint": "probes.catalogue.fingerprint:FingerprintProbe",
         "floors": "probes.catalogue.floors:FloorsProbe",
         "optimizer": "probes.catalogue.optimizer:OptimizerProbe",
         "order": "probes.catalogue.order:OrderProbe",

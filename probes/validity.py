@@ -158,6 +158,7 @@ PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
         "depth": "probes.organisms.depth:plants",
         "derivation": "probes.organisms.derivation:plants",
         "early": "probes.organisms.early:plants",
+        "fingerprint": "probes.organisms.fingerprint:plants",
         "floors": "probes.organisms.floors:plants",
         "optimizer": "probes.organisms.optimizer:plants",
         "order": "probes.organisms.order:plants",
