@@ -21,7 +21,6 @@ from probes.book import Book
 from probes.catalogue.base import Catalogued
 from probes.finding import Finding, Plotted, Verdict
 from probes.fingerprint.naming import (
-    Names,
     between,
     components,
     correlation,
@@ -30,14 +29,14 @@ from probes.fingerprint.naming import (
     named,
     names,
     products,
+    same_and_strangers,
     same_choice,
     share_named,
-    tested,
 )
 from probes.fingerprint.symbols import Sampling, crossed, shown
 from probes.fingerprint.verdict import Crossing, Settings, check, gained, verdict
 from probes.measurement import Measurement, pack
-from probes.statistics import Estimate, exactly
+from probes.statistics import exactly
 from probes.transmission.measured import scaled
 from worldnets.errors import ProbeError
 
@@ -189,74 +188,49 @@ def _findings(m: Measurement, settings: Settings) -> list[Finding]:
             if name in at:
                 credit = named(products(at[name]), own)[0]
                 book.add(f"named, {words}", share_named(credit, book.level), "share", None, step)
-        for name, words in CONDITIONS.items():
-            if name in at and (found := _shares(at[name])) is not None:
-                book.add(f"share of initialisation, {words}", found.interval(book.level, 0), "share", None, step,
-                         "of the variance of answers between runs")  # fmt: skip
-                book.add(f"share of data order, {words}", found.interval(book.level, 1), "share", None, step)
+                _shares(book, at[name], words, step)
         for name, ending in (("choices", ""), ("choices seen", ", clips of the world")):
-            _agreement(book, at[name], own, ending, step)
-    _last(book, m, settings, size, orders)
+            _agreement(book, at[name], ending, step)
+    _last(book, m, size, orders)
     return book.findings
 
 
-def _shares(responses: Floats) -> Estimate | None:
-    """Variance shares with the jackknife's error, elementwise; None where all runs answer alike."""
-    size = len(responses)
-    parts = [jackknife(lambda some, i=i: components(responses[some])[i], size) for i in range(2)]  # type: ignore[misc]
-    if not all(np.isfinite(part.mean) for part in parts):
-        return None
-    stacked = {name: np.array([getattr(part, name) for part in parts]) for name in
-               ("mean", "error", "freedom", "spread", "clip_error")}  # fmt: skip
-    return Estimate(**{name: array.astype(np.float64).reshape(2) for name, array in stacked.items()}, n=size)
+def _shares(book: Book, responses: Floats, words: str, step: int) -> None:
+    if len(responses) < 3:
+        return
+    found = jackknife(lambda some: components(responses[some]), len(responses))
+    if np.isfinite(found.error).all():
+        for place, whose in enumerate(("initialisation", "data order")):
+            book.add(f"share of {whose}, {words}", found.interval(book.level, place), "share", None, step,
+                     "of the variance of answers between runs")  # fmt: skip
 
 
-def _agreement(book: Book, choices: Floats, own: Names, ending: str, step: int) -> None:
-    pairs, size = same_choice(choices), len(choices)
-    orders = choices.shape[1]
-
-    def of(some: Names, strangers: bool) -> float:
-        same, every = between(pairs[some][:, :, some], names(len(some), orders, 0))
-        return float((len(some) * every - same[0]) / (len(some) - 1) if strangers else same[0])
-
-    for name, apart in (("same initialisation", False), ("strangers", True)):
-        least = 3 if not apart else 4
-        value = jackknife(lambda some, apart=apart: of(some, apart), size) if size >= least else None  # type: ignore[misc]
-        interval = exactly(of(np.arange(size), apart)) if value is None else value.interval(book.level)
-        book.add(f"agreement, {name}{ending}", interval, "share", None, step, "of rows on which two runs choose alike")
-    estimate = gained(choices, orders)
-    if np.isfinite(estimate.mean) and np.isfinite(estimate.error):
+def _agreement(book: Book, choices: Floats, ending: str, step: int) -> None:
+    if len(choices) < 3:
+        return
+    means = between(same_choice(choices))
+    found = jackknife(lambda some: np.array(same_and_strangers(means[np.ix_(some, some)])), len(choices))
+    for place, name in enumerate(("same initialisation", "strangers")):
+        book.add(f"agreement, {name}{ending}", found.interval(book.level, place), "share", None, step,
+                 "of rows on which two runs choose alike")  # fmt: skip
+    estimate = gained(choices)
+    if np.isfinite(estimate.error):
         book.add(f"disagreement gone{ending}", estimate.interval(book.level), "share", None, step,
                  "(same − strangers) / (1 − strangers)")  # fmt: skip
 
 
-def _last(book: Book, m: Measurement, settings: Settings, size: int, orders: int) -> None:
-    """Permuted names, the data order's own name, and whether likeness goes with agreement, at the end."""
+def _last(book: Book, m: Measurement, size: int, orders: int) -> None:
+    """Whether the data order is named, and whether likeness goes with agreement, at the end."""
     step = int(m.steps[-1])
     at = {name: array[-1][m.sound] for name, array in m.numbers.items() if name != "loss"}
-    given = names(size, orders, settings.permutations, settings.seed)
-    turned = names(orders, size, 0)
-    pairs = same_choice(at["choices"])
+    turned, pairs = names(orders, size, 0), same_choice(at["choices"])
     for name, words in CONDITIONS.items():
         if name not in at:
             continue
-        found = tested(named(products(at[name]), given).mean((1, 2)))
-        note = f"{settings.permutations} permutations of names; upper limit of p {found.most:.3f}"
-        book.add(f"p, {words}", exactly(found.p), "", None, step, note)
         credit = named(products(at[name].swapaxes(0, 1)), turned)[0]
         book.add(f"data order named, {words}", share_named(credit, book.level), "share", None, step,
                  f"by chance {1 / orders:.2f}")  # fmt: skip
-        alike = likeness(at[name])
-        values = correlation(alike, pairs, given)
-        if size < 4 or not np.isfinite(values).all():
-            continue
-        p = tested(values).p
-
-        def of(some: Names, alike: Floats = alike) -> float:
-            part, other = alike[some][:, :, some], pairs[some][:, :, some]
-            return float(correlation(part, other, names(len(some), orders, 0))[0])
-
-        estimate = jackknife(of, size)
-        if np.isfinite(estimate.error):
-            book.add(f"likeness and agreement, {words}", estimate.interval(book.level), "correlation", None, step,
-                     f"over pairs of runs; permuted p {p:.3f}")  # fmt: skip
+        found = correlation(likeness(at[name]), pairs) if size > 2 else None
+        if found is not None and np.isfinite(found.error):
+            note = "over pairs of runs of different data orders: of their likeness here and their agreement elsewhere"
+            book.add(f"likeness and agreement, {words}", found.interval(book.level), "correlation", None, step, note)

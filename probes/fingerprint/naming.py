@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -146,28 +147,39 @@ def same_choice(choices: Floats) -> Floats:
     return (flat[:, None] == flat[None]).mean(-1).reshape(choices.shape[:2] * 2)
 
 
-def between(pairs: Floats, given: Names) -> tuple[Floats, float]:
-    """Means over pairs of runs of different data orders: of those that share a name, [B], and of all.
+def between(pairs: Floats) -> Floats:
+    """Means over pairs of runs of different data orders, by their initialisations, [I, I], symmetric.
 
     Args:
-        pairs: [I, O, I, O], symmetric.
-        given: `names`.
+        pairs: of runs, [I, O, I, O], symmetric.
     """
-    _, orders, _ = given.shape
+    orders = pairs.shape[1]
+    every = pairs.sum((1, 3)) - np.einsum("iojo->ij", pairs)
+    return np.asarray(every / (orders * (orders - 1)))
+
+
+def same_and_strangers(means: Floats) -> tuple[float, float]:
+    """Means of runs that share an initialisation, and of those that do not, from `between`."""
+    size = len(means)
+    same = float(np.trace(means)) / size
+    return same, (float(means.sum()) - size * same) / (size * (size - 1))
+
+
+def gain(means: Floats) -> float:
+    """How much of strangers' disagreement is gone between runs of one initialisation: (same − strangers)/(1 − strangers).
+
+    NaN where strangers always agree.
+    """
+    same, strangers = same_and_strangers(means)
+    return (same - strangers) / (1 - strangers) if strangers < 1 - 1e-12 else math.nan
+
+
+def gains(pairs: Floats, given: Names) -> Floats:
+    """`gain` under every permutation of names, [B]."""
+    _, orders, size = given.shape
     twos = list(itertools.combinations(range(orders), 2))
     same = np.stack([pairs[given[:, o], o, given[:, other], other].mean(-1) for o, other in twos]).mean(0)
-    return same, float(np.mean([pairs[:, o, :, other].mean() for o, other in twos]))
-
-
-def gain(pairs: Floats, given: Names) -> Floats:
-    """How much of strangers' disagreement is gone between runs of one name, [B]: (same − strangers)/(1 − strangers).
-
-    Strangers are runs of different initialisations; all pairs are of different data orders. NaN where strangers always
-    agree.
-    """
-    size = given.shape[-1]
-    same, every = between(pairs, given)
-    strangers = (size * every - same) / (size - 1)
+    strangers = (size * float(between(pairs).mean()) - same) / (size - 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.where(strangers < 1 - 1e-12, (same - strangers) / (1 - strangers), np.nan))
 
@@ -181,40 +193,38 @@ def likeness(responses: Floats) -> Floats:
     return np.divide(inner, scale, out=np.zeros_like(inner), where=scale > 1e-300).reshape(size, orders, size, orders)
 
 
-def correlation(one: Floats, other: Floats, given: Names) -> Floats:
-    """Correlation over pairs of runs of different data orders, the first matrix's runs permuted, [B].
+def correlation(one: Floats, other: Floats) -> Estimate:
+    """Correlation over pairs of runs of different data orders, with the jackknife's error over initialisations.
 
-    NaN where either is the same for all pairs.
+    NaN where either matrix is the same for all pairs.
+
+    Args:
+        one, other: of pairs of runs, [I, O, I, O], symmetric.
     """
-    _, orders, _ = given.shape
-    left, right = [], []
-    for o, second in itertools.combinations(range(orders), 2):
-        moved = one[given[:, o][:, :, None], o, given[:, second][:, None], second]
-        left.append(moved.reshape(len(given), -1))
-        right.append(other[:, o, :, second].reshape(-1))
-    x, y = np.concatenate(left, axis=1), np.concatenate(right)
-    x, y = x - x.mean(1, keepdims=True), y - y.mean()
-    scale = np.sqrt((x**2).sum(1) * (y**2).sum())
-    return np.divide(x @ y, scale, out=np.full(len(x), np.nan), where=scale > 1e-12)
+    moments = [between(part) for part in (one, other, one * other, one**2, other**2)]
+
+    def of(some: Names) -> Floats:
+        x, y, xy, xx, yy = (part[np.ix_(some, some)].mean() for part in moments)
+        scale = (xx - x**2) * (yy - y**2)
+        return np.asarray((xy - x * y) / math.sqrt(scale) if scale > 1e-24 else math.nan)
+
+    return jackknife(of, len(one))
 
 
-def jackknife(statistic: Callable[[Names], float], size: int) -> Estimate:
-    """A statistic of some initialisations, with the jackknife's error over them.
+def jackknife(statistic: Callable[[Names], Floats], size: int) -> Estimate:
+    """A statistic of some initialisations, with the jackknife's error over them, elementwise.
 
     Args:
         statistic: of the positions of the initialisations to use.
-        size: I; with fewer than three the error is infinite.
+        size: I.
 
     Source: Arvesen 1969, "Jackknifing U-statistics", Annals of Mathematical Statistics 40:2076.
     """
     every = np.arange(size)
-    whole = statistic(every)
-    if size < 3:
-        return over_seeds(np.array([whole]))
-    without = np.array([statistic(np.delete(every, i)) for i in range(size)])
-    estimate = over_seeds(size * whole - (size - 1) * without)
-    return Estimate(np.asarray(whole), *(getattr(estimate, part) for part in ("error", "freedom", "spread")),
-                    np.zeros(()), size)  # fmt: skip
+    whole = np.asarray(statistic(every))
+    without = np.stack([statistic(np.delete(every, i)) for i in range(size)], axis=-1)
+    found = over_seeds(size * whole[..., None] - (size - 1) * without)
+    return replace(found, mean=whole)
 
 
 def share_named(credit: Floats, level: float) -> Interval:

@@ -29,10 +29,12 @@ from probes.fingerprint.naming import (
     between,
     enough,
     gain,
+    gains,
     jackknife,
     named,
     names,
     products,
+    same_and_strangers,
     same_choice,
     share_named,
     tested,
@@ -55,7 +57,7 @@ class Settings:
         seed: stream of the permutations; the error of their number is carried.
     """
 
-    delta: float = 0.30
+    delta: float = 0.40
     gain: float = 0.10
     alpha: float = 0.05
     permutations: int = 499
@@ -150,15 +152,10 @@ def naming(responses: Floats, given: Names, level: float) -> Naming:
     return Naming(share_named(credit[0], level), tested(credit.mean((1, 2))), 1 / responses.shape[0])
 
 
-def gained(choices: Floats, orders: int) -> Estimate:
+def gained(choices: Floats) -> Estimate:
     """`gain` with the jackknife's error over initialisations, from choices [I, O, N]."""
-    pairs, size = same_choice(choices), len(choices)
-
-    def of(some: Names) -> float:
-        part = pairs[some][:, :, some]
-        return float(gain(part, names(len(some), orders, 0))[0])
-
-    return jackknife(of, size)
+    means = between(same_choice(choices))
+    return jackknife(lambda some: np.asarray(gain(means[np.ix_(some, some)])), len(choices))
 
 
 def _is_named(found: Naming, settings: Settings) -> bool:
@@ -167,20 +164,18 @@ def _is_named(found: Naming, settings: Settings) -> bool:
 
 def _predicts(crossing: Crossing, given: Names, settings: Settings, base: Verdict) -> Verdict:
     pairs = same_choice(crossing.choices)
-    size, orders = pairs.shape[:2]
-    values = gain(pairs, given)
+    values = gains(pairs, given)
     p = max(statement.p for statement in base.statements)
-    same, every = between(pairs, given)
-    strangers = (size * every - same[0]) / (size - 1)
+    same, strangers = same_and_strangers(between(pairs))
     if not np.isfinite(values).all():
         text = "Runs of different initialisations never disagree on further never-seen combinations."
         return replace(base, name="named", reasons=(*base.reasons, text), p=p)
-    test, estimate = tested(values), gained(crossing.choices, orders)
+    test, estimate = tested(values), gained(crossing.choices)
     level = 1 - 2 * settings.alpha
     interval = estimate.interval(level)
     notes = (
         *base.reasons,
-        f"On further never-seen combinations runs of one initialisation choose alike on {same[0]:.0%} of rows, "
+        f"On further never-seen combinations runs of one initialisation choose alike on {same:.0%} of rows, "
         f"strangers on {strangers:.0%}: {interval} of the disagreement is gone (p {test.p:.3f}).",
     )
     base = replace(base, reasons=notes)
