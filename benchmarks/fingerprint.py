@@ -36,6 +36,7 @@ class Condition:
     head: str
     options: dict[str, Any] = field(default_factory=dict)
     decay: float = 0.0
+    longer: int = 1
 
     @property
     def name(self) -> str:
@@ -45,16 +46,19 @@ class Condition:
 
 CONDITIONS = (
     Condition("mlp"),
+    Condition("mlp", longer=4),
     Condition("mlp", decay=1e-3),
     Condition("mlp", decay=1e-2),
+    Condition("mlp", decay=1e-2, longer=4),
+    Condition("gru", {"width": 16}),
     Condition("linear"),
 )
 
 
 def measured(one: Condition, seeds: int, steps: int, out: Path) -> dict[str, Any]:
     """What the probe measured, kept."""
-    place = out / f"{one.name}-{seeds}-{steps}"
-    arrays, about = place.with_suffix(".npz"), place.with_suffix(".json")
+    place = f"{one.name}-{seeds}-{steps}"
+    arrays, about = out / f"{place}.npz", out / f"{place}.json"
     if not about.exists():
         paid = {"weight_decay": one.decay} if one.decay else None
         trace = wn.train(wn.load_dataset("vault"), one.head, "continuation", seeds=seeds, steps=steps, batch=64,
@@ -81,7 +85,7 @@ def row(one: Condition, cell: dict[str, Any], found: Conclusion) -> list[str]:
     tenth = int(m.steps[1])
     linear = named_by(crossing_of(m, -1).novel, LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")).mean()
     return [
-        one.head, f"{one.decay:g}", f"`{found.verdict.name}`",
+        one.head, f"{one.decay:g}", f"{int(m.steps[-1]):,}", f"`{found.verdict.name}`",
         *(said(found, f"named, {kind}") for kind in (NOVEL, SEEN, RESERVED)), f"{linear:.2f}",
         said(found, f"share of initialisation, {NOVEL}", tenth), said(found, f"share of initialisation, {NOVEL}"),
         said(found, f"share of initialisation, {SEEN}"), said(found, f"share of data order, {NOVEL}"),
@@ -101,17 +105,17 @@ def main() -> None:
     rows = []
     surprise = ""
     for one in CONDITIONS:
-        cell = measured(one, options.seeds, options.steps, options.out)
+        cell = measured(one, options.seeds, options.steps * one.longer, options.out)
         found = FingerprintProbe().conclude([cell])
         print(f"{one.name}: {found.verdict}", flush=True)
         rows.append(row(one, cell, found))
         surprise = f"{said(found, f'surprise of {SEEN}')[:4]} bits a clip, {said(found, f'surprise of {NOVEL}')[:5]} bits"
-    head = ("head", "weight decay", "verdict", "named: never-seen", "clips", "reserved", "linear discriminant",
+    head = ("head", "weight decay", "steps", "verdict", "named: never-seen", "clips", "reserved", "linear discriminant",
             "share of variance, a tenth of the way", "at the end", "in distribution", "of the data order",
             "strangers agree", "disagreement gone", "likeness with agreement", "of the reserved symbol")  # fmt: skip
     table = "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(own)} |" for own in rows)])
     made = (
-        f"The vault's continuation; {options.seeds} initialisations × 4 data orders, {options.steps} steps of 64 clips, "
+        f"The vault's continuation; {options.seeds} initialisations × 4 data orders, batches of 64 clips, "
         f"Adam .003; chance {1 / options.seeds:.3g}. Surprise {surprise} a never-seen combination. "
         f"{versions(['worldnets', 'jax', 'numpy', 'scikit-learn'])}."
     )
