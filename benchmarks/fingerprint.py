@@ -41,7 +41,7 @@ class Condition:
     @property
     def name(self) -> str:
         """For files."""
-        return f"{self.head}-{self.decay:g}"
+        return "-".join([self.head, *map(str, self.options.values()), f"{self.decay:g}"])
 
 
 CONDITIONS = (
@@ -51,7 +51,8 @@ CONDITIONS = (
     Condition("mlp", decay=1e-2),
     Condition("mlp", decay=1e-2, longer=4),
     Condition("gru", {"width": 16}),
-    Condition("linear"),
+    Condition("linear", {"initialisation": "lecun"}),
+    Condition("linear", {"initialisation": "zero"}),
 )
 
 
@@ -84,8 +85,9 @@ def row(one: Condition, cell: dict[str, Any], found: Conclusion) -> list[str]:
     (m,) = unpack(cell, "fingerprint")
     tenth = int(m.steps[1])
     linear = named_by(crossing_of(m, -1).novel, LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")).mean()
+    options = "".join(f", {name} {value}" for name, value in one.options.items())
     return [
-        one.head, f"{one.decay:g}", f"{int(m.steps[-1]):,}", f"`{found.verdict.name}`",
+        one.head + options, f"{one.decay:g}", f"{int(m.steps[-1]):,}", f"`{found.verdict.name}`",
         *(said(found, f"named, {kind}") for kind in (NOVEL, SEEN, RESERVED)), f"{linear:.2f}",
         said(found, f"share of initialisation, {NOVEL}", tenth), said(found, f"share of initialisation, {NOVEL}"),
         said(found, f"share of initialisation, {SEEN}"), said(found, f"share of data order, {NOVEL}"),

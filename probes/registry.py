@@ -29,6 +29,7 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
         "path": "probes.catalogue.path:PathProbe",
         "priors": "probes.catalogue.priors:PriorsProbe",
         "purity": "probes.catalogue.purity:PurityProbe",
+        "steering": "probes.catalogue.steering:SteeringProbe",
         "transmission": "probes.catalogue.transmission:TransmissionProbe",
     },
     group="worldnets.probes",
