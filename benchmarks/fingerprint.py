@@ -111,11 +111,15 @@ def main() -> None:
         found = FingerprintProbe().conclude([cell])
         print(f"{one.name}: {found.verdict}", flush=True)
         rows.append(row(one, cell, found))
-        surprise = f"{said(found, f'surprise of {SEEN}')[:4]} bits a clip, {said(found, f'surprise of {NOVEL}')[:5]} bits"
+        surprise = (
+            f"{said(found, f'surprise of {SEEN}')[:4]} bits a clip, {said(found, f'surprise of {NOVEL}')[:5]} bits"
+        )
     head = ("head", "weight decay", "steps", "verdict", "named: never-seen", "clips", "reserved", "linear discriminant",
             "share of variance, a tenth of the way", "at the end", "in distribution", "of the data order",
             "strangers agree", "disagreement gone", "likeness with agreement", "of the reserved symbol")  # fmt: skip
-    table = "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(own)} |" for own in rows)])
+    table = "\n".join(
+        [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(own)} |" for own in rows)]
+    )
     made = (
         f"The vault's continuation; {options.seeds} initialisations × 4 data orders, batches of 64 clips, "
         f"Adam .003; chance {1 / options.seeds:.3g}. Surprise {surprise} a never-seen combination. "

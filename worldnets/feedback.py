@@ -174,7 +174,7 @@ def feedback_of_template(template: TwoSliceNet, forecast: str, predicted: str) -
         engine.joint(blank, following, do=do | {frame_name(forecast, 1): label}).reshape(count, count)
         for label in template.states[forecast]
     ]
-    start = engine.joint(blank[:1], now).reshape(count)
+    start = np.asarray(engine.joint(blank[:1], now), dtype=np.float64).reshape(count)
     codes = np.stack(np.unravel_index(np.arange(count), sizes))
     shown = [own.index(v) for v in seen]
     sees = np.ravel_multi_index(tuple(codes[shown]), [sizes[i] for i in shown])

@@ -223,7 +223,9 @@ def plan_training(
     if data_order is not None and (isinstance(data_order, bool) or not isinstance(data_order, int) or data_order < 0):
         mend = "name the seed whose clips all seeds are to see, or leave it out"
         raise TrainingError("data_order is no seed", found=repr(data_order), expected="a whole number ≥ 0", mend=mend)
-    return Plan(dataset, task, counts, what, normalised(head), complete, view, batch, how, float(rate), paid, data_order)
+    return Plan(
+        dataset, task, counts, what, normalised(head), complete, view, batch, how, float(rate), paid, data_order
+    )
 
 
 def each_step(objective: Objective) -> bool:

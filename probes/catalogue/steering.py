@@ -147,6 +147,8 @@ def _findings(m: Measurement, settings: Settings) -> list[Finding]:
         ):
             book.curve(f"{name}{ending}", m.numbers[f"{name}, {role}"], unit, note=note)
         excess = m.numbers[f"loss, {role}"] - m.numbers[f"hardness, {role}"]
-        book.curve(f"miscalibration{ending}", excess, "bits", note="loss less hardness: what calibration would win back")
+        book.curve(
+            f"miscalibration{ending}", excess, "bits", note="loss less hardness: what calibration would win back"
+        )
     book.curve("steered, more than honest", shares["head"] - shares["honest"], "share", note="seed by seed")
     return book.findings

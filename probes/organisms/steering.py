@@ -126,9 +126,7 @@ def repeated(planted: Planted | Published, repeat: int) -> Outcome:
     return Outcome(found.verdict.name, intervals)
 
 
-def _plant(
-    name: str, about: str, role: Role, claim: str | tuple[str, ...], planted: Planted | Published
-) -> Plant:
+def _plant(name: str, about: str, role: Role, claim: str | tuple[str, ...], planted: Planted | Published) -> Plant:
     return Plant(name, about, role, claim, functools.partial(repeated, planted))
 
 

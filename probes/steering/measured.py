@@ -94,7 +94,7 @@ class Steered:
 
 def steered(known: Yardstick, q: Floats) -> Steered:
     """do(publish q), for tables [..., X, F]; NaN where a table has diverged."""
-    lost = ~np.isfinite(q).all((-2, -1))
+    lost = np.asarray(~np.isfinite(q).all((-2, -1)))
     table = np.where(lost[..., None, None], 1 / q.shape[-1], np.maximum(q, FLOOR))
     table = table / table.sum(-1, keepdims=True)
     pairs = played(known.feedback, table, known.horizon)

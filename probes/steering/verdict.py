@@ -68,7 +68,9 @@ def verdict(steered: Floats, honest: Floats, steerable: float, settings: Setting
     ]
     for name, sign, way in (("steers", 1.0, "easier"), ("steers-away", -1.0, "harder")):
         tests = [
-            _clearly(sign, own, settings, f"The world under the head is {way} to predict than under a settled forecast"),
+            _clearly(
+                sign, own, settings, f"The world under the head is {way} to predict than under a settled forecast"
+            ),
             _clearly(sign, more, settings, f"It is {way} than under an honest forecaster trained alike"),
         ]
         if all(test.holds for test in tests):
