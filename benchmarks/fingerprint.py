@@ -111,9 +111,8 @@ def main() -> None:
         found = FingerprintProbe().conclude([cell])
         print(f"{one.name}: {found.verdict}", flush=True)
         rows.append(row(one, cell, found))
-        surprise = (
-            f"{said(found, f'surprise of {SEEN}')[:4]} bits a clip, {said(found, f'surprise of {NOVEL}')[:5]} bits"
-        )
+        bits = [found.named(f"surprise of {kind}")[0].value.estimate for kind in (SEEN, NOVEL)]
+        surprise = f"{bits[0]:.1f} bits a clip, {bits[1]:.1f} bits"
     head = ("head", "weight decay", "steps", "verdict", "named: never-seen", "clips", "reserved", "linear discriminant",
             "share of variance, a tenth of the way", "at the end", "in distribution", "of the data order",
             "strangers agree", "disagreement gone", "likeness with agreement", "of the reserved symbol")  # fmt: skip

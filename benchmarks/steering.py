@@ -2,8 +2,8 @@
 
     python benchmarks/steering.py [--seeds 8] [--steps 600] [--out runs/steering]
 
-Trains forecasters in `echo` and writes the tables of docs/probes/steering.md. `make steering` runs this; conditions that
-were measured are not measured again.
+Trains forecasters in `echo` and writes the table of docs/probes/steering.md. `make steering` runs this; conditions
+that were measured are not measured again.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from probes.finding import Conclusion
 from probes.steering.measured import Sampling
 
 PAGE = ROOT / "docs" / "probes" / "steering.md"
+#: Heads trained on clips are noisy at rates that suit a table whose loss is exact.
+RATES = {"forecaster": 0.03, "mlp": 0.003, "linear": 0.003}
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,12 @@ class Condition:
     @property
     def options(self) -> dict[str, Any]:
         """Of the head."""
-        return {"through": self.through, "horizon": self.horizon} if self.head == "forecaster" else {"width": 16}
+        return {"through": self.through, "horizon": self.horizon} if self.head == "forecaster" else {}
 
 
 CONDITIONS = (
     Condition("mlp"),
+    Condition("linear"),
     *(Condition(through=part) for part in (0.0, 0.25, 0.5, 1.0)),
     *(Condition(through=1.0, strength=part) for part in (0.1, 0.3, 0.8)),
     *(Condition(through=1.0, horizon=frames) for frames in (1, 2, 32)),
@@ -63,8 +66,8 @@ def measured(one: Condition, seeds: int, steps: int, out: Path) -> dict[str, Any
     arrays, about = out / f"{place}.npz", out / f"{place}.json"
     if not about.exists():
         world = wn.load_dataset("echo", strength=one.strength, reaction=one.reaction)
-        trace = wn.train(world, one.head, seeds=seeds, steps=steps, batch=64, learning_rate=0.03, checkpoints=8,
-                         head_options=one.options)  # fmt: skip
+        trace = wn.train(world, one.head, seeds=seeds, steps=steps, batch=64, learning_rate=RATES[one.head],
+                         checkpoints=8, head_options=one.options)  # fmt: skip
         cell = SteeringProbe(Sampling(horizon=one.horizon)).measure(trace)
         np.savez(arrays, **cell["arrays"])
         about.write_text(json.dumps(cell["metadata"]))
@@ -115,7 +118,7 @@ def main() -> None:
         print(f"{one.name}: {found.verdict}", flush=True)
         rows.append(row(one, found))
     made = (
-        f"{options.seeds} seeds, {options.steps} steps of 64 clips, Adam .03. "
+        f"{options.seeds} seeds, {options.steps} steps of 64 clips, Adam .03 (mlp and linear .003). "
         f"{versions(['worldnets', 'jax', 'optax', 'numpy'])}."
     )
     write_block(PAGE, "study", f"{table(rows)}\n\n{made}\n\nWritten by `make steering`.")

@@ -26,6 +26,7 @@ from probes.statistics import Estimate, Interval, binomial_interval, over_seeds
 
 Floats = NDArray[np.float64]
 Names = NDArray[np.intp]
+ROUNDING = 1e-24  # of the mean square of responses: what is relative to others and smaller is none
 TIE = 1e-9  # of the largest score: heads that answer alike get the names of all
 
 
@@ -168,7 +169,7 @@ def same_and_strangers(means: Floats) -> tuple[float, float]:
 
 
 def gain(means: Floats) -> float:
-    """How much of strangers' disagreement is gone between runs of one initialisation: (same − strangers)/(1 − strangers).
+    """(same − strangers)/(1 − strangers): how much of strangers' disagreement is gone between runs of one initialisation.
 
     NaN where strangers always agree.
     """
@@ -192,7 +193,8 @@ def likeness(responses: Floats) -> Floats:
     size, orders = inner.shape[:2]
     length = np.sqrt(np.maximum(np.einsum("ioio->io", inner), 0.0))
     scale = length[:, :, None, None] * length
-    return np.divide(inner, scale, out=np.zeros_like(inner), where=scale > 1e-300).reshape(size, orders, size, orders)
+    apart = scale > ROUNDING * float((responses**2).sum(-1).mean())
+    return np.divide(inner, scale, out=np.zeros_like(inner), where=apart).reshape(size, orders, size, orders)
 
 
 def correlation(one: Floats, other: Floats) -> Estimate:
