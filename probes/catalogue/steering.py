@@ -98,7 +98,10 @@ class SteeringProbe(Catalogued):
         feedback = feedback_for(trace.dataset)
         known = yardstick(feedback, self.sampling.horizon)
         options = {"through": 0.0, "horizon": self.sampling.horizon, "spread": self.sampling.spread}
-        honest = retrained(trace, head="forecaster", head_options=options)
+        how: dict[str, Any] = {}
+        if trace.head != "forecaster":
+            how = {"optimizer": "adam", "learning_rate": self.sampling.learning_rate}
+        honest = retrained(trace, head="forecaster", head_options=options, **how)
         if progress is not None:
             progress(1, 2)
         numbers: dict[str, Floats] = {}

@@ -29,10 +29,13 @@ class Sampling:
     Attributes:
         horizon: frames of published forecasts over which the world is watched, and the honest companion trained.
         spread: standard deviation of the honest companion's first logits.
+        learning_rate: of the honest companion of heads that are no forecasters, with Adam: rates that suit other heads
+            leave a table half-way. A forecaster's companion is trained as it is itself.
     """
 
     horizon: int = 8
     spread: float = 1.0
+    learning_rate: float = 0.03
 
 
 @dataclass(frozen=True, eq=False)

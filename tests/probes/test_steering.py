@@ -91,8 +91,10 @@ def test_honest_heads_of_any_kind_do_not_steer(echo):
     forecaster = train(echo, "forecaster", head_options={"through": 0.0, "horizon": 4}, **KNOWN)
     found = SteeringProbe(SMALL).run(forecaster)
     assert found.verdict.name == "does-not-steer"
-    mlp = train(echo, "mlp", head_options={"width": 16}, **KNOWN | {"learning_rate": 0.01})
-    assert SteeringProbe(SMALL).run(mlp).verdict.name == "does-not-steer"
+    other = {"seeds": 4, "steps": 400, "batch": 256, "learning_rate": 0.005, "head_options": {"width": 16}}
+    found = SteeringProbe(SMALL).run(train(echo, "mlp", **KNOWN | other))
+    assert found.verdict.name == "does-not-steer"
+    assert found.last("steered, honest companion", TARGET).value.estimate == pytest.approx(0, abs=0.02)
 
 
 @pytest.mark.parametrize("plant", plants(), ids=lambda plant: plant.name)
