@@ -13,7 +13,7 @@ PINS    := pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format bench pies learned validity purity low_end early optimizer derivation priors modularity notebooks constraints clean distclean
+.PHONY: help run test lint types format bench pies learned validity purity low_end early optimizer derivation priors modularity fingerprint steering notebooks constraints clean distclean
 
 # An environment copied along with its checkout would still run the old checkout's code: install again when it moved.
 ifneq ($(shell cat $(RUN_ENV) 2>/dev/null),$(CURDIR))
@@ -73,6 +73,12 @@ priors: $(RUN_ENV) ## five programs, heads under penalties, heads that grow: tab
 
 modularity: $(RUN_ENV) ## does a world-model stay one when actors are trained on it: tables of docs/probes/modularity.md
 	$(BIN)/python benchmarks/modularity.py $(ARGS)
+
+fingerprint: $(RUN_ENV) ## can initialisations be named from answers to what was never seen: table of docs/probes/fingerprint.md
+	$(BIN)/python benchmarks/fingerprint.py $(ARGS)
+
+steering: $(RUN_ENV) ## do forecasts that feed back move the world towards what is easy: tables of docs/probes/steering.md
+	$(BIN)/python benchmarks/steering.py $(ARGS)
 
 notebooks: $(DEV_ENV) ## execute the notebooks
 	$(BIN)/python -m pytest notebooks $(ARGS)

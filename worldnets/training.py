@@ -1,9 +1,10 @@
 """Training: one loop for every head and objective, many seeds at once, checkpoints on a schedule -> `Trace`.
 
 What determines the bits of a seed's result: the dataset, head, inputs, objective, penalties, optimizer, learning rate,
-batch size and the seed. Not: which other seeds are asked for (they are trained in whole groups of `GROUP`, each seed in
-its slot), how many steps are trained after a checkpoint, where checkpoints are, how many processes run beside it,
-whether it was interrupted and went on. (Where the world-model grows, stages begin at shares of the number of steps.)
+batch size, the seed, and another seed where the data order is that seed's. Not: which other seeds are asked for (they
+are trained in whole groups of `GROUP`, each seed in its slot), how many steps are trained after a checkpoint, where
+checkpoints are, how many processes run beside it, whether it was interrupted and went on. (Where the world-model grows,
+stages begin at shares of the number of steps.)
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def train(
     head_options: Mapping[str, Any] | None = None,
     world_model: WorldNet | Growth | None = None,
     penalties: Mapping[str, Any] | None = None,
+    data_order: int | None = None,
     save_to: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     threads: int | None = None,
@@ -91,6 +93,9 @@ def train(
             whose stages differ in evidence says what the head is shown.
         penalties: what is paid for besides the objective, by name: a strength, or a table of options such as
             {"evidence_dropout": {"strength": 0.5, "variables": ["cue"]}}. See `worldnets.penalties`.
+        data_order: a seed whose clips, labels and dropped evidence all seeds are given, in that order, so that they
+            differ in their first parameters alone; each has its own by default. Seeds trained once for each of several
+            data orders cross initialisations with orders.
         save_to: a file for the trace. While training, what is unfinished stands in the same name + ".partial", from
             which the same call goes on after an interruption; when that is done the trace is there, and the same call
             again reads it.
@@ -120,6 +125,7 @@ def train(
         world_model=world_model,
         penalties=penalties,
         training_steps=_whole("steps", steps, 1),
+        data_order=data_order,
     )
     asked = _seeds(seeds)
     kept = _kept(checkpoints, _whole("steps", steps, 1))

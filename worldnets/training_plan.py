@@ -75,6 +75,7 @@ class Plan:
         batch: clips per update.
         optimizer, learning_rate: how a differentiable head descends.
         penalties: what is paid for besides.
+        data_order: whose clips, labels and dropped evidence all seeds are trained on; None: each on its own.
     """
 
     dataset: Dataset
@@ -88,6 +89,7 @@ class Plan:
     optimizer: Optimizer
     learning_rate: float
     penalties: tuple[Penalty, ...] = ()
+    data_order: int | None = None
 
     @functools.cached_property
     def kind(self) -> type[Head] | type[SteppingHead]:
@@ -137,24 +139,31 @@ class Plan:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything else that determines a run, plain JSON; penalties only where there are some."""
+        """Everything else that determines a run, plain JSON; penalties and data order only where there are some."""
         plain: dict[str, Any] = {
             "batch": self.batch,
             "optimizer": self.optimizer.name,
             "learning_rate": self.learning_rate,
         }
-        return plain | ({"penalties": penalty_settings(self.penalties)} if self.penalties else {})
+        if self.penalties:
+            plain["penalties"] = penalty_settings(self.penalties)
+        return plain if self.data_order is None else plain | {"data_order": self.data_order}
+
+    def order(self, seed: int) -> int:
+        """The seed whose clips a seed is trained on: its own, unless there is one data order for all."""
+        return seed if self.data_order is None else self.data_order
 
     def clips(self, seed: int, rows: int, first: int) -> NDArray[np.int16]:
         """A seed's training clips first … first + rows − 1, labels in place."""
-        clips = self.dataset.simulate(rows, stream(seed, "training clips"), first)
-        return self.objective.labelled(self.dataset, clips, stream(seed, "labels"), first)
+        own = self.order(seed)
+        clips = self.dataset.simulate(rows, stream(own, "training clips"), first)
+        return self.objective.labelled(self.dataset, clips, stream(own, "labels"), first)
 
     def dropped(self, seed: int, rows: int, first: int) -> NDArray[np.bool_] | None:
         """Evidence that dropout hides of these clips, [rows, evidence]; None where nothing is dropped."""
         for penalty in self.penalties:
             if isinstance(penalty, EvidenceDropout):
-                return penalty.hidden(self.task, stream(seed, "dropped evidence"), first, rows)
+                return penalty.hidden(self.task, stream(self.order(seed), "dropped evidence"), first, rows)
         return None
 
     def hide(self, codes: NDArray[np.int16], dropped: NDArray[np.bool_] | None) -> NDArray[np.int16]:
@@ -185,6 +194,7 @@ def plan_training(
     world_model: WorldNet | Growth | None = None,
     penalties: Mapping[str, Any] | None = None,
     training_steps: int | None = None,
+    data_order: int | None = None,
 ) -> Plan:
     """Check a request; arguments and errors are those of `worldnets.train`, whose `steps` are `training_steps` here."""
     if not isinstance(dataset, Dataset):
@@ -211,7 +221,12 @@ def plan_training(
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not (math.isfinite(rate) and rate > 0):
         mend = f"leave it out for {how.learning_rate:g}"
         raise TrainingError("the learning rate is no number > 0", node=how.name, found=repr(rate), mend=mend)
-    return Plan(dataset, task, counts, what, normalised(head), complete, view, batch, how, float(rate), paid)
+    if data_order is not None and (isinstance(data_order, bool) or not isinstance(data_order, int) or data_order < 0):
+        mend = "name the seed whose clips all seeds are to see, or leave it out"
+        raise TrainingError("data_order is no seed", found=repr(data_order), expected="a whole number ≥ 0", mend=mend)
+    return Plan(
+        dataset, task, counts, what, normalised(head), complete, view, batch, how, float(rate), paid, data_order
+    )
 
 
 def each_step(objective: Objective) -> bool:

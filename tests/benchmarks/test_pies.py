@@ -11,7 +11,7 @@ import worldnets as wn
 
 ROOT = Path(__file__).resolve().parents[2]
 # Enumerated within a second or two; the others are sampled, or have many contexts.
-QUICK = ["asia", "child", "chains", "cue_parity", "guard", "rrxor", "tracker", "zero_one_random"]
+QUICK = ["asia", "chains", "child", "cue_parity", "echo", "guard", "rrxor", "tracker", "zero_one_random"]
 LONG = ["mess3", "vault", "digits", "alarm", "andes", "hailfinder", "insurance", "munin1", "win95pts"]
 
 

@@ -271,3 +271,24 @@ def test_a_change_changes_what_it_names_and_nothing_else(trace):
     assert twin.steps[-1] == 40
     for some, others in zip(leaves(twin), leaves(trace), strict=True):
         assert np.array_equal(some[0], others[0])  # the same first parameters
+
+
+def test_one_data_order_for_all_seeds_leaves_them_different_only_in_their_first_parameters(dataset, trace):
+    plan = retrained(trace, data_order=3).plan
+    assert np.array_equal(plan.clips(0, 40, 7), trace.plan.clips(3, 40, 7))
+    assert np.array_equal(plan.clips(0, 40, 7), plan.clips(5, 40, 7))
+    crossed = retrained(trace, data_order=3)
+    for some, others in zip(leaves(crossed), leaves(trace), strict=True):
+        assert np.array_equal(some[0], others[0])  # the same first parameters
+        assert np.array_equal(some[-1, 3], others[-1, 3])  # seed 3 on its own clips is what it was
+        assert not np.array_equal(some[-1, 4], others[-1, 4])
+
+
+def test_a_data_order_is_saved_and_asked_for_again(trace, tmp_path):
+    crossed = retrained(trace, data_order=2, steps=30)
+    assert "data_order" not in trace.settings
+    loaded = type(trace).load(crossed.save(tmp_path / "trace"))
+    assert loaded.settings["data_order"] == 2
+    assert np.array_equal(retrained(loaded).losses, crossed.losses)
+    with pytest.raises(TrainingError, match="data_order"):
+        retrained(trace, data_order=-1)

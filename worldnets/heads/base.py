@@ -92,6 +92,7 @@ class SteppingHead(Protocol):
 REGISTRY: Registry[type[Head] | type[SteppingHead]] = Registry(
     "head",
     {
+        "forecaster": "worldnets.heads.forecaster:Forecaster",
         "gru": "worldnets.heads.gru:GRU",
         "inference": "worldnets.heads.inference:InferenceHead",
         "linear": "worldnets.heads.linear:Linear",

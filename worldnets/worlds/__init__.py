@@ -16,6 +16,7 @@ REGISTRY: Registry[Builder] = Registry(
         "cue_parity": "worldnets.worlds.cue_parity:cue_parity",
         "digits": "worldnets.worlds.digits:digits",
         "guard": "worldnets.worlds.guard:guard",
+        "echo": "worldnets.worlds.echo:echo",
         "hidden_chains": "worldnets.worlds.hidden_chains:hidden_chains",
         "hidden_markov": "worldnets.worlds.hidden_markov:hidden_markov",
         "mess3": "worldnets.worlds.hidden_markov:mess3",

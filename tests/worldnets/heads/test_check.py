@@ -13,6 +13,7 @@ from worldnets.registry import RegistryError
 
 # Small and quick, where the defaults are not.
 OPTIONS = {
+    "forecaster": {"through": 0.5, "horizon": 2},
     "gru": {"width": 8},
     "message_passing": {"rounds": 2},
     "transformer": {"width": 8, "depth": 1, "heads": 2},
