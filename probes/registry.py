@@ -23,6 +23,7 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
         "derivation": "probes.catalogue.derivation:DerivationProbe",
         "early": "probes.catalogue.early:EarlyProbe",
         "floors": "probes.catalogue.floors:FloorsProbe",
+        "goodhart": "probes.catalogue.goodhart:GoodhartProbe",
         "optimizer": "probes.catalogue.optimizer:OptimizerProbe",
         "order": "probes.catalogue.order:OrderProbe",
         "path": "probes.catalogue.path:PathProbe",

@@ -159,6 +159,7 @@ PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
         "derivation": "probes.organisms.derivation:plants",
         "early": "probes.organisms.early:plants",
         "floors": "probes.organisms.floors:plants",
+        "goodhart": "probes.organisms.goodhart:plants",
         "optimizer": "probes.organisms.optimizer:plants",
         "order": "probes.organisms.order:plants",
         "path": "probes.organisms.path:plants",

@@ -15,6 +15,7 @@ REGISTRY: Registry[Builder] = Registry(
         "chains": "worldnets.worlds.chains:chains",
         "cue_parity": "worldnets.worlds.cue_parity:cue_parity",
         "digits": "worldnets.worlds.digits:digits",
+        "goodhart": "worldnets.worlds.goodhart:goodhart",
         "hidden_chains": "worldnets.worlds.hidden_chains:hidden_chains",
         "hidden_markov": "worldnets.worlds.hidden_markov:hidden_markov",
         "mess3": "worldnets.worlds.hidden_markov:mess3",
