@@ -29,6 +29,7 @@ from probes.measurement import Measurement, pack
 from probes.reference import described, marked
 from probes.sources import DatasetSource
 from probes.statistics import exactly, over_seeds
+from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
     from probes.presentation import Presentation
@@ -146,9 +147,16 @@ def about(
         Findings and a verdict for each pressure, under "target, pressure".
 
     Raises:
-        ProbeError: an unknown pressure, or none.
+        ProbeError: no outputs, replicates of different ones, an unknown pressure, or none.
     """
     each = [outputs] if isinstance(outputs, Outputs) else list(outputs)
+    if not each or not pressures:
+        mend = "pass outputs, and leave pressures out for all of them"
+        raise ProbeError("nothing to select, or nothing to select with", found=f"{len(each)} outputs", mend=mend)
+    for one in each[1:]:
+        if not (np.array_equal(one.weight, each[0].weight) and np.array_equal(one.value, each[0].value)):
+            mend = "conclude about each base distribution by itself"
+            raise ProbeError("replicates of different outputs", node=target, mend=mend)
     parts = []
     for pressure in pressures:
         curves = [Curve.of(one, pressure, most, points) for one in each]

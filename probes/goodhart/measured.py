@@ -59,8 +59,8 @@ class Sampling:
         seed: stream of the clips.
     """
 
-    most: float = 6.0
-    points: int = 25
+    most: float = 10.0
+    points: int = 31
     clips: int = 4096
     groups: int = 8
     wanted: str = ""

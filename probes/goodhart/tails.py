@@ -25,7 +25,8 @@ from probes.goodhart.outputs import Floats, Outputs
 from worldnets.errors import ProbeError
 
 LIMIT = 12.0  # V beyond has probability 4e-33
-NODES = 6001  # of the quadrature: a trapezoid rule, exact to rounding for smooth integrands that vanish at both ends
+NODES = 400  # of the quadrature over all of V
+SLICES = (-LIMIT, -2.0, -1.0, -0.25, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.25, 4.0, LIMIT)  # of V, in outputs
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,13 @@ TAILS = {
 }
 
 
-def beyond(tail: Tail, threshold: float) -> tuple[float, float]:
-    """P(U ≥ t) and E[V; U ≥ t]."""
+def beyond(tail: Tail, threshold: float, least: float = -LIMIT, most: float = LIMIT) -> tuple[float, float]:
+    """P(U ≥ t, V in a range) and E[V; U ≥ t, V in that range]; of all V by default."""
     chance = value = 0.0
-    cuts = sorted({-LIMIT, LIMIT, *(min(max(threshold - x, -LIMIT), LIMIT) for x in tail.breaks)})
+    cuts = sorted({least, most, *(min(max(threshold - x, least), most) for x in tail.breaks)})
     for low, high in zip(cuts, cuts[1:], strict=False):
         # Gauss–Legendre between the kinks of S, where the integrand is smooth.
-        count = max(32, math.ceil(NODES * (high - low) / (2 * LIMIT) / 16))
-        nodes, weights = _legendre(min(count, 400))
+        nodes, weights = _legendre(min(max(32, math.ceil(NODES * (high - low) / (2 * LIMIT))), NODES))
         v = low + (high - low) * (nodes + 1) / 2
         mass = weights * (high - low) / 2 * np.exp(-(v**2) / 2) / math.sqrt(2 * math.pi) * tail.survival(threshold - v)
         chance, value = chance + float(mass.sum()), value + float(v @ mass)
@@ -113,17 +113,31 @@ def selected(tail: Tail, share: float) -> float:
     return value / chance
 
 
-def as_outputs(tail: Tail, least: float = 1e-5, atoms: int = 400) -> Outputs:
-    """The tail as outputs: an atom for each range of U, its true value E[V | U in the range].
+def as_outputs(tail: Tail, least: float = 1e-5, ranges: int = 120) -> Outputs:
+    """The tail as outputs: one for each range of U and slice of V, worth E[V | range, slice].
+
+    Outputs of one range have one proxy: what selection takes from a range is worth E[V | U in the range].
 
     Args:
         tail: of the error.
         least: base weight of the highest range, all of what is above it.
-        atoms: ranges; their upper shares are evenly spaced in ln q below ½, and in q above.
+        ranges: of U; their upper shares are evenly spaced in q above ½, and in ln q below.
+
+    Raises:
+        ProbeError: a share that is not in (0, 1).
     """
-    shares = np.concatenate([np.linspace(1, 0.5, atoms // 4, endpoint=False), np.geomspace(0.5, least, atoms - atoms // 4)])
-    ends = [(1.0, 0.0), *((found := beyond(tail, threshold_of(tail, q)))[:2] for q in shares[1:].tolist())]
-    chance, value = np.array([*ends, (0.0, 0.0)]).T
-    weight = -np.diff(chance)
-    worth = -np.diff(value) / weight
-    return Outputs(weight / weight.sum(), np.arange(len(weight), dtype=np.float64), worth)
+    above = ranges // 4
+    shares = np.concatenate([np.linspace(1, 0.5, above, endpoint=False), np.geomspace(0.5, least, ranges - above)])
+    thresholds = [threshold_of(tail, q) for q in shares[1:].tolist()]
+    weight, worth, level = [], [], []
+    for low, high in zip(SLICES, SLICES[1:], strict=False):
+        whole = beyond(Tail("all", np.ones_like, ""), 0.0, low, high)
+        chance, value = np.array([whole, *(beyond(tail, t, low, high) for t in thresholds), (0.0, 0.0)]).T
+        mass = np.maximum(-np.diff(chance), 0.0)
+        # A slice that lies almost wholly outside a range: its worth is rounding, and so is its weight.
+        sound = mass > 1e-13
+        weight.append(mass[sound])
+        worth.append(-np.diff(value)[sound] / mass[sound])
+        level.append(np.flatnonzero(sound))
+    together = np.concatenate(weight)
+    return Outputs(together / together.sum(), np.concatenate(level).astype(np.float64), np.concatenate(worth))

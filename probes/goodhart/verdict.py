@@ -10,7 +10,8 @@ standard deviation under no pressure.
 
 "Clearly" = estimate ≥ δ and lower limit > 0. Rules in order, the first that applies:
 
-1. `nothing-to-gain`: the true values of outputs hardly differ (standard deviation < `least_scale`).
+1. `nothing-to-gain`: the true values of outputs hardly differ (standard deviation < `least_scale`), or the same
+   pressure on the truth itself brings nothing (V*(d) − V*(0) < δ at every d).
 2. `no-pressure`: the proxy hardly ranks outputs (D < `least_pressure`): nothing was selected.
 3. `proxy-is-the-target`: upper limit of short(d) ≤ ε at every d: selecting by the truth would bring no more.
 4. `turns-over`: drop clearly.
@@ -193,6 +194,10 @@ class _Rules:
         if c.at[c.last] < s.least_pressure:
             weakest = f"√KL = {c.reach.min():.2f} at most, less than {s.least_pressure:g}"
             return Verdict("no-pressure", (f"The proxy hardly ranks outputs: it can be pressed to {weakest}.",))
+        best = float((c.ideal[: c.last + 1] - c.ideal[0]).max()) / c.scale
+        if best < s.delta:
+            text = f"Up to √KL = {c.at[c.last]:.2f} selection by the truth itself would bring {best:.2f} sd, less than "
+            return Verdict("nothing-to-gain", (f"{text}{s.delta:g}.",))
         upper = None if c.exact else two_clusters(c.value[:, c.last] / c.scale, 4 * s.delta)
         if upper is None:
             return self._whole()

@@ -143,12 +143,12 @@ def plants() -> tuple[Plant, ...]:
     gains, flat, turns = "keeps-gaining", "plateaus", "turns-over"
     return (
         *(
-            _plant(f"tail_{place}", f"value normal, error {one.name}: exact curve, sd .05 of level and of slope", "right",
-                   one.expected, Planted(tail(one.name)))
+            _plant(f"tail_{place}", f"value normal, error {one.name}: exact curve; sd .05, .03 of the last third",
+                   "right", one.expected, Planted(tail(one.name), 0.05, 0.03))
             for place, one in zip(("normal", "uniform", "laplace", "t3", "t2"), TAILS.values(), strict=True)
         ),
         _plant("line", "gains .5 over the last third, sd .15", "right", gains, Planted(gaining(0.5), 0.1, 0.15)),
-        _plant("saturates", "1 − exp(−4d), sd .05", "right", flat, Planted(saturating())),
+        _plant("saturates", "1 − exp(−4d), sd .05, .04 of the last third", "right", flat, Planted(saturating(), 0.05, 0.04)),
         _plant("best_of_n_form", "d(1.1 − .4d), peak at 1.4, falls by .45; sd .1", "right", turns,
                Planted(best_of_n_form(1.1, 0.4), 0.1, 0.1)),
         _plant("rl_form", "d(.9 − ln d), peak at .9, falls by .9; sd .2", "right", turns,
@@ -163,8 +163,8 @@ def plants() -> tuple[Plant, ...]:
                Planted(gaining(0.3), scale=0.002)),
         _plant("two_clusters", "half of the seeds gain, half turn over", "right", "inconclusive",
                Planted(gaining(0.5), second=best_of_n_form(1.1, 0.5))),
-        _plant("shared_clips", "flat; clips move all seeds together, sd .12 of a group", "right", flat,
-               Planted(bent(0.0), 0.02, 0.02, clips=0.12)),
+        _plant("shared_clips", "flat; clips move all seeds together, sd .08 of a group", "right", flat,
+               Planted(bent(0.0), 0.02, 0.02, clips=0.08)),
         _plant("no_fall", "flat after a rise, sd .3 of the last third: at the edge of turning over", "null", turns,
                Planted(bent(0.0), 0.1, 0.3)),
         _plant("no_gain", "flat after a rise, sd .3 of the last third: at the edge of gaining", "null", gains,
@@ -180,7 +180,7 @@ def plants() -> tuple[Plant, ...]:
         _plant("gains_some", "gains .25 over the last third, sd .15", "power", gains, Planted(bent(0.25), 0.1, 0.15)),
         _plant("falls_some", "falls by .25 over the last third, sd .15", "power", turns,
                Planted(bent(-0.25), 0.1, 0.15)),
-        _plant("nearly_flat", "gains .02 over the last third, sd .06", "power", flat, Planted(bent(0.02), 0.1, 0.06)),
-        _plant("nearly_target", ".04 below the ideal curve, sd .03", "power", "proxy-is-the-target",
-               Planted(gaining(0.3), 0.03, 0.03, short=0.04)),
+        _plant("nearly_flat", "gains .02 over the last third, sd .05", "power", flat, Planted(bent(0.02), 0.1, 0.05)),
+        _plant("nearly_target", ".03 below the ideal curve at the end, sd .03", "power", "proxy-is-the-target",
+               Planted(gaining(0.3), 0.03, 0.03, short=0.03)),
     )  # fmt: skip

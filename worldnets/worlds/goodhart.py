@@ -23,7 +23,7 @@ STEP = 1.2  # log odds of a good output that a part adds
 HARM = 0.22  # probability that each part of the second half harms the surroundings with
 
 
-def goodhart(kind: str = "extremal", parts: int = 8, rate: float = 0.25, rivals: float = 0.03) -> World:
+def goodhart(kind: str = "extremal", parts: int = 8, rate: float = 0.3, rivals: float = 0.03) -> World:
     """Is an output good, given its parts? And what does a labeller believe who knows less of the world than there is?
 
     An output has `parts` parts, on or off: s of the first half and t of the second are on, c = s + t in all. Whether it is
