@@ -189,7 +189,9 @@ def _findings(m: Measurement, settings: Settings) -> list[Finding]:
     final = curves[len(m.steps) - 1]
     last, step = final.last, int(m.steps[-1])
 
-    def add(name: str, values: Any, unit: str, note: str = "", t: int = -1, moved: Any = None, rung: Any = None) -> None:
+    def add(
+        name: str, values: Any, unit: str, note: str = "", t: int = -1, moved: Any = None, rung: Any = None
+    ) -> None:
         own = np.asarray(values, dtype=np.float64)
         if np.isfinite(own).all():
             value = exactly(float(own[0])) if exact else over_seeds(own, moved).interval(book.level)
@@ -228,7 +230,11 @@ def _findings(m: Measurement, settings: Settings) -> list[Finding]:
                  f"since √KL = {peak:.2f}")  # fmt: skip
         for form in FORMS:
             fitted = [Form.of(form, at[: last + 1], (own - own[0])[: last + 1] / scale) for own in final.value]
-            for part, unit in (("alpha", "sd/√nat"), ("beta", "sd/√nat" if form == FORMS[1] else "sd/nat"), ("fit", "")):
+            for part, unit in (
+                ("alpha", "sd/√nat"),
+                ("beta", "sd/√nat" if form == FORMS[1] else "sd/nat"),
+                ("fit", ""),
+            ):
                 name = {"alpha": "α", "beta": "β", "fit": "R²"}[part]
                 add(f"{form}, {name}", [getattr(one, part) for one in fitted], unit)
     return book.findings

@@ -147,9 +147,7 @@ def offer(source: DatasetSource, task: Task, target: Target, sampling: Sampling)
         value = value + sampling.side_weight * np.sum([sides[v] for v in names], axis=0)
     most = sampling.most if shares is None else min(sampling.most, math.log(sampling.clips / LEAST_OUTPUTS))
     parts = features(codes[:, [net.index[v] for v in task.evidence]], len(codes))
-    return Offer(
-        codes, weight, price, shares, worth, value, sides, untouched, parts, grid(most, sampling.points), done
-    )
+    return Offer(codes, weight, price, shares, worth, value, sides, untouched, parts, grid(most, sampling.points), done)
 
 
 def _outputs(source: DatasetSource, task: Task, sampling: Sampling) -> tuple[Codes, Floats, Floats | None]:
@@ -294,17 +292,15 @@ def measured(
             "regime": sampling.regime,
             "sides": list(found.sides),
         }
-        grouped = {} if found.shares is None else {"value": moved[i][:, None, ..., 0], "short": moved[i][:, None, ..., 1]}
-        name = f"{target.name}, {pressure}"
-        parts.append(
-            Measurement(name, trace.seeds, trace.steps, numbers, grouped=grouped, world=world, plain=plain)
+        grouped = (
+            {} if found.shares is None else {"value": moved[i][:, None, ..., 0], "short": moved[i][:, None, ..., 1]}
         )
+        name = f"{target.name}, {pressure}"
+        parts.append(Measurement(name, trace.seeds, trace.steps, numbers, grouped=grouped, world=world, plain=plain))
     return parts
 
 
-def _selected(
-    pressure: str, found: Offer, proxy: Floats, rows: Floats, weight: Floats
-) -> tuple[Floats, Floats]:
+def _selected(pressure: str, found: Offer, proxy: Floats, rows: Floats, weight: Floats) -> tuple[Floats, Floats]:
     """Value, sides and proxy along a pressure, [S, D, K + 1], and how far it goes, [S]."""
     of = np.concatenate([np.broadcast_to(rows, (len(proxy), *rows.shape)), proxy[:, None]], axis=1)
     return curves(pressure, weight, proxy, of, found.at, found.parts, found.price)

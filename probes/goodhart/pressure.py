@@ -116,7 +116,9 @@ def best_of_n_path(weight: Floats, proxy: Floats, draws: Floats, of: Floats) -> 
         [..., N] and [..., N, K].
     """
     outputs = ranked(weight, proxy)
-    gathered = np.take_along_axis(np.broadcast_to(of, (*proxy.shape[:-1], *of.shape[-2:])), outputs.order[..., None, :], -1)
+    gathered = np.take_along_axis(
+        np.broadcast_to(of, (*proxy.shape[:-1], *of.shape[-2:])), outputs.order[..., None, :], -1
+    )
     divergence, means = [], []
     for n in np.asarray(draws, dtype=np.float64):
         log_ratio, kept = _of_ranks(outputs, float(n))

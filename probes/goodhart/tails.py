@@ -121,14 +121,14 @@ def as_outputs(tail: Tail, least: float = 1e-5, ranges: int = 120) -> Outputs:
     Args:
         tail: of the error.
         least: base weight of the highest range, all of what is above it.
-        ranges: of U; their upper shares are evenly spaced in q above ½, and in ln q below.
+        ranges: of U; their upper shares are about evenly spaced in q above ½, and in ln q below.
 
     Raises:
         ProbeError: a share that is not in (0, 1).
     """
     above = ranges // 4
     shares = np.concatenate([np.linspace(1, 0.5, above, endpoint=False), np.geomspace(0.5, least, ranges - above)])
-    thresholds = [threshold_of(tail, q) for q in shares[1:].tolist()]
+    thresholds = _thresholds(tail, shares[1:])
     weight, worth, level = [], [], []
     for low, high in zip(SLICES, SLICES[1:], strict=False):
         whole = beyond(Tail("all", np.ones_like, ""), 0.0, low, high)
@@ -141,3 +141,14 @@ def as_outputs(tail: Tail, least: float = 1e-5, ranges: int = 120) -> Outputs:
         level.append(np.flatnonzero(sound))
     together = np.concatenate(weight)
     return Outputs(together / together.sum(), np.concatenate(level).astype(np.float64), np.concatenate(worth))
+
+
+def _thresholds(tail: Tail, shares: Floats) -> list[float]:
+    """Thresholds of about these shares, falling; where exactly a range ends does not matter."""
+    most = threshold_of(tail, float(shares[-1]))
+    coarse = np.concatenate([np.linspace(-8, 8, 49), np.geomspace(9, max(most, 10.0) + 1, 12)])
+    log_odds = lambda q: np.log(q) - np.log1p(-q)
+    chance = np.array([beyond(tail, t)[0] for t in coarse.tolist()])
+    sound = (chance > 1e-12) & (chance < 1 - 1e-9)
+    found = np.interp(-log_odds(shares), -log_odds(chance[sound]), coarse[sound])
+    return [*found[:-1].tolist(), most]

@@ -70,10 +70,13 @@ def goodhart(kind: str = "extremal", parts: int = 8, rate: float = 0.3, rivals: 
     sees = names
     if kind == "regressional":
         tables["good"] = _yes(usual)
-        sees, mean = first, np.average(
-            _yes(usual).reshape(*(2,) * len(first), -1, 2),
-            axis=-2,
-            weights=_chance(rate, len(second)),
+        sees, mean = (
+            first,
+            np.average(
+                _yes(usual).reshape(*(2,) * len(first), -1, 2),
+                axis=-2,
+                weights=_chance(rate, len(second)),
+            ),
         )
         believed = _net({v: alone[v] for v in first}, {"good": first}, {"good": mean})
     elif kind == "extremal":
@@ -90,7 +93,10 @@ def goodhart(kind: str = "extremal", parts: int = 8, rate: float = 0.3, rivals: 
         states = {"regime": ("before", "after"), "care": ("no", "yes"), **states}
         parents |= {"good": ("regime", "care", *names)}
     else:
-        tables |= {"rival": np.array([1 - rivals, rivals]), **dict.fromkeys(names, np.array([[1 - rate, rate], [0.1, 0.9]]))}
+        tables |= {
+            "rival": np.array([1 - rivals, rivals]),
+            **dict.fromkeys(names, np.array([[1 - rate, rate], [0.1, 0.9]])),
+        }
         parents |= {**dict.fromkeys(names, ("rival",)), "good": ("rival", *names)}
         fakes = np.broadcast_to([0.02, 0.98], (*s.shape, 2))
         tables["good"] = np.stack([_yes(usual), fakes])
