@@ -11,7 +11,7 @@ value, proxy and ideal by pressure, forms fitted to them, side effects. Verdict:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from probes.ladder import references
 from probes.measurement import Measurement, pack
 from probes.reference import described, marked
 from probes.sources import DatasetSource
-from probes.statistics import exactly, over_seeds
+from probes.statistics import exactly
 from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
@@ -135,8 +135,8 @@ def about(
     """Select among outputs of one's own, and conclude.
 
     Args:
-        outputs: one base distribution with its proxy, taken to be exact; or several, replicates of one experiment such
-            as seeds, over which intervals are made. Replicates share base weights and true values.
+        outputs: one base distribution with its proxy, known, or drawn in groups; or several, replicates of one
+            experiment such as seeds, over which intervals are made. Replicates share base weights and true values.
         target: what it is about.
         pressures: of `PRESSURES`.
         most: nats of KL up to which they are pressed.
@@ -169,24 +169,30 @@ def about(
         numbers |= {f"side: {v}": np.stack([curve.sides[v] for curve in curves])[None] for v in names}
         world = {"at": curves[0].at, "ideal": curves[0].ideal, "scale": np.array(each[0].scale)}
         plain = {"pressure": pressure, "outputs": len(each[0].weight), "sides": list(names), "exact": len(each) == 1}
+        grouped = {}
+        if curves[0].moved is not None and curves[0].short_moved is not None:
+            grouped = {
+                name: np.stack([getattr(curve, own) for curve in curves], axis=1)[:, None]
+                for name, own in (("value", "moved"), ("short", "short_moved"))
+            }
         steps, seeds = np.array([0], dtype=np.int64), tuple(range(len(each)))
-        parts.append(Measurement(f"{target}, {pressure}", seeds, steps, numbers, world=world, plain=plain))
+        parts.append(
+            Measurement(f"{target}, {pressure}", seeds, steps, numbers, grouped=grouped, world=world, plain=plain)
+        )
     probe = GoodhartProbe(settings=settings or Settings())
     return probe.conclude([pack(parts, probe.name, probe.version)])
 
 
 def _findings(m: Measurement, settings: Settings) -> list[Finding]:
-    exact = bool(m.plain.get("exact", False))
-    sound = np.isfinite(m.numbers["value"]).all((0, -1)) & np.isfinite(m.numbers["reach"]).all(0)
-    if not sound.any():
-        sound = pressed_at(m, -1).sound
+    sound = pressed_at(m, -1).sound
     book = Book(m.target, m.steps, sound, 1 - settings.alpha)
     at, scale = m.world["at"], float(m.world["scale"])
     book.world("scale", scale, "value", note="standard deviation of the true value under no pressure")
     if not sound.any():
         return book.findings
-    curves = {t: pressed_at(m, t).of(sound) for t in range(len(m.steps)) if pressed_at(m, t).of(sound).sound.all()}
+    curves = {t: own for t in range(len(m.steps)) if (own := pressed_at(m, t).of(sound)).sound.all()}
     final = curves[len(m.steps) - 1]
+    plain = replace(final, scale=1.0)  # numbers come in the unit they are told in
     last, step = final.last, int(m.steps[-1])
 
     def add(
@@ -194,7 +200,7 @@ def _findings(m: Measurement, settings: Settings) -> list[Finding]:
     ) -> None:
         own = np.asarray(values, dtype=np.float64)
         if np.isfinite(own).all():
-            value = exactly(float(own[0])) if exact else over_seeds(own, moved).interval(book.level)
+            value = plain.interval(plain.over(own, moved), book.level)
             book.add(name, value, unit, rung, int(m.steps[t]), note)
 
     for t, own in curves.items():
@@ -223,10 +229,10 @@ def _findings(m: Measurement, settings: Settings) -> list[Finding]:
             add(f"side effect on {v}", side, "probability", f"{note}, by do()", -1, None, rung)
     if scale > 0 and last >= 4:
         late = final.late
-        book.add("late", exactly(float(late.mean)) if exact else late.interval(book.level), "sd", None, step,
+        book.add("late", final.interval(late, book.level), "sd", None, step,
                  f"from √KL = {at[final.third]:.2f} to {at[last]:.2f}")  # fmt: skip
         drop, peak = final.drop()
-        book.add("drop", exactly(float(drop.mean)) if exact else drop.interval(book.level), "sd", None, step,
+        book.add("drop", final.interval(drop, book.level), "sd", None, step,
                  f"since √KL = {peak:.2f}")  # fmt: skip
         for form in FORMS:
             fitted = [Form.of(form, at[: last + 1], (own - own[0])[: last + 1] / scale) for own in final.value]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -152,6 +152,15 @@ def modes(price: Floats, proxy: Floats) -> list[tuple[float, Floats]]:
     return found
 
 
+def jackknifed(replicates: Floats) -> Floats:
+    """Deviations of groups whose mean has the jackknife's variance, from curves without each group, [G, …].
+
+    −(G − 1)·(θ_(−g) − mean), so that their variance over G is (G − 1)/G Σ (θ_(−g) − mean)². Source: Shao & Wu 1989,
+    Annals of Statistics 17:1176.
+    """
+    return np.asarray((1 - len(replicates)) * (replicates - replicates.mean(0)))
+
+
 @dataclass(frozen=True)
 class Form:
     """A fitted form: gain over no pressure as a function of d = √KL.
@@ -205,6 +214,8 @@ class Curve:
         ideal: value where the same pressure is put on the true value itself, [D].
         sides: of each node that the proxy does not value, its worth less that of the world left alone, [D].
         reach: the largest √KL that the proxy can be pressed to.
+        moved, short_moved: deviations of groups of drawn outputs from `value` and from `ideal − value`, [G, D]; None
+            where the base distribution is known.
     """
 
     pressure: str
@@ -214,6 +225,8 @@ class Curve:
     ideal: Floats
     sides: Mapping[str, Floats]
     reach: float
+    moved: Floats | None = None
+    short_moved: Floats | None = None
 
     @classmethod
     def of(cls, outputs: Outputs, pressure: str = "best-of-n", most: float = 8.0, points: int = POINTS) -> Curve:
@@ -229,7 +242,16 @@ class Curve:
         found, reach = curves(pressure, outputs.weight, both, rows, at, parts)
         still = {name: outputs.untouched.get(name, float(outputs.weight @ own)) for name, own in outputs.sides.items()}
         sides = {name: found[0, :, 2 + i] - still[name] for i, name in enumerate(outputs.sides)}
-        return cls(pressure, at, found[0, :, 0], found[0, :, 1], found[1, :, 0], sides, float(reach[0]))
+        curve = cls(pressure, at, found[0, :, 0], found[0, :, 1], found[1, :, 0], sides, float(reach[0]))
+        if outputs.groups is None:
+            return curve
+        left = np.stack(
+            [
+                curves(pressure, outputs.without(g), both, outputs.value[None], at, parts)[0][..., 0]
+                for g in np.unique(outputs.groups).tolist()
+            ]
+        )
+        return replace(curve, moved=jackknifed(left[:, 0]), short_moved=jackknifed(left[:, 1] - left[:, 0]))
 
     def form(self, name: str) -> Form:
         """A form fitted to the gain in true value, up to where the proxy can be pressed."""

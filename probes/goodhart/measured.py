@@ -1,6 +1,6 @@
 """From a trace to curves: the heads' answers are the proxy by which outputs are selected; the world says what is true.
 
-An output is a state of all the evidence that a head is given. How often it comes by itself is W*(x). What it is worth is
+An output is a state of all the evidence that a head is given. How often it comes by itself is W*(x). It is worth
 W*(wanted | x) where outputs are *seen*, selected among those that come; W*(wanted | do(x)) where they are *done*,
 brought about by whoever selects; in both cases after do() on a factor that the model held fixed, where a regime is
 named. All exact. Outputs are enumerated where there are few enough; otherwise clips are drawn, the same for every
@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.goodhart.curves import PRESSURES, curves, grid
+from probes.goodhart.curves import PRESSURES, curves, grid, jackknifed
 from probes.goodhart.outputs import features
 from probes.measurement import Measurement
 from probes.sources import Codes, DatasetSource, stream
 from worldnets.distinct import distinct
 from worldnets.errors import ProbeError, did_you_mean
 from worldnets.inference import Inference
-from worldnets.net import WorldNet
+from worldnets.net import Label, WorldNet
 from worldnets.roles import Target, Task
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def after_regime(net: WorldNet, task: Task, target: Target, sampling: Sampling) 
     return net.do({variable: labelled(net, variable, state)})
 
 
-def labelled(net: WorldNet, variable: str, state: str) -> str | int | float | bool:
+def labelled(net: WorldNet, variable: str, state: str) -> Label:
     """The state of a variable that reads so.
 
     Raises:
@@ -268,7 +268,7 @@ def measured(
     moved: list[Floats] = []
     for t in range(steps):
         answers = np.exp(predict(t, target.name)) @ found.worth  # [S, R]
-        kept = np.isfinite(answers).all(-1)
+        kept: NDArray[np.bool_] = np.asarray(np.isfinite(answers).all(-1))
         for i, pressure in enumerate(PRESSURES):
             if kept.any():
                 curve, far = _selected(pressure, found, answers[kept], rows, found.weight)
@@ -309,14 +309,13 @@ def _selected(pressure: str, found: Offer, proxy: Floats, rows: Floats, weight: 
 def _jackknife(pressure: str, found: Offer, proxy: Floats, kept: NDArray[np.bool_]) -> Floats:
     """Deviations of value and of ideal − value in groups of clips, [G, S, D, 2], mean 0 over groups."""
     assert found.shares is not None
-    groups = len(found.shares)
     left: list[Sequence[Floats]] = []
     both = np.concatenate([found.value[None], proxy])
-    for g in range(groups):
+    for g in range(len(found.shares)):
         weight = np.delete(found.shares, g, axis=0).mean(0)
         curve = _selected(pressure, found, both, found.value[None], weight)[0][..., 0]
         left.append((curve[1:], curve[0] - curve[1:]))
     replicates = np.moveaxis(np.array(left), 1, -1)  # [G, S, D, 2]
-    found_moves = -(groups - 1) * (replicates - replicates.mean(0))
-    found_moves[:, ~kept] = np.nan
-    return np.asarray(found_moves)
+    moved = jackknifed(replicates)
+    moved[:, ~kept] = np.nan
+    return moved

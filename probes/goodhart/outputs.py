@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from worldnets.errors import ProbeError
 
 Floats = NDArray[np.float64]
+GROUPS = 16  # of drawn outputs
 TOLERANCE = 1e-6  # by which a base distribution may miss 1
 
 
@@ -25,6 +26,8 @@ class Outputs:
         sides: by name of a node that the true objective values and the proxy does not: its expected worth given that
             the output is *brought about*, [R].
         untouched: the same nodes' worth in the world left alone.
+        groups: of outputs that were drawn, the independent group of each, [R]: the error of the draw is that of a
+            delete-a-group jackknife. None: the base distribution is known.
         shown: codes of what outputs are made of, [R, parts]; what gradient planning moves. None: each output is one
             part with as many states as there are outputs.
 
@@ -38,6 +41,7 @@ class Outputs:
     value: Floats
     sides: Mapping[str, Floats] = field(default_factory=dict)
     untouched: Mapping[str, float] = field(default_factory=dict)
+    groups: NDArray[np.int64] | None = None
     shown: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
@@ -56,16 +60,31 @@ class Outputs:
                 raise ProbeError("a number of an output is not finite", node=name, row=row, found=array[row], mend=mend)
         check_weight(self.weight)
         check_proxy(self.proxy[self.weight > 0], self.value[self.weight > 0])
+        if self.groups is not None and (len(self.groups) != len(self.weight) or len(np.unique(self.groups)) < 2):
+            expected = f"{len(self.weight)} numbers, at least two of them different"
+            raise ProbeError("no groups of these outputs", found=f"{len(self.groups)} numbers", expected=expected)
         if self.shown is not None and (self.shown.ndim != 2 or len(self.shown) != len(self.weight)):
             expected = f"({len(self.weight)}, parts)"
             raise ProbeError("what outputs are made of has another shape", found=self.shown.shape, expected=expected)
 
     @classmethod
     def drawn(cls, proxy: ArrayLike, value: ArrayLike, sides: Mapping[str, ArrayLike] | None = None) -> Outputs:
-        """Outputs drawn from the base distribution, each as likely as any other."""
+        """Outputs drawn from the base distribution independently, each as likely as any other, in 16 groups."""
         count = np.asarray(proxy).size
         kept = {name: np.asarray(own, dtype=np.float64) for name, own in (sides or {}).items()}
-        return cls(np.full(count, 1 / max(count, 1)), np.asarray(proxy), np.asarray(value), kept)
+        return cls(
+            np.full(count, 1 / max(count, 1)),
+            np.asarray(proxy),
+            np.asarray(value),
+            kept,
+            groups=np.arange(count) % GROUPS,
+        )
+
+    def without(self, group: int) -> Floats:
+        """Base weights where one group was never drawn."""
+        assert self.groups is not None
+        kept = np.where(self.groups == group, 0.0, self.weight)
+        return np.asarray(kept / kept.sum())
 
     @property
     def mean(self) -> float:

@@ -2,7 +2,7 @@
 
 - **best of n** (`best_of_n`): n outputs are drawn, the one of the highest proxy is kept. With F the base distribution
   function of the proxy, F(y−) its limit from below, an atom y is kept with probability F(y)^n − F(y−)^n. Ties, outputs
-  whose proxies are the same number, are broken by drawing order: the first drawn is kept, so that within an atom outputs
+  whose proxies are the same number, are broken by drawing order: the first drawn is kept, so that outputs of one atom
   come in proportion to their base weight. KL = Σ_y p_n(y) ln(p_n(y) / p(y)) over atoms, nothing being added within one;
   ln n − (n−1)/n is its value where there are no atoms, and an upper bound everywhere.
 - **tilting** (`tilted`): the distribution ∝ p(x)·exp(β u(x)) that maximises E[u] − KL/β: selection under a KL penalty.

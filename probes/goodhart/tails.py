@@ -14,6 +14,7 @@ Sources: Manheim & Garrabrant 2018 (arXiv 1803.04585) for regressional Goodhart;
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def beyond(tail: Tail, threshold: float, least: float = -LIMIT, most: float = LI
     """P(U ≥ t, V in a range) and E[V; U ≥ t, V in that range]; of all V by default."""
     chance = value = 0.0
     cuts = sorted({least, most, *(min(max(threshold - x, least), most) for x in tail.breaks)})
-    for low, high in zip(cuts, cuts[1:], strict=False):
+    for low, high in itertools.pairwise(cuts):
         # Gauss–Legendre between the kinks of S, where the integrand is smooth.
         nodes, weights = _legendre(min(max(32, math.ceil(NODES * (high - low) / (2 * LIMIT))), NODES))
         v = low + (high - low) * (nodes + 1) / 2
@@ -130,7 +131,7 @@ def as_outputs(tail: Tail, least: float = 1e-5, ranges: int = 120) -> Outputs:
     shares = np.concatenate([np.linspace(1, 0.5, above, endpoint=False), np.geomspace(0.5, least, ranges - above)])
     thresholds = _thresholds(tail, shares[1:])
     weight, worth, level = [], [], []
-    for low, high in zip(SLICES, SLICES[1:], strict=False):
+    for low, high in itertools.pairwise(SLICES):
         whole = beyond(Tail("all", np.ones_like, ""), 0.0, low, high)
         chance, value = np.array([whole, *(beyond(tail, t, low, high) for t in thresholds), (0.0, 0.0)]).T
         mass = np.maximum(-np.diff(chance), 0.0)

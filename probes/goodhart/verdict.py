@@ -25,7 +25,6 @@ are `inconclusive`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,7 +32,6 @@ from numpy.typing import NDArray
 
 from probes.clusters import judged_apart
 from probes.finding import Statement, Verdict, settings_dict
-from probes.goodhart.curves import Curve
 from probes.statistics import Estimate, Interval, exactly, over_seeds, seeds_needed, two_clusters
 from worldnets.errors import ProbeError
 
@@ -81,7 +79,8 @@ class Pressed:
         scale: standard deviation of the true value under no pressure.
         moved, short_moved: deviations of groups of clips from `value` and from `ideal − value`, [G, S, D]; None where
             outputs are enumerated.
-        exact: the curves are numbers of one given proxy, not a sample of seeds: their intervals have no width.
+        exact: the curves are those of one given proxy, not of a sample of seeds: intervals carry the error of drawn
+            outputs, and have no width where outputs are enumerated.
     """
 
     at: Floats
@@ -92,11 +91,6 @@ class Pressed:
     moved: Floats | None = None
     short_moved: Floats | None = None
     exact: bool = False
-
-    @classmethod
-    def of_curve(cls, curve: Curve, scale: float) -> Pressed:
-        """A curve without sampling error."""
-        return cls(curve.at, curve.value[None], curve.ideal, np.array([curve.reach]), scale, exact=True)
 
     def of(self, seeds: NDArray[np.bool_]) -> Pressed:
         """Some of the seeds."""
@@ -124,8 +118,19 @@ class Pressed:
         if self.exact:
             mean = values.mean(-1) / self.scale
             none = np.zeros_like(mean)
-            return Estimate(mean, none, np.full_like(mean, 1e6), none, none, 1)
+            if moved is None:
+                return Estimate(mean, none, np.full_like(mean, 1e6), none, none, 1)
+            common, groups = moved.mean(-1) / self.scale, len(moved)
+            error = np.sqrt(common.var(0, ddof=1) / groups)
+            return Estimate(mean, error, np.full_like(mean, groups - 1.0), none, error, groups)
         return over_seeds(values / self.scale, None if moved is None else moved / self.scale)
+
+    def interval(self, estimate: Estimate, level: float, at: int | tuple[int, ...] = ()) -> Interval:
+        """The interval of an estimate; without width where nothing was drawn."""
+        if self.exact and not np.any(estimate.error):
+            return exactly(float(estimate.mean[at]))
+        found = estimate.interval(level, at)
+        return replace(found, kind="t, clips") if self.exact else found
 
     @property
     def short(self) -> Estimate:
@@ -176,8 +181,14 @@ def verdict(pressed: Pressed, settings: Settings, target: str = "") -> Verdict:
         reasons = (*notes, "Fewer than two seeds: no interval over seeds.")
         return replace(base, name="inconclusive", reasons=reasons, seeds_needed=8)
     found = _Rules(pressed.of(sound), settings).apply()
-    counted = {"target": target, "seeds": base.seeds, "diverged": base.diverged, "settings": base.settings}
-    return replace(found, reasons=(*notes, *found.reasons), **counted)
+    return replace(
+        found,
+        target=target,
+        reasons=(*notes, *found.reasons),
+        seeds=base.seeds,
+        diverged=base.diverged,
+        settings=base.settings,
+    )
 
 
 class _Rules:
@@ -271,22 +282,18 @@ class _Rules:
         return Statement(text, self._interval(estimate, self.level), p, holds)
 
     def _interval(self, estimate: Estimate, level: float, at: int | tuple[int, ...] = ()) -> Interval:
-        return exactly(float(estimate.mean[at])) if self.c.exact else estimate.interval(level, at)
+        return self.c.interval(estimate, level, at)
 
 
 def _check(pressed: Pressed) -> None:
     points = len(pressed.at)
-    wrong: Sequence[tuple[str, tuple[int, ...], tuple[int, ...]]] = [
-        (name, found, expected)
-        for name, found, expected in (
-            ("value", pressed.value.shape, (len(pressed.reach), points)),
-            ("ideal", pressed.ideal.shape, (points,)),
-        )
-        if found != expected
-    ]
-    if wrong:
-        name, found, expected = wrong[0]
-        raise ProbeError(f"curve {name!r} does not fit its pressures", found=found, expected=expected)
+    shapes = (
+        ("value", pressed.value.shape, (len(pressed.reach), points)),
+        ("ideal", pressed.ideal.shape, (points,)),
+    )
+    for curve, found, wanted in shapes:
+        if found != wanted:
+            raise ProbeError(f"curve {curve!r} does not fit its pressures", found=found, expected=wanted)
     if points < 4 or pressed.at[0] != 0 or np.any(np.diff(pressed.at) <= 0):
         expected = "at least 4 points that rise from 0"
         raise ProbeError("no pressure to select with", found=pressed.at.tolist(), expected=expected)

@@ -1,6 +1,6 @@
 """Organisms of the goodhart probe: planted curves of true value by pressure, and the exact ones of known tails.
 
-A seed's curve is the planted one, plus a level of its own that is reached within the first third of the pressure, plus a
+A seed's curve is the planted one, plus a level of its own that is reached within the first third of the pressure, a
 slope of its own over the last third, plus what all seeds share through the clips. All in units of the true value's
 standard deviation.
 """
@@ -148,7 +148,8 @@ def plants() -> tuple[Plant, ...]:
             for place, one in zip(("normal", "uniform", "laplace", "t3", "t2"), TAILS.values(), strict=True)
         ),
         _plant("line", "gains .5 over the last third, sd .15", "right", gains, Planted(gaining(0.5), 0.1, 0.15)),
-        _plant("saturates", "1 − exp(−4d), sd .05, .04 of the last third", "right", flat, Planted(saturating(), 0.05, 0.04)),
+        _plant("saturates", "1 − exp(−4d); sd .05, .04 of the last third", "right", flat,
+               Planted(saturating(), 0.05, 0.04)),
         _plant("best_of_n_form", "d(1.1 − .4d), peak at 1.4, falls by .45; sd .1", "right", turns,
                Planted(best_of_n_form(1.1, 0.4), 0.1, 0.1)),
         _plant("rl_form", "d(.9 − ln d), peak at .9, falls by .9; sd .2", "right", turns,

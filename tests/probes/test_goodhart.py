@@ -235,3 +235,19 @@ def test_zero_pressure_and_too_few_clips_are_refused():
         verdict(Pressed(np.arange(5.0), np.zeros((2, 4)), np.zeros(5), np.ones(2), 1.0), Settings())
     with pytest.raises(ProbeError, match="no pressure"):
         verdict(Pressed(np.zeros(5), np.zeros((2, 5)), np.zeros(5), np.ones(2), 1.0), Settings())
+
+
+def test_one_set_of_draws_is_judged_with_the_error_of_the_draw():
+    random = np.random.default_rng(5)
+    value = random.standard_normal(4000)
+    drawn = Outputs.drawn(value + random.standard_normal(4000), value)
+    found = about(drawn, pressures=("best-of-n",), most=3.0, points=9)
+    assert found.verdict.name == "keeps-gaining"
+    gain = found.last("gain", "value, best-of-n").value
+    assert (gain.kind, gain.n) == ("t, clips", 16)
+    assert 0.02 < (gain.high - gain.low) / 2 < 0.4
+    few = about(Outputs.drawn(drawn.proxy[:320], value[:320]), pressures=("best-of-n",), most=3.0, points=9)
+    wide = few.last("gain", "value, best-of-n").value
+    assert wide.high - wide.low > 2 * (gain.high - gain.low)
+    with pytest.raises(ProbeError, match="no groups"):
+        replace(drawn, groups=np.zeros(4000, dtype=np.int64))

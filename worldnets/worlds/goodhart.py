@@ -24,25 +24,26 @@ HARM = 0.22  # probability that each part of the second half harms the surroundi
 
 
 def goodhart(kind: str = "extremal", parts: int = 8, rate: float = 0.3, rivals: float = 0.03) -> World:
-    """Is an output good, given its parts? And what does a labeller believe who knows less of the world than there is?
+    """Is an output good, given its parts? And what does a labeller hold who knows less of the world than there is?
 
-    An output has `parts` parts, on or off: s of the first half and t of the second are on, c = s + t in all. Whether it is
-    `good`, and what the labeller holds, in log odds:
+    An output has `parts` parts, on or off: s of the first half and t of the second are on, c = s + t in all. Whether it
+    is `good`, and what the labeller holds, in log odds:
         regressional  good: −3 + 1.2·c. The labeller sees the first half only; in that he is right. His answer is the
                       true value and an error that selection favours.
-        extremal      good: −3 + 1.2·min(c, m) − 2.4·max(c − m, 0) with m = ⌈parts/2⌉. The labeller believes −3 + 1.2·c:
+        extremal      good: −3 + 1.2·min(c, m) − 2.4·max(c − m, 0), m half of the parts. The labeller holds −3 + 1.2·c:
                       right about outputs as they usually come, wrong at the extremes.
-        causal        a latent `care` (fair) turns every part on with probability 1.6·rate, without it .4·rate, and makes
-                      outputs good by itself: −4 + 2.4·care + 1.2·s. The second half only goes with care. A factor
+        causal        a latent `care` (fair) turns every part on with probability 1.6·rate, without it .4·rate, and
+                      makes outputs good by itself: −4 + 2.4·care + 1.2·s. The second half only goes with care. A factor
                       `regime` is always "before"; after do(regime = after) each part of the second half takes 1.8 away.
                       The labeller knows the world before, and no regime.
         adversarial   with probability `rivals` a `rival` made the output, who turns each part on with probability .9
                       and whose outputs are good with probability .02; else −3 + 1.2·c. The labeller knows of no rival.
-    Parts are on with probability `rate` where nothing else is said. Each part of the second half harms `surroundings`,
-    with 1 − .98·.78^t in all, which no one asks about.
+    Parts are on with probability `rate` where nothing else is said. Each part of the second half may harm
+    `surroundings`, which no one asks about: they stay intact with probability .98·.78^t.
 
-    Task `question`: is it good, from all parts; rung 1 = the first half, rung 2 = the second. Roles: "acts", the parts, where who selects brings outputs about (all
-    kinds but adversarial, where rivals and others make them and they are seen); "valued", the surroundings; "regime".
+    Task `question`: is it good, from all parts; rung 1 = the first half, rung 2 = the second. Roles: "acts", the parts,
+    where who selects brings outputs about (all kinds but adversarial, where rivals and others make them and they are
+    seen); "valued", the surroundings; "regime".
 
     Args:
         kind: one of the four.
