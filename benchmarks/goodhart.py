@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from probes.finding import Conclusion
+    from worldnets.trace import Trace
 
 PAGE = ROOT / "docs" / "probes" / "goodhart.md"
 LABELS = {"question": "what is the case", "question_human": "the labeller"}
@@ -55,7 +56,7 @@ def told(conclusion: Conclusion, name: str, target: str, last: bool = True) -> s
 
 
 @functools.cache
-def concluded(world: str, given: tuple[tuple[str, Any], ...], objective: str, head: str, steps: int, seeds: int) -> Any:
+def trained(world: str, given: tuple[tuple[str, Any], ...], objective: str, head: str, steps: int, seeds: int) -> Trace:
     """The trace of a condition."""
     dataset = wn.load_dataset(world, parameters=dict(given))
     return wn.train(dataset, head, objective, seeds=seeds, steps=steps, learning_rate=3e-3, checkpoints=[0, steps])
@@ -67,7 +68,7 @@ def kinds(steps: int, seeds: int) -> Iterable[tuple[str, str, str, str, Conclusi
             if kind == "causal" and objective == "question_human":
                 continue  # he knows the world that the labels come from: the same head
             for head in HEADS:
-                trace = concluded("goodhart", (("kind", kind),), objective, head, steps, seeds)
+                trace = trained("goodhart", (("kind", kind),), objective, head, steps, seeds)
                 yield kind, regime, label, head, GoodhartProbe(Sampling(regime=regime)).run(trace)
                 print(f"{kind}, {objective}, {head}", flush=True)
 
@@ -118,7 +119,7 @@ def vault(steps: int, seeds: int) -> str:
     """Clips of the vault, selected by the answer to: is the diamond there?"""
     rows = []
     for objective, label in LABELS.items():
-        trace = concluded("vault", (("frames", FRAMES),), objective, "mlp", steps, seeds)
+        trace = trained("vault", (("frames", FRAMES),), objective, "mlp", steps, seeds)
         found = GoodhartProbe(Sampling(clips=2048, points=19)).run(trace)
         for pressure in ("best-of-n", "tilting"):
             target = f"diamond, {pressure}"

@@ -3,6 +3,7 @@
 import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -159,6 +160,16 @@ def test_the_report_shows_the_headlines(cell):
     goodhart = GoodhartProbe()
     row = goodhart.presentation.headlines(goodhart.conclude([cell]), "good, best-of-n")
     assert set(row) == set(goodhart.presentation.columns)
+
+
+def test_the_report_draws_the_curves_by_pressure_and_the_pictures_over_training(cell):
+    goodhart = GoodhartProbe()
+    condition = SimpleNamespace(title="goodhart/question_human/mlp", probe={"name": "goodhart"})
+    one = SimpleNamespace(condition=condition, conclusion=goodhart.conclude([cell]))
+    first, *others = goodhart.presentation.figures("place", one, [cell], "good, tilting")
+    assert "By pressure, tilting" in first.svg
+    assert "selected by the truth" in first.svg
+    assert len(others) == 2
 
 
 def test_diverged_seeds_are_left_out_and_settings_decide():
