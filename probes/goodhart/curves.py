@@ -9,10 +9,11 @@ Source: Gao, Schulman & Hilton 2023, Scaling Laws for Reward Model Overoptimizat
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from probes.goodhart.outputs import Floats, Outputs, features
 from probes.goodhart.pressure import best_of_n_path, gradient_path, tilted_path
@@ -23,8 +24,10 @@ FORMS = ("best-of-n form", "RL form")
 POINTS = 25  # of a curve, from no pressure to the most
 MOST_DRAWS = 1e12
 #: n and β·sd(u) at which paths are computed; between them curves are read off in a straight line in √KL.
-DRAWS = np.exp(np.concatenate([[0.0], np.geomspace(0.02, math.log(MOST_DRAWS), 120)]))
+DRAWS = np.exp(np.concatenate([[0.0], np.geomspace(0.04, math.log(MOST_DRAWS), 110)]))
 BETAS = np.concatenate([[0.0], np.geomspace(0.05, 1e6, 150)])
+CHUNK = 24  # points of a path that are computed at once
+ROWS_AT_ONCE = 50_000  # outputs of all groups together, likewise
 
 
 def grid(most: float, points: int = POINTS) -> Floats:
@@ -76,12 +79,13 @@ def curves(
     if pressure == "planning":
         return _planned_curves(weight, proxy, of, at, flat, price)
     if pressure == "best-of-n":
-        apart, means = best_of_n_path(weight, proxy, DRAWS, of)
+        apart, means = _pressed(lambda part: best_of_n_path(weight, proxy, DRAWS[part], of), len(DRAWS), at, flat)
     elif pressure == "tilting":
         mean = (weight * proxy).sum(-1, keepdims=True)
         spread = np.sqrt((weight * (proxy - mean) ** 2).sum(-1))
         betas = BETAS / np.where(spread > 0, spread, 1.0)[..., None]
-        apart, means = tilted_path(weight, proxy, betas, of)
+        path = lambda part: tilted_path(weight, proxy, betas[..., part], of)
+        apart, means = _pressed(path, len(BETAS), at, flat)
     else:
         assert parts is not None
         apart, means = gradient_path(weight, proxy, parts, of, float(at[-1]) ** 2)
@@ -89,6 +93,20 @@ def curves(
     still = (of * weight[..., None, :]).sum(-1)
     found = np.where(flat[..., None, None], still[..., None, :], found)
     return found, np.where(flat, 0.0, reach)
+
+
+def _pressed(
+    path: Callable[[slice], tuple[Floats, Floats]], count: int, at: Floats, flat: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """A path as far as it is asked for: some of its points after others, until every proxy is pressed to the most."""
+    apart, means = [], []
+    for first in range(0, count, CHUNK):
+        divergence, expected = path(slice(first, first + CHUNK))
+        apart.append(divergence)
+        means.append(expected)
+        if np.all(flat | (divergence[..., -1] >= at[-1] ** 2)):
+            break
+    return np.concatenate(apart, -1), np.concatenate(means, -2)
 
 
 def _read(path: Floats, means: Floats, at: Floats) -> tuple[Floats, Floats]:
@@ -245,12 +263,14 @@ class Curve:
         curve = cls(pressure, at, found[0, :, 0], found[0, :, 1], found[1, :, 0], sides, float(reach[0]))
         if outputs.groups is None:
             return curve
-        left = np.stack(
+        weights = np.stack([outputs.without(g) for g in np.unique(outputs.groups).tolist()])[:, None]
+        size = max(1, ROWS_AT_ONCE // len(outputs.weight))
+        left = np.concatenate(
             [
-                curves(pressure, outputs.without(g), both, outputs.value[None], at, parts)[0][..., 0]
-                for g in np.unique(outputs.groups).tolist()
+                curves(pressure, own, np.broadcast_to(both, (len(own), *both.shape)), outputs.value[None], at, parts)[0]
+                for own in (weights[first : first + size] for first in range(0, len(weights), size))
             ]
-        )
+        )[..., 0]
         return replace(curve, moved=jackknifed(left[:, 0]), short_moved=jackknifed(left[:, 1] - left[:, 0]))
 
     def form(self, name: str) -> Form:

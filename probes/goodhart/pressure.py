@@ -75,9 +75,9 @@ def ranked(weight: Floats, proxy: Floats) -> Ranked:
 
 def _of_ranks(outputs: Ranked, n: float) -> tuple[Floats, Floats]:
     # p_n over p of the atom at each rank, and p_n of each rank.
-    log_mass = outputs.above + _log1mexp(outputs.above - outputs.below)
-    log_kept = n * outputs.above + _log1mexp(n * (outputs.above - outputs.below))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # outputs of no weight below all others: F is 0 on both sides of them
+        log_mass = outputs.above + _log1mexp(outputs.above - outputs.below)
+        log_kept = n * outputs.above + _log1mexp(n * (outputs.above - outputs.below))
         log_ratio = np.where(np.isfinite(log_mass) & np.isfinite(log_kept), log_kept - log_mass, -np.inf)
     return log_ratio, outputs.weight * np.exp(log_ratio)
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probes.catalogue.goodhart import GoodhartProbe
+from probes.catalogue.goodhart import GoodhartProbe, about
 from probes.goodhart.curves import Curve, grid
-from probes.goodhart.outputs import Floats
+from probes.goodhart.outputs import Floats, Outputs
 from probes.goodhart.tails import TAILS, as_outputs
 from probes.measurement import Measurement, pack
 from probes.validity import Outcome, Plant, Role
@@ -134,6 +134,26 @@ def repeated(planted: Planted, repeat: int) -> Outcome:
     return Outcome(found.verdict.name, intervals)
 
 
+DRAWN, DRAWN_MOST, DRAWN_POINTS = 400, 2.0, 10
+
+
+def drawn(repeat: int) -> Outcome:
+    """Four hundred outputs drawn with a normal value and a normal error, and nothing else known of them."""
+    random = np.random.default_rng([38, repeat])
+    value = random.standard_normal(DRAWN)
+    outputs = Outputs.drawn(value + random.standard_normal(DRAWN), value)
+    found = about(outputs, "value", ("best-of-n",), DRAWN_MOST, DRAWN_POINTS)
+    gain = found.last("gain", TARGET)
+    assert gain is not None
+    return Outcome(found.verdict.name, {"gain": (gain.value, _normal_gain())})
+
+
+@functools.cache
+def _normal_gain() -> float:
+    curve = Curve.of(as_outputs(TAILS["normal"], 1e-6, 300), "best-of-n", DRAWN_MOST, DRAWN_POINTS)
+    return float(curve.value[-1] - curve.value[0])
+
+
 def _plant(name: str, about: str, role: Role, claim: str | tuple[str, ...], planted: Planted) -> Plant:
     return Plant(name, about, role, claim, functools.partial(repeated, planted))
 
@@ -147,6 +167,7 @@ def plants() -> tuple[Plant, ...]:
                    "right", one.expected, Planted(tail(one.name), 0.05, 0.03))
             for place, one in zip(("normal", "uniform", "laplace", "t3", "t2"), TAILS.values(), strict=True)
         ),
+        Plant("drawn", "400 draws of a normal value and a normal error: jackknifed", "right", gains, drawn, 200),
         _plant("line", "gains .5 over the last third, sd .15", "right", gains, Planted(gaining(0.5), 0.1, 0.15)),
         _plant("saturates", "1 − exp(−4d); sd .05, .04 of the last third", "right", flat,
                Planted(saturating(), 0.05, 0.04)),
