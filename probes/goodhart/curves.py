@@ -22,9 +22,12 @@ from worldnets.errors import ProbeError, did_you_mean
 PRESSURES = ("best-of-n", "tilting", "planning", "gradient")
 FORMS = ("best-of-n form", "RL form")
 POINTS = 25  # of a curve, from no pressure to the most
-MOST_DRAWS = 1e12
-#: n and β·sd(u) at which paths are computed; between them curves are read off in a straight line in √KL.
-DRAWS = np.exp(np.concatenate([[0.0], np.geomspace(0.04, math.log(MOST_DRAWS), 110)]))
+#: ln n, and KL of the best of n where there are no atoms.
+_LOG_DRAWS = np.linspace(0.0, 28.0, 28_001)
+_WITHOUT_ATOMS = _LOG_DRAWS - 1 + np.exp(-_LOG_DRAWS)
+#: n, evenly spaced in that √KL, and β·sd(u), at which paths are computed; between them curves are read off in a
+#: straight line in √KL.
+DRAWS = np.exp(np.interp(np.linspace(0.0, math.sqrt(_WITHOUT_ATOMS[-1]), 105) ** 2, _WITHOUT_ATOMS, _LOG_DRAWS))
 BETAS = np.concatenate([[0.0], np.geomspace(0.05, 1e6, 150)])
 CHUNK = 24  # points of a path that are computed at once
 ROWS_AT_ONCE = 50_000  # outputs of all groups together, likewise
