@@ -13,7 +13,7 @@ PINS    := pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format bench pies learned validity purity low_end early optimizer derivation priors modularity fingerprint steering notebooks constraints clean distclean
+.PHONY: help run test lint types format bench pies learned validity purity low_end early optimizer derivation priors modularity fingerprint steering goodhart notebooks constraints clean distclean
 
 # An environment copied along with its checkout would still run the old checkout's code: install again when it moved.
 ifneq ($(shell cat $(RUN_ENV) 2>/dev/null),$(CURDIR))
@@ -64,6 +64,9 @@ early: $(RUN_ENV) ## the same suite, and forecasts from the first tenth of its r
 
 optimizer: $(RUN_ENV) ## is message passing an optimizer, and whose: tables of docs/probes/optimizer.md
 	$(BIN)/python benchmarks/optimizer.py $(ARGS)
+
+goodhart: $(RUN_ENV) ## selected ever harder by a head's answer: what outputs are truly worth; tables of docs/probes/goodhart.md
+	$(BIN)/python benchmarks/goodhart.py $(ARGS)
 
 derivation: $(RUN_ENV) ## do sequence heads memorise their worlds or derive them: tables of docs/probes/derivation.md
 	$(BIN)/python benchmarks/derivation.py $(ARGS)

@@ -24,6 +24,7 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
         "early": "probes.catalogue.early:EarlyProbe",
         "fingerprint": "probes.catalogue.fingerprint:FingerprintProbe",
         "floors": "probes.catalogue.floors:FloorsProbe",
+        "goodhart": "probes.catalogue.goodhart:GoodhartProbe",
         "modularity": "probes.catalogue.modularity:ModularityProbe",
         "optimizer": "probes.catalogue.optimizer:OptimizerProbe",
         "order": "probes.catalogue.order:OrderProbe",

@@ -160,6 +160,7 @@ PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
         "early": "probes.organisms.early:plants",
         "fingerprint": "probes.organisms.fingerprint:plants",
         "floors": "probes.organisms.floors:plants",
+        "goodhart": "probes.organisms.goodhart:plants",
         "modularity": "probes.organisms.modularity:plants",
         "optimizer": "probes.organisms.optimizer:plants",
         "order": "probes.organisms.order:plants",
