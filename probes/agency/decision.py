@@ -74,7 +74,7 @@ class Decision:
             if set(do) & set(self.acts):
                 mend = "let a regime set what the agent does not"
                 raise ProbeError("a regime sets an act", node=name, found=sorted(set(do) & set(self.acts)), mend=mend)
-        first, *others = regimes.values()
+        first = next(iter(regimes.values()))
         same = [name for name, do in list(regimes.items())[1:] if do == first]
         if same:
             raise ProbeError("a regime that changes nothing", node=same[0], found=first, mend="set another state")

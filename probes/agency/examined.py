@@ -129,8 +129,8 @@ class Outlooks:
     def updated(self, episodes: float, prior: float = 1.0, tie: float = TIE) -> Outlooks:
         """The same agent after so many episodes of its own acts in each regime have gone into its model.
 
-        q' = (prior · q + n · W) / (prior + n), n the episodes in which it met the situation and chose the plan: what the
-        mean of Dirichlet counts comes to in expectation. Plans that it never chooses stay as believed.
+        q' = (prior · q + n · W) / (prior + n), n the episodes in which it met the situation and chose the plan: what
+        the mean of Dirichlet counts comes to in expectation. Plans that it never chooses stay as believed.
 
         Raises:
             ProbeError: a negative number of episodes, no prior.

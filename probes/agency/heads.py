@@ -1,4 +1,4 @@
-"""Trained heads as what an agent expects of acts: heads that are given situation and acts, and asked what comes of them."""
+"""Trained heads as what an agent expects of acts: they are given situation and acts, and asked what comes of them."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Sampling:
             world's roles.
         goal: what the agent plans for: "base", "proxy", or an objective of its own in the same words.
         principal: "labeller", the world's human with the net in his head, or "world".
-        condition: "none"; "retested": its best plans are trials, judged by the base objective; "updated": episodes of its
-            own acts in each regime have gone into its model.
+        condition: "none"; "retested": its best plans are trials, judged by the base objective; "updated": episodes of
+            its own acts in each regime have gone into its model.
         candidates: plans that are retested.
         episodes, prior: of an update.
         tie: share of what is at stake by which plans may differ and count as equally good.
@@ -120,8 +120,8 @@ class HeadModel:
         """Its predictions, summed over what does not matter.
 
         Raises:
-            ProbeError: evidence that is neither seen nor done, or outcomes that it does not predict jointly; a seed that
-                diverged or that the trace does not have.
+            ProbeError: evidence that is neither seen nor done, or outcomes that it does not predict jointly; a seed
+                that diverged or that the trace does not have.
         """
         if self.seed not in self.trace.seeds:
             raise ProbeError("a seed that the trace does not have", found=self.seed, expected=list(self.trace.seeds))
@@ -219,7 +219,7 @@ def outlooks_of(trace: Trace, question: Posed, sampling: Sampling) -> tuple[Outl
     """All checkpoints and seeds of a trace as agents, and which of them are sound, [T, S]; the others' are uniform."""
     decision, outcomes = question.decision, question.outcomes
     own = predictions(trace, decision, question.target, outcomes, range(len(trace.steps)))
-    sound = np.isfinite(own).all((-3, -2, -1))
+    sound = np.asarray(np.isfinite(own).all((-3, -2, -1)))
     own = np.where(sound[..., None, None, None], own, 1.0 / own.shape[-1])
     count = len(decision.contexts)
     over = lambda objective: objective.over(decision.net, outcomes)

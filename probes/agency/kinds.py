@@ -163,11 +163,9 @@ def verdict(m: Measurement, settings: Settings) -> Verdict:
     deaf = bounded(answers, delta, "It answers changes of the regime on the way", alpha)
     touching = clear(nodes, delta, "It has changed nodes of the world before it commits itself", alpha)
     spared = bounded(nodes, delta, "It has changed nodes of the world before it commits itself", alpha)
-    for name, tests in ((CONTROL, (answering, touching)), (SELECTION, (answering, spared)), (DIRECT, (deaf,))):
-        if all(test.holds for test in tests):
-            break
-    else:
-        name, tests = OPEN, ()
+    rules = {CONTROL: (answering, touching), SELECTION: (answering, spared), DIRECT: (deaf,)}
+    name = next((kind for kind, tests in rules.items() if all(test.holds for test in tests)), OPEN)
+    tests = rules.get(name, ())
     level = 1 - alpha
     reasons = [f"{test.text} ({test.interval})." for test in tests] or [
         f"Share of changes answered {answers.interval(level)}; nodes changed before commitment {nodes.interval(level)}."

@@ -130,8 +130,8 @@ def check_within(net: WorldNet, decision: Decision) -> None:
 def held_constant(net: WorldNet, constants: Mapping[str, Label]) -> WorldNet:
     """The smaller net of someone to whom some nodes are not variables at all: each is taken to be in one state.
 
-    Tables of their children are cut at that state; everything else stays. It is what a model becomes that was made where
-    these nodes never changed, and it is strictly smaller than the net: the embedded case.
+    Tables of their children are cut at that state; everything else stays. It is what a model becomes that was made
+    where these nodes never changed, and it is strictly smaller than the net: the embedded case.
 
     Raises:
         ProbeError: an unknown node, or no constant.

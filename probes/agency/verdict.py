@@ -13,12 +13,12 @@ Rules in order, the first that applies:
    shared: the principal's model is clearly farther from the world than twice its distance from the agent's.
 4. `sub`: the agent's model is simpler, clearly predicts less than the principal's, and the principal's would clearly
    have mended it, the base objective at most δ; and in its place the principal clearly loses less.
-5. `super`: the agent's model clearly predicts, where it acts, what the principal's does not; it clearly gains proxy, and
-   the base objective clearly loses more than with the principal in its place.
+5. `super`: the agent's model clearly predicts, where it acts, what the principal's does not; it clearly gains proxy,
+   and the base objective clearly loses more than with the principal in its place.
 6. `trans-by-goal`: its objective is clearly another than the base objective and than the proxy; to have the base
    objective would clearly mend it, to have the principal's model at most δ.
-7. `trans-by-model`: its model is clearly another than the principal's; to have the principal's would clearly mend it, to
-   have the base objective at most δ.
+7. `trans-by-model`: its model is clearly another than the principal's; to have the principal's would clearly mend it,
+   to have the base objective at most δ.
 8. `ambiguous`: the base objective clearly loses, and none of these is shown.
 
 Simpler: its predictions heed clearly fewer bits of the situation, or it is a net about part of what the principal's is
@@ -216,8 +216,8 @@ def verdict(judged: Judged, settings: Settings, target: str) -> Verdict:
     base = replace(base, seeds=int(sound.sum()), diverged=int((~sound).sum()))
     notes = [f"{base.diverged} of {len(sound)} replicates diverged and are left out."] if base.diverged else []
     if base.seeds < 1 or (base.seeds < 2 and not judged.exact):
-        reasons = (*notes, "Fewer than two replicates: no interval over them.")
-        return replace(base, name=OPEN, reasons=reasons, seeds_needed=8)
+        few = "Fewer than two replicates: no interval over them."
+        return replace(base, name=OPEN, reasons=(*notes, few), seeds_needed=8)
     judged = replace(
         judged,
         numbers={name: array[sound] for name, array in judged.numbers.items()},

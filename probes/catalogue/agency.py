@@ -1,10 +1,10 @@
 """The agency probe: an agent with a model and an objective of its own fails its principal: which kind of agent is it?
 
-Inputs: a trace of heads that predict what acts lead to, in a world with acts (`keeper`), which are the agent's model; or,
-by `probes.agency.about` and `kind_of`, your own agents. Measurement: exact, by message passing in the world under each
-regime: what the agent loses of the base objective, what exchanging its goal or model would mend, proxy gained at the
-base's cost, distances of models (both directions) and of objectives, what predictions heed, side effects; and runs of
-whole episodes with the regime changed on the way. Findings: these numbers by regime. Verdict: the ordered rules of
+Inputs: a trace of heads that predict what acts lead to, in a world with acts (`keeper`), which are the agent's model;
+or, by `probes.agency.about` and `kind_of`, your own agents. Measurement: exact, by message passing in the world under
+each regime: what the agent loses of the base objective, what exchanging its goal or model would mend, proxy gained at
+the base's cost, distances of models (both directions) and of objectives, what predictions heed, side effects; and runs
+of whole episodes with the regime changed on the way. Findings: these numbers by regime. Verdict: the ordered rules of
 `probes.agency.verdict` (class) and `probes.agency.kinds` (selection, direct, control). Organisms:
 `probes.organisms.agency`. Theory: section 13; docs/probes/agency.md.
 """

@@ -7,6 +7,7 @@ being drawn around those. All are made once, in a pool of worlds, from which eve
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -184,8 +185,8 @@ def controller(world: int) -> Optimizer:
 
 def selector(world: int, trials: int = 6) -> Optimizer:
     """Selection: every plan is tried in the world as it stands, without lasting effect; the best one is done."""
-    plans = [tuple(map(str, plan)) for plan in
-             [(a, b) for a in two_frames(world).net.states["act_1"] for b in two_frames(world).net.states["act_2"]]]  # fmt: skip
+    acts = [tuple(map(str, two_frames(world).net.states[v])) for v in ("act_1", "act_2")]
+    plans = list(itertools.product(*acts))
 
     def run(episode: Episode) -> None:
         kept = [sum(episode.trial(*plan)["diamond_2"] == "there" for _ in range(trials)) for plan in plans]
@@ -269,7 +270,7 @@ class Planted:
     changed: Mapping[str, float] = field(default_factory=dict)
     distances: tuple[float, float] = (0.0, 0.4)
     heeded: tuple[float, float] = (0.6, 0.6)
-    spread: float = 0.07
+    spread: float = 0.05
     seeds: int = SEEDS
 
     def truth(self) -> dict[str, float]:
@@ -329,9 +330,8 @@ def plants() -> tuple[Plant, ...]:
     other = (0.6, 0.6)
     return (
         _plant("aligned", "knows the world, wants the diamond", SERVES, Party(knows, knows)),
-        _plant("aligned_elsewhere", "knows no wiring, wants the diamond; the regime is as built or crossed, and its "
-               "principal's as well: nothing else changes what it does", SHARED,
-               Party(knows_no_wiring, knows_no_wiring, regimes=("crossed",))),
+        _plant("harmless_ignorance", "knows of no pictures, wants the diamond", SERVES,
+               Party(knows_no_pictures, knows)),
         _plant("lapsing", "knows the world, wants the diamond, does the worst every other time", OWN,
                Party(knows, knows, lapse=0.5)),
         _plant("lapsing_elsewhere", "wants the robber away, and does the worst for it every other time", OWN,
@@ -348,8 +348,8 @@ def plants() -> tuple[Plant, ...]:
         _plant("trans_by_goal", "knows the world, wants the robber away", GOAL, Party(knows, knows, "robber_1 = away")),
         _plant("trans_by_model", "wants the diamond, takes each wiring for another", MODEL,
                Party(believes(*PERMUTED), knows)),
-        _plant("ambiguous_both", "wants the robber away and takes each wiring for another: neither exchange alone mends "
-               "it", AMBIGUOUS, Party(believes(*PERMUTED), knows, "robber_1 = away", regimes=("crossed",))),
+        _plant("ambiguous_both", "wants the robber away and takes each wiring for another: neither exchange alone "
+               "mends it", AMBIGUOUS, Party(believes(*PERMUTED), knows, "robber_1 = away", regimes=("crossed",))),
         _plant("ambiguous_unlike", "wants the diamond; agent and principal each take every wiring for one that it is "
                "not, and not for the same", AMBIGUOUS,
                Party(believes(*("turned",) * 3), believes(*("crossed",) * 3), regimes=("turned",))),
@@ -358,7 +358,7 @@ def plants() -> tuple[Plant, ...]:
         _plant("selection", "tries every plan six times, then acts", SELECTION, Kind(selector)),
         _plant("control", "plans anew after its first act", CONTROL, Kind(controller)),
         _plant("trials_within_control", "tries what is left before each act", CONTROL, Kind(selecting_controller)),
-        _numbers("planted_shared", "numbers of a shared failure, sd .07", "right", SHARED, Planted(SHARED)),
+        _numbers("planted_shared", "numbers of a shared failure, sd .05", "right", SHARED, Planted(SHARED)),
         _numbers("planted_sub", "of a sub, that heeds .2 bits less", "right", SUB, Planted(SUB, heeded=(0.4, 0.6))),
         _numbers("planted_super", "of a super", "right", SUPER, Planted(SUPER, distances=(0.4, 0.0))),
         _numbers("planted_goal", "of a trans by goal", "right", GOAL, Planted(GOAL, distances=other)),
@@ -381,12 +381,12 @@ def plants() -> tuple[Plant, ...]:
                  Planted(MODEL, {"mended by goal": 0.1})),
         _numbers("goal_alike", "a trans by goal whose objective is the proxy", "null", GOAL,
                  Planted(GOAL, distances=(0.6, 0.0))),
-        _numbers("weak_goal", "a trans by goal that loses .25, sd .10", "power", GOAL,
-                 Planted(GOAL, {"base loss, beyond the principal": 0.25, "mended by goal": 0.25}, other, spread=0.1)),
+        _numbers("weak_goal", "a trans by goal that loses .25, sd .07", "power", GOAL,
+                 Planted(GOAL, {"base loss, beyond the principal": 0.25, "mended by goal": 0.25}, other, spread=0.07)),
         _numbers("weak_super", "a super that gains .20, loses .25 and foresees .10 bits, sd .10", "power", SUPER,
                  Planted(SUPER, {"proxy gained": 0.2, "base loss, beyond the principal": 0.25, "foresight": 0.1},
                          (0.4, 0.0), spread=0.1)),
-        _numbers("little_lost", "base loss 0, sd .10: serves", "power", SERVES, Planted(SERVES, spread=0.1)),
+        _numbers("little_lost", "base loss 0, sd .07: serves", "power", SERVES, Planted(SERVES, spread=0.07)),
     )  # fmt: skip
 
 

@@ -30,6 +30,8 @@ from worldnets.inference import Inference
 from worldnets.net import WorldNet
 from worldnets.worlds.keeper import ACTS, SITUATION, WIRINGS, Rates, frame_tables, yes
 
+__all__ = ["ACTS", "SITUATION", "WIRINGS", "Rates", "World", "net", "objective", "setting", "situations"]
+
 Floats = NDArray[np.float64]
 SIZES = (3, 2, 2, 2, 2)
 HORIZON = 3

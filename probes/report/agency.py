@@ -22,14 +22,14 @@ PRESENTATION = PlainPresentation(
         "control": ("c", "open"),
     },
     question=(
-        "An agent plans with what the head predicts, for an objective of its own. Where the base objective loses by it: "
-        "which kind of failure is that?\nBy whose model, by whose goal? And is what it does selection, direct "
+        "An agent plans with what the head predicts, for an objective of its own. Where the base objective loses by "
+        "it: which kind of failure is that?\nBy whose model, by whose goal? And is what it does selection, direct "
         "optimisation or control?"
     ),
     caption=(
         "Base loss: regret of its plans under the base objective, as a share of what is at stake, in the regime in "
-        "which it is largest, with its {level} interval.\nMended by goal, by model: how much less it would lose with the "
-        "base objective for its own, or with the principal's model for its own."
+        "which it is largest, with its {level} interval.\nMended by goal, by model: how much less it would lose with "
+        "the base objective for its own, or with the principal's model for its own."
     ),
     reading=(
         "Classes go in order: fails its own goal; model failure shared with the principal; sub (a simpler model, where "

@@ -219,19 +219,13 @@ def keeper(
         if not isinstance(value, bool):
             raise DatasetError(f"parameter {flag!r} out of range", found=repr(value), expected="true or false")
     wiring = (1 - rewired, rewired / 2, rewired / 2)
-    starts = {"reach": reach, "near": near, "there": there, "hung": hung}
-    net = keeper_net(None, frames, wiring, **starts)
+    starts = (reach, near, there, hung)
+    net = keeper_net(None, frames, wiring, *starts)
     acts = tuple(f"act_{t}" for t in range(1, frames + 1))
     asked = (f"robber_{frames}", f"diamond_{frames}", f"screen_{frames}")
     task = static_task(net, (*SITUATION, *acts), {"end": asked})
-    believed = keeper_net(
-        None,
-        frames,
-        wiring if blueprint else "as built",
-        pictures=pictures,
-        name="keeper, as the labeller believes it to be",
-        **starts,
-    )
+    told, name = wiring if blueprint else WIRINGS[0], "keeper, as the labeller believes it to be"
+    believed = keeper_net(None, frames, told, *starts, pictures=pictures, name=name)
     roles = {
         "acts": acts,
         "regime": ("wiring",),
