@@ -251,9 +251,9 @@ def verdict(judged: Judged, settings: Settings, target: str) -> Verdict:
                 ("by model", "mended by model"),
             )
         )
-        reasons.append(f"{context[0].upper()}{context[1:]}: {found}; {numbers}.")
+        reasons.append(f"Regime “{context}”: {found}; {numbers}.")
     if len(rules) > 1:
-        reasons.append(f"Judged {judged.contexts[worst]}.")
+        reasons.append(f"Judged in regime “{judged.contexts[worst]}”.")
     reasons += [f"{one.text} ({one.interval})." for one in statements]
     if name == AMBIGUOUS:
         reasons.append(_why(rules[worst]))
