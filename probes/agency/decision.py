@@ -129,8 +129,8 @@ class Decision:
     @functools.cached_property
     def _situations(self) -> tuple[Codes, Floats]:
         sizes = [range(len(self.net.states[v])) for v in self.sees]
-        every = np.array(list(itertools.product(*sizes)), dtype=np.int16).reshape(-1, len(self.sees))
-        if not self.sees:
+        every = np.array(list(itertools.product(*sizes)), dtype=np.int16)
+        if not self.sees:  # one situation, of which nothing is known
             return every, np.ones((len(self.regimes), 1))
         found = [Inference(self.net.do(do)).joint(None, self.sees).reshape(-1) for do in self.regimes.values()]
         weights = np.stack(found)

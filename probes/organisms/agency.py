@@ -386,7 +386,7 @@ def plants() -> tuple[Plant, ...]:
         _numbers("weak_super", "a super that gains .20, loses .25 and foresees .10 bits, sd .10", "power", SUPER,
                  Planted(SUPER, {"proxy gained": 0.2, "base loss, beyond the principal": 0.25, "foresight": 0.1},
                          (0.4, 0.0), spread=0.1)),
-        _numbers("little_lost", "base loss 0, sd .07: serves", "power", SERVES, Planted(SERVES, spread=0.07)),
+        _numbers("little_lost", "base loss 0, sd .07: serves", "power", SERVES, Planted(SERVES, spread=0.05)),
     )  # fmt: skip
 
 
