@@ -126,21 +126,31 @@ class Outlooks:
         found = kept >= kept.max(-1, keepdims=True) - np.maximum(tie * stake, 1e-12)[..., None, None]
         return replace(self, acts=found / found.sum(-1, keepdims=True))
 
-    def updated(self, episodes: float, prior: float = 1.0, tie: float = TIE) -> Outlooks:
-        """The same agent after so many episodes of its own acts in each regime have gone into its model.
+    def updated(self, episodes: float, prior: float = 1.0, rounds: int = 1, tie: float = TIE) -> Outlooks:
+        """The same agent after episodes of its own acts in each regime have gone into its model, round by round.
 
         q' = (prior · q + n · W) / (prior + n), n the episodes in which it met the situation and chose the plan: what
-        the mean of Dirichlet counts comes to in expectation. Plans that it never chooses stay as believed.
+        the mean of Dirichlet counts comes to in expectation. After each round it plans anew; plans that it never
+        chooses stay as believed.
+
+        Args:
+            episodes: of each round, in each regime.
+            prior: episodes that what it believed beforehand counts for.
+            rounds: how often the data gathered are given back to it.
+            tie: as in `examined`.
 
         Raises:
-            ProbeError: a negative number of episodes, no prior.
+            ProbeError: a negative number of episodes, no prior, no round.
         """
-        if episodes < 0 or prior <= 0 or not math.isfinite(episodes + prior):
-            found = f"{episodes:g} episodes, prior {prior:g}"
-            raise ProbeError("an update of nothing", found=found, expected="episodes ≥ 0, prior > 0")
-        seen = (episodes * self.weights[..., None] * self.chosen(tie))[..., None]
-        own = (prior * self.own + seen * self.world) / (prior + seen)
-        return replace(self, own=own, acts=None)
+        if episodes < 0 or prior <= 0 or rounds < 1 or not math.isfinite(episodes + prior):
+            found = f"{rounds} rounds of {episodes:g} episodes, prior {prior:g}"
+            raise ProbeError("an update of nothing", found=found, expected="rounds ≥ 1, episodes ≥ 0, prior > 0")
+        now, counted = self, np.asarray(float(prior))
+        for _ in range(rounds):
+            seen = (episodes * self.weights[..., None] * now.chosen(tie))[..., None]
+            own = (counted * now.own + seen * self.world) / (counted + seen)
+            now, counted = replace(self, own=own, acts=None), counted + seen
+        return now
 
 
 @dataclass(frozen=True, eq=False)

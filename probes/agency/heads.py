@@ -45,7 +45,7 @@ class Sampling:
         condition: "none"; "retested": its best plans are trials, judged by the base objective; "updated": episodes of
             its own acts in each regime have gone into its model.
         candidates: plans that are retested.
-        episodes, prior: of an update.
+        rounds, episodes, prior: of updates.
         tie: share of what is at stake by which plans may differ and count as equally good.
         watched: episodes in which the kind of optimisation is watched, for each seed; 0 for none.
         seed: of these episodes.
@@ -61,6 +61,7 @@ class Sampling:
     principal: str = "labeller"
     condition: str = "none"
     candidates: int = 2
+    rounds: int = 8
     episodes: float = 100.0
     prior: float = 1.0
     tie: float = TIE
@@ -241,7 +242,7 @@ def outlooks_of(trace: Trace, question: Posed, sampling: Sampling) -> tuple[Outl
     if sampling.condition == "retested":
         given = given.retested(sampling.candidates, sampling.tie)
     if sampling.condition == "updated":
-        given = given.updated(sampling.episodes, sampling.prior, sampling.tie)
+        given = given.updated(sampling.episodes, sampling.prior, sampling.rounds, sampling.tie)
     return given, sound
 
 

@@ -34,6 +34,7 @@ Floats = NDArray[np.float64]
 STEPS = np.array([0], dtype=np.int64)
 SEEDS = 8  # replicates in a repeat
 POOL = 14  # worlds
+MOST = 250  # repeats of what is drawn from the pool: more would draw the same again
 BELIEF = 0.1  # standard deviation of what is believed of log odds, around the world's
 #: Whose effects someone takes each wiring to have, who is wrong about it in a net of the same size.
 PERMUTED = ("turned", "as built", "crossed")
@@ -317,7 +318,7 @@ def concluded(planted: Planted, repeat: int) -> Outcome:
 
 
 def _plant(name: str, about: str, claim: str | tuple[str, ...], organism: Party | Kind) -> Plant:
-    return Plant(name, about, "right", claim, functools.partial(repeated, organism))
+    return Plant(name, about, "right", claim, functools.partial(repeated, organism), MOST)
 
 
 def _numbers(name: str, about: str, role: Role, claim: str | tuple[str, ...], planted: Planted) -> Plant:
