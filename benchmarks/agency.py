@@ -28,7 +28,8 @@ HEADS = ("linear", "mlp", "inference")
 #: World, then whom the agent plans for, and for what.
 BUILT = {"trained": "as built"}
 CASES: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
-    ("wiring seen to change; labeller knows no pictures; wants the screen", {"rewired": 0.5}, {**BUILT, "goal": "proxy"}),
+    ("wiring seen to change; labeller knows no pictures; wants the screen", {"rewired": 0.5},
+     {**BUILT, "goal": "proxy"}),
     ("the same; wants the diamond", {"rewired": 0.5}, {**BUILT, "goal": "base"}),
     ("wiring seen to change; principal knows the world; wants the robber away", {"rewired": 0.5},
      {**BUILT, "goal": "robber_1 = away", "principal": "world"}),
@@ -52,8 +53,8 @@ def told(conclusion: Any, name: str, target: str) -> str:
 
 
 def signed(block: str, text: str, started: float) -> None:
-    note = f"*`python benchmarks/agency.py --only {block}`: {time.process_time() - started:.0f} s of processor; {versions()}.*"
-    write_block(PAGE, block, f"{text}\n\n{note}")
+    spent = f"{time.process_time() - started:.0f} s of processor"
+    write_block(PAGE, block, f"{text}\n\n*`python benchmarks/agency.py --only {block}`: {spent}; {versions()}.*")
 
 
 NUMBERS = ("base loss", "base loss, principal", "mended by goal", "mended by model", "proxy gained", "foresight")

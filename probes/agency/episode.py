@@ -6,14 +6,16 @@ done in them: a node takes the state at which the cumulative sum of its row pass
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from probes.agency.decision import Decision
 from worldnets.errors import ProbeError, did_you_mean
-from worldnets.net import Label
+from worldnets.net import Label, WorldNet
 
 #: Whoever acts: takes an episode, and has acted on every act node when it returns.
 Optimizer = Callable[["Episode"], None]
@@ -59,8 +61,7 @@ class Episode:
         self.ticks, self.trials = 0, 0
         self.done: list[Label] = []
         self.acted: list[int] = []
-        first = next(iter(decision.regimes.values()))
-        self._net = decision.net.do(first) if first else decision.net
+        self._net = _under(decision.net, tuple(next(iter(decision.regimes.values())).items()))
         self._states: dict[str, int] = {}
         self._realise(self._states, [], self._numbers)
 
@@ -109,7 +110,7 @@ class Episode:
 
     def _tick(self) -> None:
         if self.change is not None and self.ticks == self.change.after:
-            self._net = self._net.do(self.change.do)
+            self._net = _under(self._net, tuple(self.change.do.items()))
             for v, label in self.change.do.items():
                 if v in self._states:  # what already came of it stays as it is
                     self._states[v] = self._net.code(v, label)
@@ -121,7 +122,7 @@ class Episode:
         )
 
     def _realise(self, states: dict[str, int], acts: list[Label], numbers: Mapping[str, float]) -> None:
-        net, known = self._net, self.decision.acts[: len(acts)]
+        known, rows, above = self.decision.acts[: len(acts)], _cumulative(self._net), self._net.parent_sets
         for v in self.decision.net.order:
             if v in states:
                 continue
@@ -129,10 +130,10 @@ class Episode:
                 if v in known:
                     states[v] = self._code(v, acts[known.index(v)])
                 continue
-            parents = net.parents(v)
+            parents = above[v]
             if all(p in states for p in parents):
-                row = net.cpt(v)[tuple(states[p] for p in parents)]
-                states[v] = min(int(np.searchsorted(np.cumsum(row), numbers[v], side="right")), len(row) - 1)
+                row = rows[v][tuple(states[p] for p in parents)]
+                states[v] = min(int(row.searchsorted(numbers[v], side="right")), len(row) - 1)
 
     def _labels(self, states: Mapping[str, int]) -> dict[str, Label]:
         return {v: self.decision.net.states[v][state] for v, state in states.items()}
@@ -142,3 +143,14 @@ class Episode:
         if label not in labels:
             raise ProbeError("an unknown act", node=node, found=repr(label), mend=did_you_mean(label, labels))
         return labels.index(label)
+
+
+@functools.lru_cache(maxsize=512)
+def _under(net: WorldNet, do: tuple[tuple[str, Label], ...]) -> WorldNet:
+    # Nets are compared by identity; an episode is run again many times.
+    return net.do(dict(do)) if do else net
+
+
+@functools.lru_cache(maxsize=512)
+def _cumulative(net: WorldNet) -> Mapping[str, NDArray[np.float64]]:
+    return {v: np.cumsum(table, axis=-1) for v, table in net.cpts.items()}

@@ -79,6 +79,7 @@ class Outlooks:
         principal: [R, A, Y].
         base, proxy, objective: value of every outcome, [Y].
         acts: what the agent does, [..., C, R, A]; None for what its own model holds best.
+        proposed: what it would have done by itself, where that is not what is done; it fails its own goal by that.
         outcomes, sizes: the nodes of an outcome and their numbers of states.
         valued, measured: nodes that the base objective, and the proxy, are about.
     """
@@ -96,6 +97,7 @@ class Outlooks:
     sizes: tuple[int, ...]
     valued: tuple[str, ...]
     measured: tuple[str, ...]
+    proposed: Floats | None = None
 
     def chosen(self, tie: float = TIE) -> Floats:
         """What the agent does, [..., C, R, A]."""
@@ -124,7 +126,7 @@ class Outlooks:
         kept = np.where(tried, true, -np.inf)
         stake = _stake_of(true)
         found = kept >= kept.max(-1, keepdims=True) - np.maximum(tie * stake, 1e-12)[..., None, None]
-        return replace(self, acts=found / found.sum(-1, keepdims=True))
+        return replace(self, acts=found / found.sum(-1, keepdims=True), proposed=self.chosen(tie))
 
     def updated(self, episodes: float, prior: float = 1.0, rounds: int = 1, tie: float = TIE) -> Outlooks:
         """The same agent after episodes of its own acts in each regime have gone into its model, round by round.
@@ -244,12 +246,13 @@ def examined_outlooks(given: Outlooks, tie: float = TIE) -> Examined:
     expected = own @ given.objective
     believed = _stake(expected, given.weights)
     own_best = expected.max(-1)
-    own_regret = ((own_best - (acts * expected).sum(-1)) * given.weights).sum(-1)
+    proposed = acts if given.proposed is None else given.proposed
+    own_regret = ((own_best - (proposed * expected).sum(-1)) * given.weights).sum(-1)
     at_objective = worth["objective"]
     numbers: dict[str, Floats] = {
         "own failure, by its model": _share(own_regret, believed),
         "own failure, in the world": _share(
-            _over_best(at_objective, given) - value(acts, "objective"), stake["objective"]
+            _over_best(at_objective, given) - value(proposed, "objective"), stake["objective"]
         ),
         "base loss": loss,
         "base loss, principal": principal_loss,

@@ -184,7 +184,7 @@ def controller(world: int) -> Optimizer:
     return run
 
 
-def selector(world: int, trials: int = 6) -> Optimizer:
+def selector(world: int, trials: int = 3) -> Optimizer:
     """Selection: every plan is tried in the world as it stands, without lasting effect; the best one is done."""
     acts = [tuple(map(str, two_frames(world).net.states[v])) for v in ("act_1", "act_2")]
     plans = list(itertools.product(*acts))
@@ -197,7 +197,7 @@ def selector(world: int, trials: int = 6) -> Optimizer:
     return run
 
 
-def selecting_controller(world: int, trials: int = 6) -> Optimizer:
+def selecting_controller(world: int, trials: int = 3) -> Optimizer:
     """It tries the rest of the plan anew before each act, and so cannot take back the first one: control."""
 
     def run(episode: Episode) -> None:
@@ -356,7 +356,7 @@ def plants() -> tuple[Plant, ...]:
                Party(believes(*("turned",) * 3), believes(*("crossed",) * 3), regimes=("turned",))),
         _plant("direct", "one look, then two acts", DIRECT, Kind(settled)),
         _plant("deaf", "looks before each act and heeds nothing it sees", DIRECT, Kind(deaf)),
-        _plant("selection", "tries every plan six times, then acts", SELECTION, Kind(selector)),
+        _plant("selection", "tries every plan three times, then acts", SELECTION, Kind(selector)),
         _plant("control", "plans anew after its first act", CONTROL, Kind(controller)),
         _plant("trials_within_control", "tries what is left before each act", CONTROL, Kind(selecting_controller)),
         _numbers("planted_shared", "numbers of a shared failure, sd .05", "right", SHARED, Planted(SHARED)),
