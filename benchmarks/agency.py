@@ -54,7 +54,8 @@ def told(conclusion: Any, name: str, target: str) -> str:
 
 def signed(block: str, text: str, started: float) -> None:
     spent = f"{time.process_time() - started:.0f} s of processor"
-    write_block(PAGE, block, f"{text}\n\n*`python benchmarks/agency.py --only {block}`: {spent}; {versions()}.*")
+    found = versions(["worldnets", "numpy", "jax"])
+    write_block(PAGE, block, f"{text}\n\n*`python benchmarks/agency.py --only {block}`: {spent}; {found}.*")
 
 
 NUMBERS = ("base loss", "base loss, principal", "mended by goal", "mended by model", "proxy gained", "foresight")
