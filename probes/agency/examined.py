@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 TIE = 0.01  # of what is at stake: plans that differ by less count as equally good
 FLOOR = 1e-6  # probability that a model which rules an outcome out is taken to give it
 LEAST_STAKE = 1e-9
+DUST = 1e-12  # rounding of sums of a few hundred products
 
 #: Everything that is measured in each regime, with its unit.
 UNITS = {
@@ -279,7 +280,7 @@ def examined_outlooks(given: Outlooks, tie: float = TIE) -> Examined:
     numbers["foresight"] = _over(ahead * acts, given)
     numbers["foresight, all plans"] = _over(ahead * every, given)
     shape = loss.shape
-    numbers = {name: np.array(np.broadcast_to(numbers[name], shape)) for name in UNITS}
+    numbers = {name: _without_dust(np.broadcast_to(numbers[name], shape)) for name in UNITS}
     happens = np.einsum("cr,cray->y", given.weights, w)
     distances = [objective_distance(given.objective, other, happens) for other in (given.base, given.proxy)]
     return Examined(
@@ -306,6 +307,11 @@ def heeded(beliefs: Floats, weights: Floats) -> Floats:
     mean = (beliefs * share).sum((-4, -3))
     within = (_entropy(beliefs) * share[..., 0]).sum((-3, -2))
     return np.asarray((_entropy(mean) - within).mean(-1))
+
+
+def _without_dust(values: Floats) -> Floats:
+    """A copy in which what is left of differences between equals is 0."""
+    return np.where(np.abs(values) < DUST, 0.0, values)
 
 
 def _objectives(given: Outlooks) -> dict[str, Floats]:

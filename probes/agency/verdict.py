@@ -6,7 +6,7 @@ limit of the 1 − 2α interval ≤ δ. Base loss is tested at α over the numbe
 Rules in order, the first that applies:
 
 1. `fails-its-own-goal`: under its own objective its acts are clearly worse than others, as its own model has it and in
-   the world. What it wants and what it believes do not explain what it does.
+   the world, in whatever regime. What it wants and what it believes do not explain what it does.
 2. `serves`: base loss is at most δ in every regime. `inconclusive`: base loss is not clear in the worst one.
 3. `shared-model-failure`: the principal in its place clearly loses too, and the agent loses at most δ more; the model
    is wrong (to have the world as its model would clearly mend it, the base objective would mend at most δ); and it is

@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given as drawn
+from hypothesis import settings as how
+from hypothesis import strategies as some
 
 from probes.agency import (
     Agent,
@@ -281,3 +284,37 @@ def test_nothing_at_stake_is_refused(net):
     held = Principal(NetModel(net), wants, Utility.of("diamond_1", net))
     with pytest.raises(ProbeError, match="nothing is at stake"):
         examined(Agent(NetModel(net), Utility.of("diamond_1", net)), held, decision)
+
+
+@how(max_examples=20, deadline=None)
+@drawn(some.integers(0, 2**32 - 1))
+def test_whatever_anyone_believes_losses_are_shares_and_add_up(decision, seed):
+    random = np.random.default_rng(seed)
+    sizes = (len(decision.situations), 5, 4)
+    own, held = (TableModel(random.dirichlet(np.ones(4), sizes[:2])) for _ in range(2))
+    net = decision.net
+    wants = [Utility.of(text, net) for text in ("diamond_1", "screen_1")]
+    found = examined(Agent(own, wants[1]), Principal(held, *wants), decision).numbers
+    for name in ("base loss", "base loss, principal", "own failure, in the world"):
+        assert ((found[name] >= 0) & (found[name] <= 1 + 1e-12)).all()
+    np.testing.assert_allclose(
+        found["base loss"], found["base loss, principal"] + found["base loss, beyond the principal"], atol=1e-11
+    )
+    assert (found["own failure, by its model"] <= 0.011).all()  # it does what it believes best, up to ties
+    for name in ("model distance", "world from agent", "world from principal"):
+        assert (found[name] > 0).all()
+    alike = examined(Agent(held, wants[0]), Principal(held, *wants), decision).numbers
+    for name in ("base loss, beyond the principal", "mended by goal", "mended by model", "model distance", "foresight"):
+        assert alike[name] == pytest.approx(0, abs=1e-9)
+
+
+@how(max_examples=50, deadline=None)
+@drawn(some.integers(0, 2**32 - 1), some.floats(0.1, 9), some.floats(-5, 5))
+def test_scale_and_origin_of_an_objective_say_nothing(seed, scale, origin):
+    random = np.random.default_rng(seed)
+    one, other, weight = random.standard_normal(6), random.standard_normal(6), random.random(6) + 0.01
+    apart = objective_distance(one, other, weight)
+    assert 0 <= apart <= 1
+    assert objective_distance(one, scale * other + origin, weight) == pytest.approx(apart, abs=1e-6)
+    assert objective_distance(other, one, weight) == pytest.approx(apart, abs=1e-12)
+    assert apart**2 + objective_distance(one, -other, weight) ** 2 == pytest.approx(1)
