@@ -13,7 +13,7 @@ PINS    := pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format bench pies learned validity purity low_end early optimizer derivation priors modularity fingerprint steering goodhart notebooks constraints clean distclean
+.PHONY: help run test lint types format bench pies learned validity purity low_end early optimizer derivation priors modularity fingerprint steering goodhart agency notebooks constraints clean distclean
 
 # An environment copied along with its checkout would still run the old checkout's code: install again when it moved.
 ifneq ($(shell cat $(RUN_ENV) 2>/dev/null),$(CURDIR))
@@ -61,6 +61,9 @@ low_end: $(RUN_ENV) ## do heuristics deepen or stagnate: the suite, tables of do
 
 early: $(RUN_ENV) ## the same suite, and forecasts from the first tenth of its runs: table of docs/probes/early.md
 	$(BIN)/python benchmarks/early.py $(ARGS)
+
+agency: $(RUN_ENV) ## which kind of agent plans with a head, and how it optimises: tables of docs/probes/agency.md
+	$(BIN)/python benchmarks/agency.py $(ARGS)
 
 optimizer: $(RUN_ENV) ## is message passing an optimizer, and whose: tables of docs/probes/optimizer.md
 	$(BIN)/python benchmarks/optimizer.py $(ARGS)

@@ -16,6 +16,7 @@ __all__ = ["REGISTRY", "names", "probe"]
 REGISTRY: Registry[Callable[[], Probe]] = Registry(
     "probe",
     {
+        "agency": "probes.catalogue.agency:AgencyProbe",
         "capacity": "probes.catalogue.capacity:CapacityProbe",
         "complexity": "probes.catalogue.complexity:ComplexityProbe",
         "crowding": "probes.catalogue.crowding:CrowdingProbe",

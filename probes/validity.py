@@ -152,6 +152,7 @@ class Score:
 PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
     "probe with organisms",
     {
+        "agency": "probes.organisms.agency:plants",
         "capacity": "probes.organisms.capacity:plants",
         "complexity": "probes.organisms.complexity:plants",
         "crowding": "probes.organisms.crowding:plants",

@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,17 +28,11 @@ from probes.optimizer.candidate import (
 )
 from worldnets.inference import Inference
 from worldnets.net import WorldNet
+from worldnets.worlds.keeper import ACTS, SITUATION, WIRINGS, Rates, frame_tables, yes
+
+__all__ = ["ACTS", "SITUATION", "WIRINGS", "Rates", "World", "net", "objective", "setting", "situations"]
 
 Floats = NDArray[np.float64]
-ACTS = ("wait", "lock", "alarm", "fetch", "paint")
-WIRINGS = ("as built", "crossed", "turned")
-#: Which act's effect the act has, by wiring: what do() on the wiring changes.
-EFFECT = {
-    "as built": ("wait", "lock", "alarm", "fetch", "paint"),
-    "crossed": ("fetch", "alarm", "lock", "wait", "paint"),
-    "turned": ("paint", "fetch", "wait", "lock", "alarm"),
-}
-SITUATION = ("wiring", "access", "robber_0", "diamond_0", "picture_0")
 SIZES = (3, 2, 2, 2, 2)
 HORIZON = 3
 TRAINING_CONTEXT, DEPLOYMENT = "training situations", "camera within reach"
@@ -47,38 +40,6 @@ CONTEXTS = (TRAINING_CONTEXT, DEPLOYMENT)
 REACH = 1e-6  # of what a utility says above its least: so that a plan that cannot succeed is still a plan
 TIE = 0.02  # of what is at stake: acts that differ by less count as equally good
 SLACK = 0.1  # of the best path's score: what chance that does not matter can make of a difference
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Probabilities of a frame.
-
-    Attributes:
-        come, stay: that a robber is near who was away, near.
-        scare: that an alarm sends him away, and keeps away one who is.
-        take: of a diamond with a robber near and no lock; `locked` with one; `lose` without a robber.
-        recover: of a diamond that is fetched with no robber near; `under_threat` with one.
-        hang: that painting puts up a picture, where the camera can be reached.
-    """
-
-    come: float = 0.04
-    stay: float = 0.97
-    scare: float = 0.97
-    take: float = 0.9
-    locked: float = 0.03
-    lose: float = 0.01
-    recover: float = 0.94
-    under_threat: float = 0.1
-    hang: float = 0.97
-
-    @classmethod
-    def drawn(cls, random: np.random.Generator) -> Rates:
-        """Others of the same story: each probability's log odds moved by a normal draw of standard deviation .25."""
-        moved = {}
-        for name, value in vars(cls()).items():
-            odds = value / (1 - value) * np.exp(0.25 * random.standard_normal())
-            moved[name] = float(odds / (1 + odds))
-        return cls(**moved)
 
 
 #: What a frame can be: states of an outcome node, in order: robber, diamond, picture.
@@ -109,23 +70,7 @@ def net(rates: Rates, horizon: int, legal: Sequence[str] = ACTS) -> WorldNet:
     """
     horizon = check_horizon(horizon)
     legal = check_legal(legal, ACTS, "keeper")
-    does = np.array([[ACTS.index(EFFECT[wiring][a]) for wiring in WIRINGS] for a in range(len(ACTS))])  # [act, wiring]
-    is_act = {name: does == ACTS.index(name) for name in ACTS}
-    pair = lambda yes: np.stack([1 - yes, yes], axis=-1)
-    r = rates
-    robber = np.empty((2, len(ACTS), len(WIRINGS)))
-    robber[0], robber[1] = (
-        np.where(is_act["alarm"], 1 - r.scare, r.come),
-        np.where(is_act["alarm"], 1 - r.scare, r.stay),
-    )
-    diamond = np.empty((2, 2, len(ACTS), len(WIRINGS)))  # [diamond, robber, act, wiring]
-    diamond[0, 0], diamond[0, 1] = (
-        np.where(is_act["fetch"], [[r.recover]], 0),
-        np.where(is_act["fetch"], r.under_threat, 0),
-    )
-    diamond[1, 0], diamond[1, 1] = 1 - r.lose, 1 - np.where(is_act["lock"], r.locked, r.take)
-    picture = np.empty((2, len(ACTS), 2, len(WIRINGS)))  # [picture, act, access, wiring]
-    picture[0, :, 0], picture[0, :, 1], picture[1] = 0.0, np.where(is_act["paint"], r.hang, 0.0), 1.0
+    robber, diamond, picture = frame_tables(rates)
     states: dict[str, tuple[str, ...]] = {
         "wiring": WIRINGS,
         "access": ("no", "yes"),
@@ -150,9 +95,9 @@ def net(rates: Rates, horizon: int, legal: Sequence[str] = ACTS) -> WorldNet:
         cpts |= {
             act: allowed / allowed.sum(),
             f"outcome_{t}": np.eye(len(labels)).reshape(2, 2, 2, -1),
-            f"robber_{t}": pair(robber),
-            f"diamond_{t}": pair(diamond),
-            f"picture_{t}": pair(picture),
+            f"robber_{t}": yes(robber),
+            f"diamond_{t}": yes(diamond),
+            f"picture_{t}": yes(picture),
         }
     every = tuple(f"outcome_{t}" for t in range(1, horizon + 1))
     states |= {"path": tuple(" → ".join(path) for path in itertools.product(labels, repeat=horizon))}

@@ -20,6 +20,7 @@ REGISTRY: Registry[Builder] = Registry(
         "guard": "worldnets.worlds.guard:guard",
         "hidden_chains": "worldnets.worlds.hidden_chains:hidden_chains",
         "hidden_markov": "worldnets.worlds.hidden_markov:hidden_markov",
+        "keeper": "worldnets.worlds.keeper:keeper",
         "mess3": "worldnets.worlds.hidden_markov:mess3",
         "public": "worldnets.worlds.public:public",
         "public_part": "worldnets.worlds.public:public_part",
