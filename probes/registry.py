@@ -28,6 +28,7 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
         "path": "probes.catalogue.path:PathProbe",
         "priors": "probes.catalogue.priors:PriorsProbe",
         "purity": "probes.catalogue.purity:PurityProbe",
+        "reporter": "probes.catalogue.reporter:ReporterProbe",
         "transmission": "probes.catalogue.transmission:TransmissionProbe",
     },
     group="worldnets.probes",

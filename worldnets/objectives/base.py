@@ -109,6 +109,8 @@ REGISTRY: Registry[Objective] = Registry(
         "likelihood": "worldnets.objectives.likelihood:LIKELIHOOD",
         "question": "worldnets.objectives.question:QUESTION",
         "question_human": "worldnets.objectives.question:QUESTION_HUMAN",
+        "question_human_judged": "worldnets.objectives.question:QUESTION_HUMAN_JUDGED",
+        "question_judged": "worldnets.objectives.question:QUESTION_JUDGED",
         "scorer": "worldnets.objectives.scorer:SCORER",
         "world": "worldnets.objectives.world:WORLD",
     },
