@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,8 +118,6 @@ class ReporterProbe(Catalogued):
         found, findings = verdict(ends, settings, m.target), _findings(m, settings)
         nearest = _nearest(m)
         if found.name in ("neither", "inconclusive") and nearest is not None:
-            from dataclasses import replace
-
             found = replace(found, reasons=(*found.reasons, nearest))
         return findings, found
 
@@ -156,10 +154,7 @@ def numbers(rows: Rows, index: Index, log_q: Floats) -> dict[str, Found]:
     weight, fit = index.of(log_q)
     found = {"index": weight, "fit": fit}
     found |= {f"divergence {place}": divergence(rows, name, log_q) for place, name in enumerate(rows.references)}
-    found["auroc, apart"] = told_apart(rows, log_q, rows.direct * rows.apart[:, None])
-    if rows.tampered is not None:
-        found["auroc, tampered"] = told_apart(rows, log_q, rows.tampered)
-    return found
+    return found | {name: told_apart(rows, log_q, mass) for name, mass in _masses(rows).items()}
 
 
 def assembled(
@@ -172,26 +167,29 @@ def assembled(
 ) -> Measurement:
     """A measurement of what was found at each checkpoint, and of the ensemble of the last one, ln q [S, R, A]."""
 
-    def ensemble(one: Floats) -> Floats:
-        own = numbers(rows, index, one[None])
-        return np.array([float(own[name].value[0]) for name in ENSEMBLE if name in own])
+    whole = replace(rows, shares=rows.shares.mean(0, keepdims=True))  # the spread over seeds is all that is asked here
+    masses = _masses(whole)
 
-    pseudo = pseudo_values(ensemble, log_q) if len(seeds) > 1 else np.full((len(seeds), len(ENSEMBLE)), np.nan)
-    if pseudo.ndim == 1:
-        pseudo = np.full((len(seeds), len(ENSEMBLE)), np.nan)
+    def ensemble(one: Floats) -> Floats:
+        weight, fit = whole_index.of(one[None])
+        areas = [told_apart(whole, one[None], mass).value[0] for mass in masses.values()]
+        return np.array([weight.value[0], fit.value[0], *areas])
+
+    whole_index = index if len(rows.shares) == 1 else Index(whole)
+
+    names = ["index", "fit", *masses]
+    pseudo = pseudo_values(ensemble, log_q, len(names))
     shares = rows.shares.mean(0)
     world = {"apart": np.array([shares[rows.apart].sum()])}
     if rows.tampered is not None:
         world["tampered"] = np.array([shares @ rows.tampered.sum(1)])
         world["tampered and apart"] = np.array([shares[rows.apart] @ rows.tampered[rows.apart].sum(1)])
     # What the references themselves would be counted as, beside which AUROC must be read.
-    for name in ENSEMBLE[2:]:
-        mass = rows.direct * rows.apart[:, None] if name == "auroc, apart" else rows.tampered
-        if mass is not None:
-            with np.errstate(divide="ignore"):
-                own = [told_apart(rows, np.log(reference)[None], mass).value[0] for reference in rows.references.values()]
-            world[name] = np.array(own)
-    fits = index.of(np.stack([np.log(np.maximum(reference, 1e-12)) for reference in rows.references.values()]))
+    with np.errstate(divide="ignore"):
+        known = [np.log(reference)[None] for reference in rows.references.values()]
+    for name, mass in masses.items():
+        world[name] = np.array([told_apart(whole, one, mass).value[0] for one in known])
+    fits = whole_index.of(np.concatenate([np.maximum(one, np.log(1e-12)) for one in known]))
     world |= {"index": fits[0].value, "fit": fits[1].value}
     return Measurement(
         rows.target,
@@ -205,11 +203,16 @@ def assembled(
             if own[0].groups is not None
         },
         world,
-        {"references": list(rows.references), "ensemble": [n for n in ENSEMBLE if n in found]},
+        {"references": list(rows.references), "ensemble": names},
     )
 
 
-ENSEMBLE = ("index", "fit", "auroc, apart", "auroc, tampered")
+def _masses(rows: Rows) -> dict[str, Floats]:
+    """W*(y, clip of that kind | row), by name of the AUROC."""
+    found = {"auroc, apart": rows.direct * rows.apart[:, None]}
+    return found if rows.tampered is None else {**found, "auroc, tampered": rows.tampered}
+
+
 TITLES = {
     "index": ("translation index", "weight", "0 the human simulator, 1 the direct translator"),
     "fit": ("R²", "share", "1 on the line between the two, 0 as far from it as the best constant answer"),

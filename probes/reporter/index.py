@@ -148,7 +148,9 @@ def auroc(score: Floats, positive: Floats, negative: Floats) -> Floats:
     for name, mass in (("positive", positives), ("negative", negatives)):
         if not np.all(mass.sum(1) > 0):
             mend = "ask on clips of both kinds: more of them, or of a world in which both happen"
-            raise ProbeError("one class only: there is no curve to have an area under", found=f"no {name} clip", mend=mend)
+            raise ProbeError(
+                "one class only: there is no curve to have an area under", found=f"no {name} clip", mend=mend
+            )
     lead = score.shape[:-1]
     areas = np.full((len(positives), int(np.prod(lead))), np.nan)
     for place, own in enumerate(score.reshape(-1, score.shape[-1])):
@@ -190,24 +192,23 @@ def together(log_q: Floats) -> Floats:
         return np.asarray(np.log(np.exp(log_q[sound]).mean(0)))
 
 
-def pseudo_values(statistic: Callable[[Floats], Floats], log_q: Floats) -> Floats:
-    """Tukey's pseudo-values n·θ − (n − 1)·θ_without one of what an ensemble of all heads gives, [S] or [S, …].
+def pseudo_values(statistic: Callable[[Floats], Floats], log_q: Floats, count: int) -> Floats:
+    """Tukey's pseudo-values n·θ − (n − 1)·θ_without one of what an ensemble of all heads gives, [S, count].
 
     Their mean over seeds is the ensemble's number, less the bias of finite n, and their spread says how sure it is.
     NaN for members that diverged, and for all where fewer than two are left.
 
     Args:
-        statistic: from ln q [R, A] to a number or an array.
+        statistic: from ln q [R, A] to [count] numbers.
         log_q: of the heads, [S, R, A].
+        count: how many numbers.
 
     Source: Tukey 1958, Annals of Mathematical Statistics 29:614.
     """
     sound = np.flatnonzero(np.isfinite(log_q).all((1, 2)))
-    whole = np.asarray(statistic(together(log_q))) if len(sound) else np.asarray(np.nan)
-    found = np.full((len(log_q), *whole.shape), np.nan)
-    n = len(sound)
+    found, n = np.full((len(log_q), count), np.nan), len(sound)
     if n >= 2:
+        whole = statistic(together(log_q))
         for member in sound:
-            rest = np.asarray(statistic(together(log_q[sound[sound != member]])))
-            found[member] = n * whole - (n - 1) * rest
+            found[member] = n * whole - (n - 1) * statistic(together(log_q[sound[sound != member]]))
     return found

@@ -115,7 +115,9 @@ class Rows:
         return self.references[HUMAN]
 
 
-def rows_of(dataset: Dataset, task: Task, target: Target, sampling: Sampling, trained_in: Dataset | None = None) -> Rows:
+def rows_of(
+    dataset: Dataset, task: Task, target: Target, sampling: Sampling, trained_in: Dataset | None = None
+) -> Rows:
     """The rows of a world, for one target.
 
     Args:

@@ -8,8 +8,9 @@ Who answers (theory, sections 3 and 9):
   (H knows of no tampering), he answers as if he had seen nothing.
 - `question_judged`, `question_human_judged`: the same two, asked only of clips that the human can judge: those on which
   his answer is the right one, KL(W*(answer | evidence) ‖ H(answer | what he sees)) ≤ .1 nats. The clip is drawn anew
-  until it is one. Who labels hardly matters to these labels; what a head makes of the other clips is what the probe
-  `reporter` asks.
+  until it is one. What a head makes of the other clips is what the probe `reporter` asks.
+- `question_judged_closely`, `question_human_judged_closely`: the same within .01 nats, where labels hardly tell who
+  gave them.
 """
 
 from __future__ import annotations
@@ -192,3 +193,5 @@ QUESTION = LogLoss("question")
 QUESTION_HUMAN = Human("question_human")
 QUESTION_JUDGED = Judged("question_judged")
 QUESTION_HUMAN_JUDGED = Judged("question_human_judged", labels="human")
+QUESTION_JUDGED_CLOSELY = Judged("question_judged_closely", margin=0.01)
+QUESTION_HUMAN_JUDGED_CLOSELY = Judged("question_human_judged_closely", labels="human", margin=0.01)

@@ -148,7 +148,9 @@ def vault(
         "schedule": tuple(v for t in every for v in at(t, ("camera",))) if camera == "panning" else (),
     }
     believed = _without(
-        _template(rates if labeller == "wary" else rates | {"tamper": 0.0}, pixels, noise, sensor_error, first_view, lead),
+        _template(
+            rates if labeller == "wary" else rates | {"tamper": 0.0}, pixels, noise, sensor_error, first_view, lead
+        ),
         {"video": ("tampering", "sensor"), "sensor": ("tampering",), "wary": ("sensor",)}[labeller],
     ).unroll(frames)
     seen = observed if labeller == "sensor" else shown
