@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.catalogue.reporter import ReporterProbe, assembled, numbers
+from probes.catalogue.reporter import ReporterProbe
 from probes.measurement import pack
 from probes.reporter.index import Found, Index, floored
+from probes.reporter.measured import assembled, numbers
 from probes.reporter.rows import HIDDEN, PRIOR, Rows, Sampling, rows_of
 from probes.validity import Outcome, Plant, Role
 from worldnets.dataset import load_dataset
@@ -170,8 +171,10 @@ def plants() -> tuple[Plant, ...]:
                Planted(mixed(0.5), 0.03, 0.05, clips=1024)),
         _plant("two_clusters", "every other seed a translator, the others simulators", "right", "inconclusive",
                Planted(between(1.0), second=between(0.0))),
-        _plant("two_seeds", "two simulators that hardly differ", "right", human, Planted(between(0.0), 0.001, 0.05, seeds=2)),
-        _plant("at_margin", "index .90: at the edge of the translator", "null", direct, Planted(between(0.9), 0.04, 0.1)),
+        _plant("two_seeds", "two simulators that hardly differ", "right", human,
+               Planted(between(0.0), 0.001, 0.05, seeds=2)),
+        _plant("at_margin", "index .90: at the edge of the translator", "null", direct,
+               Planted(between(0.9), 0.04, 0.1)),
         _plant("at_other_margin", "index .10: at the edge of the simulator", "null", human,
                Planted(between(0.1), 0.04, 0.1)),
         _plant("within_margin", "index .10: at the edge of between", "null", part, Planted(between(0.1), 0.04, 0.1)),

@@ -1,8 +1,8 @@
 """Where a head is asked, and what there is to answer: exact references on rows of evidence.
 
-The *direct translator* is the world's own posterior W*(y | evidence), the *human simulator* what the labeller would say,
-H(y | what he sees). Beside these two: the prior, what the evidence hidden from the labeller says alone, and, where the
-head was trained in another world than it is asked in, the posterior of that world. All by message passing.
+The *direct translator* is the world's own posterior W*(y | evidence), the *human simulator* what the labeller would
+say, H(y | what he sees). Beside these two: the prior, what the evidence hidden from the labeller says alone, and, where
+the head was trained in another world than it is asked in, the posterior of that world. All by message passing.
 """
 
 from __future__ import annotations
@@ -147,9 +147,9 @@ def rows_of(
     if not (shares.mean(0)[apart].sum() > 0):
         most = float(nats_apart(direct, human).max(initial=0.0))
         mend = "hide something from the labeller that the heads are given, or lower apart"
-        found, expected = f"at most {most:.3g} nats apart", f"more than {sampling.apart:g} nats somewhere"
-        raise ProbeError("no clip on which direct translator and human simulator differ", node=dataset.name, found=found,
-                         expected=expected, mend=mend)  # fmt: skip
+        found, expected = f"at most {most:.4f} nats apart", f"more than {sampling.apart:g} nats somewhere"
+        message = "no clip on which direct translator and human simulator differ"
+        raise ProbeError(message, node=dataset.name, found=found, expected=expected, mend=mend)
     references = {DIRECT: direct, HUMAN: human}
     assert dataset.world.labeller is not None
     seen = set(dataset.world.labeller.evidence)
@@ -185,8 +185,10 @@ def evaluation_world(dataset: Dataset, sampling: Sampling) -> Dataset:
 
 
 def check_labeller(dataset: Dataset, target: Target) -> None:
-    """Raises:
-    ProbeError: no labeller, or one who does not know what is asked.
+    """Refuse a world in which no one could be asked.
+
+    Raises:
+        ProbeError: no labeller, or one who does not know what is asked.
     """
     labeller = dataset.world.labeller
     if labeller is None:
