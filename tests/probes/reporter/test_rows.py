@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from probes.reporter.costs import costs
 from probes.reporter.rows import DIRECT, HIDDEN, HUMAN, PRIOR, TRAINED_IN, Sampling, evaluation_world, rows_of
 from worldnets import Inference, WorldNet, load_dataset
 from worldnets.dataset import Dataset
@@ -129,3 +130,14 @@ def test_outcomes_and_floors_fit_the_target(vault):
     with pytest.raises(ProbeError, match="too much evidence to enumerate"):
         asked(load_dataset("vault", frames=9), Sampling(method="enumerate"))
     assert large.roles["tampering"][-1] == "tampering_6"
+
+
+def test_simulating_a_human_who_knows_less_is_less_work_than_translating(vault):
+    found = costs(vault)
+    assert found[HUMAN].multiply_adds < found[DIRECT].multiply_adds
+    wary = costs(load_dataset("vault", **SMALL, labeller="wary"))
+    assert wary[HUMAN].multiply_adds > found[HUMAN].multiply_adds
+    chain = of_world(vault, labeller=Labeller(vault.net, vault.task("question").evidence))
+    assert costs(chain)[HUMAN] == costs(chain)[DIRECT]
+    with pytest.raises(ProbeError, match="no labeller"):
+        costs(load_dataset("cue_parity"))
