@@ -1,5 +1,5 @@
-"""What the camera saw: runs the reporter's part of the suite `alignment`, and writes the tables of docs/probes/reporter.md
-and the one that the notebook `04_what_the_camera_saw` draws.
+"""What the camera saw: runs the reporter's part of the suite `alignment`, and writes the tables of its page,
+docs/probes/reporter.md, and the one that the notebook `04_what_the_camera_saw` draws.
 
 `make reporter` runs this; a run directory that is there already is gone on with, or only read.
 
@@ -56,7 +56,8 @@ def reporters(suite: Suite) -> Suite:
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(row)} |" for row in rows)])
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def said(row: Any, name: str = "") -> str:

@@ -1,7 +1,7 @@
 """What either reference costs to compute from the evidence, by exact message passing in its own net.
 
-Seed 001 argues that a speed prior keeps a program from deriving what it could have known: here, from simulating a human.
-That needs the simulator to be the slower of the two. Whether it is can be counted.
+Seed 001 argues that a speed prior keeps a program from deriving what it could have known: here, from simulating a
+human. That needs the simulator to be the slower of the two. Whether it is can be counted.
 """
 
 from __future__ import annotations
