@@ -90,8 +90,8 @@ def verdict_table(verdicts: pd.DataFrame, findings: pd.DataFrame) -> str:
                 said(ensemble.loc[key]) if key in ensemble.index else "–",
             ]
         )
-    head = ("vault", "clips", "labels", "head", "verdict", "index", "R²", "AUROC, tampered", "translator's / simulator's",
-            "index of the ensemble")  # fmt: skip
+    head = ("vault", "clips", "labels", "head", "verdict", "index", "R²", "AUROC, tampered",
+            "translator's / simulator's", "index of the ensemble")  # fmt: skip
     return markdown(head, rows)
 
 
