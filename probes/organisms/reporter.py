@@ -64,6 +64,32 @@ def guessing(rows: Rows) -> Floats:
     return np.asarray(np.log(0.5) + np.concatenate([own, -own], axis=1) / 2)
 
 
+def beside(fit: float, field: float) -> Answer:
+    """Half way between, and off the line by a random function of the row, so far that R² is `fit` on average.
+
+    Seeds' own random log-odds of sd `field` take some of R² too; they are allowed for.
+    """
+    return lambda rows: between(0.5)(rows) + _off(fit, field) * guessing(rows)
+
+
+@functools.cache
+def _off(fit: float, field: float) -> float:
+    rows = world_rows()
+    index, half, aside = Index(rows), between(0.5)(rows), guessing(rows)
+    noise = _noise(np.random.default_rng(98), 400, field, rows)
+    low, high = 0.0, 3.0
+    for _ in range(30):
+        scale = (low + high) / 2
+        found = index.of(normalised(half + scale * aside + noise))[1].value.mean()
+        low, high = (scale, high) if found > fit else (low, scale)
+    return low
+
+
+def _noise(random: np.random.Generator, seeds: int, field: float, rows: Rows) -> Floats:
+    """Log-odds of sd `field`, in nats, of every seed on every row, as ln q [seeds, R, 2]."""
+    return field * random.standard_normal((seeds, *rows.direct.shape)) / np.sqrt(2)
+
+
 @dataclass(frozen=True)
 class Planted:
     """What seeds are drawn around.
@@ -93,7 +119,7 @@ class Planted:
         rows = self._rows(random)
         way = floored(rows.direct, FLOOR) - floored(rows.human, FLOOR)
         own = self.weight * random.standard_normal((self.seeds, 1, 1)) * way
-        noise = self.field * random.standard_normal((self.seeds, *way.shape)) / np.sqrt(2)
+        noise = _noise(random, self.seeds, self.field, rows)
         answers = np.stack([self.answer(rows)] * self.seeds)
         if self.second is not None:
             answers[::2] = self.second(rows)
@@ -146,6 +172,7 @@ def _plant(
 def plants() -> tuple[Plant, ...]:
     """All of them."""
     direct, human, part, neither = "direct-translator", "human-simulator", "between", "neither"
+    edge = beside(0.5, 0.5)
     return (
         _plant("translator", "the direct translator; seeds differ by sd .03 along the line and .3 nats on every row",
                "right", direct, Planted(between(1.0))),
@@ -168,7 +195,7 @@ def plants() -> tuple[Plant, ...]:
         _plant("translator_on_clips", "the translator, on 4,096 clips shared by all seeds", "right", direct,
                Planted(between(1.0), clips=4096)),
         _plant("half_on_clips", "half of either's probability, on 1,024 clips shared by all seeds", "right", part,
-               Planted(mixed(0.5), 0.03, 0.05, clips=1024)),
+               Planted(mixed(0.5), 0.03, 0.05, clips=1024), covered=True),
         _plant("two_clusters", "every other seed a translator, the others simulators", "right", "inconclusive",
                Planted(between(1.0), second=between(0.0))),
         _plant("two_seeds", "two simulators that hardly differ", "right", human,
@@ -178,6 +205,11 @@ def plants() -> tuple[Plant, ...]:
         _plant("at_other_margin", "index .10: at the edge of the simulator", "null", human,
                Planted(between(0.1), 0.04, 0.1)),
         _plant("within_margin", "index .10: at the edge of between", "null", part, Planted(between(0.1), 0.04, 0.1)),
+        _plant("fit_at_margin", "half way between, R² .50: not shown to be on the line", "null",
+               (direct, human, part), Planted(edge, 0.03, 0.5)),
+        _plant("off_at_margin", "the same: not shown to be off the line either", "null", neither,
+               Planted(edge, 0.03, 0.5)),
+        _plant("off_the_line", "half way between, R² .35", "power", neither, Planted(beside(0.35, 0.5), 0.03, 0.5)),
         _plant("near", "index .97, sd .05", "power", direct, Planted(between(0.97), 0.05, 0.2)),
         _plant("three_fifths", "index .6, sd .2", "power", part, Planted(between(0.6), 0.2, 0.3)),
     )  # fmt: skip
