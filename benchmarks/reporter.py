@@ -113,12 +113,13 @@ def course_table(findings: pd.DataFrame) -> str:
 
 def moved_table(findings: pd.DataFrame) -> str:
     """What each condition moves the index by, beside the same head on the base vault."""
-    ends = last(findings, "translation index")
+    ends, fits = (last(findings, name) for name in ("translation index", "R²"))
     rows: list[list[str]] = []
 
     def compared(what: str, one: Key, other: Key) -> None:
         if one in ends.index and other in ends.index:
-            rows.append([what, *ASKED[one[1]], difference(ends.loc[one], ends.loc[other])])
+            now = [f"{frame.loc[one].estimate:.2f}".replace("-", "−") for frame in (ends, fits)]
+            rows.append([what, *ASKED[one[1]], difference(ends.loc[one], ends.loc[other]), *now])
 
     for labels in ("question_judged", "question_human_judged"):
         base = (BASE, labels, "mlp", "evidence")
@@ -144,7 +145,7 @@ def moved_table(findings: pd.DataFrame) -> str:
         for labels in ("question", "question_human"):
             compared(f"no one tampers in training ({head})", ("vault-honest", labels, head, "evidence"),
                      (BASE, labels, head, "evidence"))  # fmt: skip
-    return markdown(("change", "clips", "labels", "moves the index by"), rows)
+    return markdown(("change", "clips", "labels", "moves the index by", "to", "R²"), rows)
 
 
 CHANGED = {
@@ -195,7 +196,7 @@ def main() -> None:
         suite = reporters(load_suite("alignment"))
         results = probes.run(suite, out=options.out, jobs=options.jobs, progress=Lines())
     verdicts, findings = (frame[frame.probe == "reporter"] for frame in (results.verdicts, results.findings))
-    verdicts = verdicts[verdicts["verdict"].notna()]
+    verdicts = verdicts[verdicts["index"].notna()]  # what has not been measured yet has none
     TABLES.mkdir(exist_ok=True)
     drawn = findings[findings["name"].isin(DRAWN)]
     drawn[list(KEPT)].to_csv(TABLES / "findings.csv", index=False, float_format="%.4g")
@@ -204,7 +205,7 @@ def main() -> None:
     write_block(PAGE, "course", course_table(findings))
     write_block(PAGE, "moved", moved_table(findings))
     write_block(PAGE, "costs", cost_table())
-    counted = f"{len(verdicts)} conditions of 8 seeds, {len(results.failures)} failures"
+    counted = f"{len(verdicts)} conditions of 8 seeds, of {len(verdicts) + len(results.failures)} in the suite"
     write_block(PAGE, "made", f"{counted}; {versions(['worldnets', 'jax', 'optax', 'numpy', 'scipy'])}.")
 
 
