@@ -49,6 +49,7 @@ def vault(
     shut: float = 0.03,
     pace: float = 1.0,
     lead: int = 30,
+    *,
     labeller: str = "video",
 ) -> World:
     """A clip of a vault, as a two-slice net unrolled over `frames` frames.

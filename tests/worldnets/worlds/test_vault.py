@@ -161,6 +161,8 @@ def test_without_noise_the_picture_looks_like_the_diamond_to_everyone_but_the_se
 def test_labellers_differ_in_what_they_see_and_in_what_they_know():
     video, sensor, wary = (load_dataset("vault", labeller=who) for who in ("video", "sensor", "wary"))
     assert all(np.array_equal(video.net.cpt(v), wary.net.cpt(v)) for v in video.net.variables)
+    assert "labeller" not in video.parameters  # it came later: what was stored without it is still found
+    assert load_dataset(**wary.spec).world.labeller.net.states == wary.world.labeller.net.states
     known = {who: set(given.world.labeller.net.states) for who, given in
              (("video", video), ("sensor", sensor), ("wary", wary))}  # fmt: skip
     assert "sensor_1" in known["sensor"]
