@@ -46,7 +46,7 @@ ASKED = {
     "question_human_judged_closely": ("judged closely", "human"),
 }
 BASE = "vault-tampered"
-STEPS = (0, 10, 30, 100, 300, 1000)
+STEPS = (0, 10, 32, 75, 178, 422, 1000)  # checkpoints; the nearest, where a run has others
 Key = tuple[str, str, str, str]
 
 
@@ -108,7 +108,7 @@ def course_table(findings: pd.DataFrame) -> str:
             step = min(index.index, key=lambda s, w=wanted: abs(math.log1p(s) - math.log1p(w)))
             cells.append(f"{index.loc[step].estimate:.2f} ({fit.loc[step].estimate:.2f})".replace("-", "−"))
         rows.append([clips, labels, head + (" on beliefs" if inputs == "beliefs" else ""), *cells])
-    return markdown(("clips", "labels", "head", *(f"≈ step {step:,}" for step in STEPS)), rows)
+    return markdown(("clips", "labels", "head", *(f"step {step:,}" for step in STEPS)), rows)
 
 
 def moved_table(findings: pd.DataFrame) -> str:
