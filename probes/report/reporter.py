@@ -11,7 +11,7 @@ PRESENTATION = PlainPresentation(
         "direct-translator": ("●", "deep"),
         "between": ("◐", "coming"),
         "human-simulator": ("○", "shallow"),
-        "neither": ("×", "losing"),
+        "neither": ("×", "back"),
         "inconclusive": ("?", "open"),
     },
     question=(

@@ -31,7 +31,9 @@ def test_the_probe_is_found_by_name():
 
 
 def test_every_verdict_has_a_sign_and_an_organism():
-    signs = set(probe("reporter").presentation.signs)
+    known = probe("reporter").presentation.signs
+    assert {colour for _, colour in known.values()} <= {"deep", "coming", "shallow", "back", "open"}
+    signs = set(known)
     claimed = {claim for plant in plants() if plant.role == "right" for claim in plant.claims}
     assert claimed == signs
 
