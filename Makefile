@@ -13,7 +13,7 @@ PINS    := pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format bench pies learned validity purity low_end early optimizer derivation priors modularity fingerprint steering goodhart agency notebooks constraints clean distclean
+.PHONY: help run test lint types format bench pies learned validity purity low_end early optimizer derivation priors modularity fingerprint steering goodhart agency reporter notebooks constraints clean distclean
 
 # An environment copied along with its checkout would still run the old checkout's code: install again when it moved.
 ifneq ($(shell cat $(RUN_ENV) 2>/dev/null),$(CURDIR))
@@ -85,6 +85,9 @@ fingerprint: $(RUN_ENV) ## can initialisations be named from answers to what was
 
 steering: $(RUN_ENV) ## do forecasts that feed back move the world towards what is easy: tables of docs/probes/steering.md
 	$(BIN)/python benchmarks/steering.py $(ARGS)
+
+reporter: $(RUN_ENV) ## what question heads say where the labeller is fooled: tables of docs/probes/reporter.md
+	$(BIN)/python benchmarks/reporter.py $(ARGS)
 
 notebooks: $(DEV_ENV) ## execute the notebooks
 	$(BIN)/python -m pytest notebooks $(ARGS)

@@ -32,6 +32,7 @@ REGISTRY: Registry[Callable[[], Probe]] = Registry(
         "path": "probes.catalogue.path:PathProbe",
         "priors": "probes.catalogue.priors:PriorsProbe",
         "purity": "probes.catalogue.purity:PurityProbe",
+        "reporter": "probes.catalogue.reporter:ReporterProbe",
         "steering": "probes.catalogue.steering:SteeringProbe",
         "transmission": "probes.catalogue.transmission:TransmissionProbe",
     },

@@ -168,6 +168,7 @@ PLANTS: Registry[Sequence[Plant] | Callable[[], Sequence[Plant]]] = Registry(
         "path": "probes.organisms.path:plants",
         "priors": "probes.organisms.priors:plants",
         "purity": "probes.organisms.purity:plants",
+        "reporter": "probes.organisms.reporter:plants",
         "steering": "probes.organisms.steering:plants",
         "transmission": "probes.organisms.transmission:plants",
     },

@@ -74,7 +74,8 @@ class Dataset:
 
     Args:
         name: the name or folder that `load_dataset` takes.
-        parameters: every parameter of the builder, JSON-able.
+        parameters: every parameter of the builder, JSON-able; those by keyword alone only where they are not at their
+            default.
         world: the net and its tasks.
         redrawn: evidence that this *twin* draws jointly from its own distribution, independently of all else.
         title: one line for tables.
@@ -430,6 +431,11 @@ def _build(
     own = {key: p.default for key, p in known.items() if p.default is not inspect.Parameter.empty}
     parameters = _as_json({**own, **defaults, **given})
     missing = [key for key in known if key not in parameters]
+    # A parameter by keyword alone came later than the others: at its default it is not named, so that what was stored
+    # before there was one is still found.
+    for key, p in known.items():
+        if p.kind is inspect.Parameter.KEYWORD_ONLY and key in parameters and parameters[key] == p.default:
+            del parameters[key]
     if missing:
         raise DatasetError("a parameter is missing", node=name, found=missing, mend=f"give {missing[0]}=…")
     try:

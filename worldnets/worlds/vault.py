@@ -28,6 +28,7 @@ STATES: Mapping[str, tuple[str, ...]] = {
     "tampering": ("none", "picture"),
 }
 AWAY, AT_DOOR, INSIDE = range(3)
+LABELLERS = ("video", "sensor", "wary")
 LARGEST_JOINT_TARGET = 64  # outcomes; above, every pixel is a target of its own
 
 
@@ -48,6 +49,8 @@ def vault(
     shut: float = 0.03,
     pace: float = 1.0,
     lead: int = 30,
+    *,
+    labeller: str = "video",
 ) -> World:
     """A clip of a vault, as a two-slice net unrolled over `frames` frames.
 
@@ -63,7 +66,9 @@ def vault(
         open; of region person, if the robber is inside; each pixel is wrong with probability `noise`.
         sensor     pressed while the diamond is there, wrong with probability `sensor_error`; a human labeller sees the
                    pixels only.
-    What the human labeller believes: the same story without tampering and without a sensor; he sees the pixels.
+    What the human labeller believes: the same story without tampering and without a sensor; he sees the pixels
+    (`labeller` = "video"). One with a "sensor" sees that too, and still knows of no tampering; a "wary" one knows of
+    tampering, and sees the pixels only.
     A fixed camera shows `pixels` pixels of every region in every frame. A panning one shows one region a frame,
     diamond → door → person → …: what a frame shows was last seen three frames ago. Its direction is a node without
     chance, hence no evidence. Frame 1 lies `lead` frames after a calm start (robber away, door closed, diamond there).
@@ -83,6 +88,7 @@ def vault(
         arrive, force, enter, take, tamper, leave, shut: probabilities per frame; `enter + leave` at most 1.
         pace: 0 … 1, slows everything down.
         lead: 0 … 1000.
+        labeller: "video", "sensor" or "wary".
 
     Raises:
         DatasetError: a parameter out of range.
@@ -96,6 +102,7 @@ def vault(
     next_view = choice("next_view", next_view, REGIONS)
     pace = probability("pace", pace)
     lead = integer("lead", lead, 0, 1000)
+    labeller = choice("labeller", labeller, LABELLERS)
     given = {
         "arrive": arrive,
         "force": force,
@@ -137,15 +144,20 @@ def vault(
     roles = {
         "observed": tuple(v for t in every for v in at(t, observed)),
         "latents": tuple(v for t in every for v in at(t, LATENTS)),
-        "hidden_from_labeller": tuple(v for t in every for v in at(t, ("sensor",))),
+        "hidden_from_labeller": () if labeller == "sensor" else tuple(v for t in every for v in at(t, ("sensor",))),
+        "tampering": tuple(v for t in every for v in at(t, ("tampering",))),
         "schedule": tuple(v for t in every for v in at(t, ("camera",))) if camera == "panning" else (),
     }
-    believed = _without_tampering(
-        _template(rates | {"tamper": 0.0}, pixels, noise, sensor_error, first_view, lead)
+    believed = _without(
+        _template(
+            rates if labeller == "wary" else rates | {"tamper": 0.0}, pixels, noise, sensor_error, first_view, lead
+        ),
+        {"video": ("tampering", "sensor"), "sensor": ("tampering",), "wary": ("sensor",)}[labeller],
     ).unroll(frames)
-    labeller = Labeller(believed, tuple(v for t in range(1, context + 1) for v in at(t, shown)))
+    seen = observed if labeller == "sensor" else shown
+    human = Labeller(believed, tuple(v for t in range(1, context + 1) for v in at(t, seen)))
     shown_and_sensed = tuple(at(t, observed) for t in every)
-    return World(net, {task.objective: task for task in tasks}, roles, template, shown_and_sensed, labeller)
+    return World(net, {task.objective: task for task in tasks}, roles, template, shown_and_sensed, human)
 
 
 def _template(
@@ -171,16 +183,15 @@ def _template(
     return TwoSliceNet(initial, parents | within, moving | tables, "vault")
 
 
-def _without_tampering(template: TwoSliceNet) -> TwoSliceNet:
-    """The template of a world in which no one tampers, without the node that says so and without the sensor."""
-    gone = ("tampering", "sensor")
+def _without(template: TwoSliceNet, gone: tuple[str, ...]) -> TwoSliceNet:
+    """The template without some nodes: tampering, in a world in which no one tampers, or what no one depends on."""
     initial = template.initial
 
     def without(parents: tuple[str, ...], table: Table) -> tuple[tuple[str, ...], Table]:
         # "none" is the first state of tampering, the only one that occurs.
-        if "tampering" in parents:
+        if "tampering" in parents and "tampering" in gone:
             table = np.take(table, 0, axis=parents.index("tampering"))
-        return tuple(p for p in parents if p != "tampering"), table
+        return tuple(p for p in parents if p not in gone), table
 
     kept = [v for v in template.variables if v not in gone]
     first = {v: without(initial.parents(v), initial.cpt(v)) for v in kept}

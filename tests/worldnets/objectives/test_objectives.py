@@ -5,9 +5,14 @@ import numpy as np
 import pytest
 
 from worldnets import Inference, load_dataset, train
+from worldnets.dataset import Dataset
 from worldnets.errors import TrainingError, UnknownNameError
+from worldnets.heads.inference import Posterior
+from worldnets.net import WorldNet
 from worldnets.objectives import REGISTRY, log_loss, log_probabilities, output_count
 from worldnets.objectives.clip import Clip
+from worldnets.objectives.question import labeller_answers, nats_apart
+from worldnets.roles import Labeller, World
 
 COUNTS = (2, 2, 3, 3, 2, 5)
 
@@ -177,10 +182,57 @@ def test_a_clip_the_human_holds_impossible_is_labelled_as_if_unseen():
     assert abs(labels.mean() - prior) < 4 * np.sqrt(prior * (1 - prior) / impossible.sum())
 
 
+def test_judged_clips_are_those_on_which_the_labeller_is_right(vault):
+    """KL(W* ‖ H) ≤ .1 nats on every one of them; clips that were right from the start stay as they are."""
+    target = vault.task("question").targets[0]
+    clips = vault.simulate(3000, 1)
+    chosen = REGISTRY.get("question_judged").labelled(vault, clips, 5, 0)
+    posterior = Posterior(vault.net, vault.net, vault.task("question").evidence, [target])
+    apart = lambda codes: nats_apart(np.exp(posterior(codes)), labeller_answers(vault, target, codes))
+    assert (apart(clips) > 0.1).mean() > 0.1
+    assert apart(chosen).max() <= 0.1
+    right = apart(clips) <= 0.1
+    assert np.array_equal(chosen[right], clips[right])
+    closely = REGISTRY.get("question_judged_closely").labelled(vault, clips, 5, 0)
+    assert apart(closely).max() <= 0.01
+    # The clips that took the place of others are drawn from W* given that they can be judged.
+    index = vault.net.index[f"diamond_{CONTEXT}"]
+    many = vault.simulate(60_000, 9)
+    many = many[apart(many) <= 0.1]
+    error = np.sqrt(0.25 / (~right).sum())
+    assert abs(chosen[~right][:, index].mean() - many[:, index].mean()) < 4 * error
+
+
+def test_judged_clips_depend_on_seed_and_row_alone(vault):
+    for name in ("question_judged", "question_human_judged"):
+        objective = REGISTRY.get(name)
+        clips = vault.simulate(400, 1)
+        whole = objective.labelled(vault, clips, 5, 0)
+        assert np.array_equal(objective.labelled(vault, clips[150:180], 5, 150), whole[150:180])
+        assert not np.array_equal(objective.labelled(vault, clips, 6, 0), whole)
+    human, oracle = REGISTRY.get("question_human_judged"), REGISTRY.get("question_judged")
+    diamond = vault.net.index[f"diamond_{CONTEXT}"]
+    differ = human.labelled(vault, clips, 5, 0) != oracle.labelled(vault, clips, 5, 0)
+    assert differ[:, diamond].any()
+    assert not np.delete(differ, diamond, axis=1).any()
+    assert human.labelled_by(vault) != oracle.labelled_by(vault)
+
+
+def test_a_labeller_who_is_never_right_has_no_clip_to_judge():
+    """Nothing ever happens, and he is sure that the diamond is gone."""
+    calm = load_dataset("vault", frames=3, pace=0.0, lead=0)
+    parts, diamond = calm.world, "diamond_2"
+    sure = Labeller(WorldNet({diamond: ("there", "gone")}, {}, {diamond: [1e-9, 1 - 1e-9]}), ())
+    world = World(parts.net, parts.tasks, parts.roles, parts.template, parts.frames, sure)
+    with pytest.raises(TrainingError, match="hardly a clip that the labeller can judge"):
+        train(Dataset("sure", {}, world), "linear", "question_judged", steps=1, seeds=1, batch=16)
+
+
 @pytest.mark.parametrize(
     ("objective", "message"),
     [
         ("question_human", "no labeller"),
+        ("question_judged", "no labeller"),
         ("continuation_all", "cannot be trained on 'continuation_all'"),
     ],
 )

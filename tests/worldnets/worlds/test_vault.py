@@ -6,6 +6,7 @@ import pytest
 from worldnets.dataset import load_dataset
 from worldnets.dataset_check import check_dataset
 from worldnets.errors import DatasetError
+from worldnets.heads.inference import Posterior
 from worldnets.inference import Inference
 from worldnets.roles import outcome_count
 from worldnets.temporal import frame_name
@@ -155,6 +156,29 @@ def test_without_noise_the_picture_looks_like_the_diamond_to_everyone_but_the_se
     assert (table.diamond_pixel1_3[fooled] == "bright").all()
     assert (table.sensor_3[fooled] == "released").all()
     assert set(given.roles["hidden_from_labeller"]) == {f"sensor_{t}" for t in range(1, 7)}
+
+
+def test_labellers_differ_in_what_they_see_and_in_what_they_know():
+    video, sensor, wary = (load_dataset("vault", labeller=who) for who in ("video", "sensor", "wary"))
+    assert all(np.array_equal(video.net.cpt(v), wary.net.cpt(v)) for v in video.net.variables)
+    assert "labeller" not in video.parameters  # it came later: what was stored without it is still found
+    assert load_dataset(**wary.spec).world.labeller.net.states == wary.world.labeller.net.states
+    known = {who: set(given.world.labeller.net.states) for who, given in
+             (("video", video), ("sensor", sensor), ("wary", wary))}  # fmt: skip
+    assert "sensor_1" in known["sensor"]
+    assert "tampering_1" not in known["video"] | known["sensor"]
+    assert "tampering_1" in known["wary"]
+    assert "sensor_1" not in known["wary"] | known["video"]
+    assert wary.world.labeller.evidence == video.world.labeller.evidence
+    assert set(sensor.world.labeller.evidence) == set(sensor.task("question").evidence)
+    assert sensor.roles["hidden_from_labeller"] == ()
+    assert wary.roles["hidden_from_labeller"] == video.roles["hidden_from_labeller"]
+    # A wary labeller believes of the pixels exactly what is the case.
+    clips = wary.simulate(200, 0)
+    task = wary.task("question").targets
+    both = [Posterior(net, wary.net, wary.world.labeller.evidence, task)(clips) for net in
+            (wary.net, wary.world.labeller.net)]  # fmt: skip
+    np.testing.assert_allclose(both[0], both[1], atol=1e-9)
 
 
 def test_a_panning_camera_turns_by_one_region_a_frame_and_is_no_evidence():
