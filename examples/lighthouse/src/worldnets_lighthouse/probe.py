@@ -132,7 +132,7 @@ def temperatures(log_q: np.ndarray, outcome: np.ndarray, groups: int) -> tuple[n
     seeds, clips, _ = log_q.shape
     chosen = log_q[:, np.arange(clips), outcome]
     beta = np.ones(seeds)
-    for _ in range(60):
+    for _ in range(25):
         slope, curve = _derivatives(log_q, chosen, beta)
         step = slope.mean(1) / np.maximum(curve.mean(1), 1e-12)
         beta = np.clip(beta - np.clip(step, -1.0, 1.0), np.exp(-HIGHEST), np.exp(-LOWEST))
