@@ -13,7 +13,7 @@ PINS    := pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format bench pies learned validity purity low_end early optimizer derivation priors modularity fingerprint steering goodhart agency reporter notebooks constraints clean distclean
+.PHONY: help run test lint types format bench pies learned validity purity low_end early optimizer derivation priors modularity fingerprint steering goodhart agency reporter site notebooks constraints clean distclean
 
 # An environment copied along with its checkout would still run the old checkout's code: install again when it moved.
 ifneq ($(shell cat $(RUN_ENV) 2>/dev/null),$(CURDIR))
@@ -89,6 +89,9 @@ steering: $(RUN_ENV) ## do forecasts that feed back move the world towards what 
 reporter: $(RUN_ENV) ## what question heads say where the labeller is fooled: tables of docs/probes/reporter.md
 	$(BIN)/python benchmarks/reporter.py $(ARGS)
 
+site: $(DEV_ENV) ## the documentation as a site, in site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet $(ARGS)
+
 notebooks: $(DEV_ENV) ## execute the notebooks
 	$(BIN)/python -m pytest notebooks $(ARGS)
 
@@ -98,7 +101,7 @@ constraints: $(DEV_ENV) ## resolve the newest versions of everything and pin the
 	$(BIN)/python .ci/pin.py $(VENV)/resolved.json constraints.txt
 
 clean: ## remove caches and build outputs; runs and the environment stay
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 distclean: clean ## the same, and the environment
