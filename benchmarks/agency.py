@@ -3,7 +3,7 @@
 Organisms first, then heads trained on `keeper`, as models of agents with several goals and principals, over training.
 Writes the blocks of docs/probes/agency.md.
 
-    python benchmarks/agency.py [--steps 1500] [--seeds 8] [--only organisms,kinds,heads,conditions]
+    python benchmarks/agency.py [--steps 1000] [--seeds 8] [--only organisms,kinds,heads,conditions]
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def conditions(steps: int, seeds: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--only", default="organisms,kinds,heads,conditions")
     given = parser.parse_args()
