@@ -169,7 +169,7 @@ def same_and_strangers(means: Floats) -> tuple[float, float]:
 
 
 def gain(means: Floats) -> float:
-    """(same − strangers)/(1 − strangers): how much of strangers' disagreement is gone between runs of one initialisation.
+    """(same − strangers)/(1 − strangers): how much less runs of one initialisation disagree than strangers.
 
     NaN where strangers always agree.
     """
