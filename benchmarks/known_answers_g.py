@@ -181,7 +181,8 @@ def main() -> None:
         "",
         *third,
         "",
-        f"The right one of keeps-gaining, plateaus and turns-over for all five: **{'yes' if right else 'no'}**.",
+        "The right one of keeps-gaining, plateaus and turns-over for all five exact tails, and of draws that one or",
+        f"none (`inconclusive`): **{'yes' if right else 'no'}**.",
         "",
     ]
     text = "\n".join(lines)
