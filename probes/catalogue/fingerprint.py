@@ -92,6 +92,11 @@ class FingerprintProbe(Catalogued):
         if plan.dataset.reference != "exact":
             mend = "take a known world: its clips can be drawn in any order, and it has room for a reserved symbol"
             raise ProbeError("real clips come in one order", node=plan.dataset.name, mend=mend)
+        if self.sampling.reserved and (plan.per_clip > 1 or plan.answers > 1):
+            mend = 'train on "continuation" or "question", or measure with reserved = false'
+            raise ProbeError(
+                "evidence that is asked for, too, has no reserved symbol", found=plan.objective.name, mend=mend
+            )
         if plan.data_order is not None:
             mend = "leave data_order out: the probe crosses initialisations with data orders itself"
             raise ProbeError("a trace of one data order", found=plan.data_order, mend=mend)
@@ -101,7 +106,7 @@ class FingerprintProbe(Catalogued):
 
         Args:
             trace: whose request is trained; its seeds are the initialisations.
-            progress: called as progress(done, total) after each data order, and after each checkpoint of each.
+            progress: called as progress(done, total) after each data order has been trained and asked.
 
         Returns:
             What a cell stores. The same trace and sampling give the same bits.

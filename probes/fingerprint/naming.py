@@ -96,9 +96,8 @@ def named(inner: Floats, given: Names) -> Floats:
     nearest = scores >= best - TIE * (1e-12 + np.abs(best))
     right = np.zeros((count, size, orders))
     for o in range(orders):
-        right[:, :, o] = np.take_along_axis(nearest[:, o].swapaxes(0, 1), np.argsort(given[:, o])[..., None], -1)[
-            ..., 0
-        ]
+        own_name = np.argsort(given[:, o])[..., None]
+        right[:, :, o] = np.take_along_axis(nearest[:, o].swapaxes(0, 1), own_name, axis=-1)[..., 0]
     return right / np.moveaxis(nearest.sum(-1), -1, 0)
 
 

@@ -236,6 +236,10 @@ def test_bad_requests_are_refused_with_what_to_do_instead(trace):
         FingerprintProbe().check(plan_training(vault, "mlp", "question", inputs="beliefs"))
     with pytest.raises(ProbeError, match="one data order"):
         FingerprintProbe().check(plan_training(vault, "mlp", "question", data_order=1))
+    each = plan_training(load_dataset("chains", frames=4), "gru", "continuation_each_step")
+    with pytest.raises(ProbeError, match="has no reserved symbol"):
+        FingerprintProbe().check(each)
+    FingerprintProbe(Sampling(reserved=False)).check(each)
     with pytest.raises(ProbeError, match="one order"):
         FingerprintProbe().check(plan_training(load_dataset("digits"), "mlp"))
     with pytest.raises(ProbeError, match="one initialisation only"):
