@@ -138,7 +138,7 @@ def named(readable: Floats, alone: NDArray[np.intp]) -> Floats:
     of_alone = readable[..., alone, :]
     score = of_alone - of_alone.mean(-2, keepdims=True)
     best = score >= score.max(-1, keepdims=True) - 1e-12
-    right = np.einsum("...kk->...k", best) / best.sum(-1)
+    right = np.einsum("...kk->...k", best) / np.maximum(best.sum(-1), 1)
     return np.asarray(np.where(np.isnan(of_alone).any((-1, -2)), np.nan, right.mean(-1)))
 
 
