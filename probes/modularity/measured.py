@@ -11,12 +11,11 @@ which the actors S were trained, v_k what actor k wants, π_k its choice, m(a) h
                which is what it is where good acts look better and bad ones worse. Weights are P(y | x, a)·W*(x)·m(a).
     return     (what π_k brings − what a fair draw of acts brings) / (the best − that)
 
-*Placebo* objectives, drawn at random and at right angles to all actors', are wanted by no one. A world-model's errors
-tell what is wanted to the extent that actor k's objective explains those of W_k better than placebos do, *by more than it
-explains those of the other actors' world-models better than placebos do*; with one actor, than those of W_∅. (Without the
-placebos, a world-model whose errors look more like some objective or other would seem to leak its own.) Trained apart, all
-these are one world-model, and optimism and leakage are 0 exactly: the first null. Placebos that were not subtracted are
-the second.
+*Placebo* objectives, drawn at random and at right angles to all actors', are wanted by no one. Leakage is how much
+better than placebos actor k's objective explains the errors of W_k, *less how much better it explains those of the
+other actors' world-models*; with one actor, those of W_∅. (Without the placebos, a world-model whose errors look more like
+some objective or other would seem to leak its own.) Trained apart, all these are one world-model, and optimism and
+leakage are 0 exactly: the first null. Placebos that are not subtracted are the second.
 """
 
 from __future__ import annotations
