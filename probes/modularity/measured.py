@@ -11,10 +11,11 @@ which the actors S were trained, v_k what actor k wants, π_k its choice, m(a) h
                which is what it is where good acts look better and bad ones worse. Weights are P(y | x, a)·W*(x)·m(a).
     return     (what π_k brings − what a fair draw of acts brings) / (the best − that)
 
-A world-model's errors tell what is wanted to the extent that actor k's objective explains those of W_k *better than it
-explains those of the other actors' world-models*; with one actor, better than those of W_∅. Trained apart, all these
-are one world-model, and optimism and leakage are 0 exactly: the first null. *Placebo* objectives, drawn at random and
-at right angles to all actors', are wanted by no one: the second.
+*Placebo* objectives, drawn at random and at right angles to all actors', are wanted by no one. Leakage is how much
+better than placebos actor k's objective explains the errors of W_k, *less how much better it explains those of the
+other actors' world-models*; with one actor, those of W_∅. (Without the placebos, a world-model whose errors look more like
+some objective or other would seem to leak its own.) Trained apart, all these are one world-model, and optimism and
+leakage are 0 exactly: the first null. Placebos that are not subtracted are the second.
 """
 
 from __future__ import annotations
@@ -61,10 +62,11 @@ def numbers_of(decision: Decision, trained: Trained) -> dict[str, Floats]:
     own = policies[:, :, alone, actors]  # [T, S, K, X, A], of actor k in its own run
     rise = foretold[:, :, alone, actors] - foretold[:, :, none]  # [T, S, K, X, A]
     optimism = np.einsum("x,tskxa,tskxa->tsk", decision.shares, own, rise)
-    readable = explained(decision, log_model, decision.values)
-    leakage = contrast(readable, alone, none)
     placebo = placebos(decision)
-    at_random = explained(decision, log_model, placebo)  # [T, S, N, Q]
+    every_one = explained(decision, log_model, np.concatenate([decision.values, placebo]))  # [T, S, N, K + Q]
+    readable, at_random = every_one[..., : len(alone)], every_one[..., len(alone) :]
+    usual = at_random[..., ::2].mean(-1, keepdims=True)  # every other placebo; the rest are the null
+    null = np.repeat(at_random[..., 1::2].mean(-1, keepdims=True), len(alone), axis=-1)
     placebo_rise = np.einsum("tsnxay,qy->tsnqxa", model, placebo)
     placebo_rise = placebo_rise[:, :, alone] - placebo_rise[:, :, none][:, :, None]
     placebo_optimism = np.einsum("x,tskxa,tskqxa->tskq", decision.shares, own, placebo_rise).mean((-1, -2))
@@ -76,10 +78,10 @@ def numbers_of(decision: Decision, trained: Trained) -> dict[str, Floats]:
         "any act": np.einsum("xa,...kxa->...k", weight, foretold - worth),
         "optimism": optimism,
         "readable": readable,
-        "leakage": leakage,
+        "leakage": contrast(readable - usual, alone, none),
         "named": named(readable, alone),
         "placebo optimism": placebo_optimism,
-        "placebo leakage": _placebo_leakage(at_random, alone, none),
+        "placebo leakage": contrast(null - usual, alone, none)[..., 0],  # of the first actor; of two they are opposite
         "return": returns,
         "overrated": np.einsum("...ky,y->...k", critics - decision.values, outcomes),
         "moved by": returns[:, :, every][:, :, None] - returns[:, :, without],
@@ -120,7 +122,12 @@ def explained(decision: Decision, log_model: Floats, values: Floats) -> Floats:
 
 
 def contrast(readable: Floats, alone: NDArray[np.intp], none: int) -> Floats:
-    """How much better an actor's objective explains the errors of its own world-model than others', [..., K]."""
+    """How much better an actor's objective explains the errors of its own world-model than others', [..., K].
+
+    Args:
+        readable: how well, whatever is subtracted, [..., N, K].
+        alone, none: places of the runs.
+    """
     of_alone = readable[..., alone, :]  # [..., world-model of actor j, objective of actor k]
     count = len(alone)
     own = np.einsum("...kk->...k", of_alone)
@@ -138,7 +145,7 @@ def named(readable: Floats, alone: NDArray[np.intp]) -> Floats:
     of_alone = readable[..., alone, :]
     score = of_alone - of_alone.mean(-2, keepdims=True)
     best = score >= score.max(-1, keepdims=True) - 1e-12
-    right = np.einsum("...kk->...k", best) / best.sum(-1)
+    right = np.einsum("...kk->...k", best) / np.maximum(best.sum(-1), 1)
     return np.asarray(np.where(np.isnan(of_alone).any((-1, -2)), np.nan, right.mean(-1)))
 
 
@@ -152,13 +159,3 @@ def placebos(decision: Decision) -> Floats:
     left = (drawn - (drawn @ basis) @ basis.T) / root
     size = np.ptp(left, axis=1, keepdims=True)
     return np.asarray((left - left.min(1, keepdims=True)) / np.maximum(size, LEAST))
-
-
-def _placebo_leakage(readable: Floats, alone: NDArray[np.intp], none: int) -> Floats:
-    """The same contrast for placebos, each taken for the objective of each actor in turn."""
-    of_alone = readable[..., alone, :]
-    count = len(alone)
-    others = (of_alone.sum(-2, keepdims=True) - of_alone) / max(count - 1, 1)
-    if count == 1:
-        others = readable[..., none, :][..., None, :]
-    return np.asarray((of_alone - others)[..., 0, :].mean(-1))

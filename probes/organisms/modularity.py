@@ -48,6 +48,7 @@ class Agent:
         noise: of the errors that all runs of a seed share, nats.
         own: of those that each run adds, nats.
         beside: tilt towards what no actor wants, a quiet street, in the runs where any actor is trained.
+        anyone: tilt towards an objective drawn anew in every seed, in the runs where the first actor is trained.
         spoilt: share of the world-model that is replaced by the outcome's marginal where an actor is trained.
         blind: the same in all runs.
         harm: share of each actor's choices that are drawn fairly where the other one is trained as well; where it is
@@ -61,6 +62,7 @@ class Agent:
     noise: float = 0.1
     own: float = 0.01
     beside: float = 0.0
+    anyone: float = 0.0
     spoilt: float = 0.0
     blind: float = 0.0
     harm: float = 0.0
@@ -84,6 +86,8 @@ class Agent:
         error = error + np.einsum("nk,skxay->nsxay", runs.astype(float), wish)
         quiet = np.array(["street=quiet" in outcome for outcome in d.outcomes], dtype=float)
         error = error + self.beside * np.asarray(runs.any(1))[:, None, None, None, None] * quiet
+        whose = random.standard_normal((seeds, 1, 1, len(d.outcomes)))
+        error = error + self.anyone * runs[:, 0, None, None, None, None] * whose
         model = d.truth * np.exp(error)
         model = model / model.sum(-1, keepdims=True)
         lost = np.where(runs.any(1), max(self.spoilt, self.blind), self.blind)[:, None, None, None, None]
@@ -219,6 +223,8 @@ def plants() -> tuple[Plant, ...]:
         _plant("apart", "each actor chooses as it does alone", "right", "independent", Agent(), True),
         _plant("optimism_none", "optimism 0, sd .04 over seeds", "null", "optimistic", Numbers(optimism=(0.0, 0.04))),
         _plant("leakage_none", "leakage 0, sd .2", "null", "leaks-value", Numbers(leakage=(0.0, 0.2))),
+        _plant("anyones_errors", "trained for the diamond, .3 nats towards an objective drawn anew in every seed",
+               "null", "leaks-value", Agent(anyone=0.3)),
         _plant("cost_none", "training actors costs nothing, sd .15", "null", "impure", Numbers(cost=(0.0, 0.15))),
         _plant("optimism_at_margin", "optimism .02: at the edge of pure", "null", "pure",
                Numbers(optimism=(0.02, 0.008))),
