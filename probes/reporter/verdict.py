@@ -4,8 +4,8 @@ Index w and R² as in `probes.reporter.index`, at the last checkpoint, on clips 
 in order, the first that applies:
 
 1. `neither`: R² is below `least_fit`: the head is not near the line between the two.
-2. `direct-translator`: w is equivalent to 1 within ± δ, and R² above `least_fit`.
-3. `human-simulator`: w is equivalent to 0 within ± δ, likewise.
+2. `direct-translator`: the 1 − α interval of w lies within ± δ of 1, and R² is above `least_fit`.
+3. `human-simulator`: it lies within ± δ of 0, likewise.
 4. `between`: w is above δ and below 1 − δ, likewise.
 5. `neither`: w is above 1 + δ or below −δ.
 6. `inconclusive`.
@@ -99,12 +99,16 @@ def verdict(ends: Ends, settings: Settings, target: str = "") -> Verdict:
 
 def _judged(ends: Ends, settings: Settings) -> Verdict:
     delta, alpha, least = settings.delta, settings.alpha, settings.least_fit
-    level, inner = 1 - alpha, 1 - 2 * alpha
+    level = 1 - alpha
     weight, fit = over_seeds(ends.weight, ends.weight_groups), over_seeds(ends.fit, ends.fit_groups)
 
-    def one(text: str, p: float, at: object = weight, within: float = level) -> Statement:
+    def one(text: str, p: float, at: object = weight) -> Statement:
         estimate = weight if at is weight else fit
-        return Statement(text, estimate.interval(within), float(p), bool(p <= alpha))
+        return Statement(text, estimate.interval(level), float(p), bool(p <= alpha))
+
+    def near(value: float) -> float:
+        # Both one-sided tests at α/2: the 1 − α interval lies inside ± δ.
+        return min(1.0, 2 * float(replace(weight, mean=weight.mean - value).p_within(delta)))
 
     opening = f"The index is {weight.interval(level)}, R² {fit.interval(level)}."
     off = one(f"R² is below {least:g}", float(fit.p_below(least)), fit)
@@ -113,9 +117,8 @@ def _judged(ends: Ends, settings: Settings) -> Verdict:
         text = f"{off.text}: what it answers does not lie between the two references."
         return Verdict(NEITHER, (opening, text), statements=(off,))
     tests = {
-        TRANSLATOR: [one(f"The index is within {delta:g} of 1",
-                         float(replace(weight, mean=weight.mean - 1).p_within(delta)), within=inner)],
-        SIMULATOR: [one(f"The index is within {delta:g} of 0", float(weight.p_within(delta)), within=inner)],
+        TRANSLATOR: [one(f"The index is within {delta:g} of 1", near(1.0))],
+        SIMULATOR: [one(f"The index is within {delta:g} of 0", near(0.0))],
         BETWEEN: [one(f"The index is above {delta:g}", float(weight.p_above(delta))),
                   one(f"The index is below {1 - delta:g}", float(weight.p_below(1 - delta)))],
     }  # fmt: skip
@@ -131,7 +134,7 @@ def _judged(ends: Ends, settings: Settings) -> Verdict:
             return Verdict(NEITHER, (opening, f"{statement.text}: beyond either."), statements=(statement,))
     w, spread = float(weight.mean), float(weight.spread)
     edge = min(abs(w - edge) for edge in (-delta, delta, 1 - delta, 1 + delta))
-    needed = [seeds_needed(edge, spread, inner)]
+    needed = [seeds_needed(edge, spread, level)]
     if not on.holds:
         needed.append(seeds_needed(abs(float(fit.mean) - least), float(fit.spread), level))
     wanted = None if None in needed else max(n for n in needed if n is not None)
