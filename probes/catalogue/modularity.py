@@ -26,7 +26,7 @@ from probes.modularity.measured import numbers_of, places
 from probes.modularity.modules import TAILORED, check_plan, modules_of, nets_of
 from probes.modularity.rows import rows_of
 from probes.modularity.trained import Trained, conditions_of, trained
-from probes.modularity.verdict import Judged, Settings, together, verdict
+from probes.modularity.verdict import Judged, Settings, against_chance, together, verdict
 from probes.optimizer.verdict import Settings as RowSettings
 from probes.optimizer.verdict import summary
 from probes.optimizer.verdict import verdict as row_verdict
@@ -199,7 +199,8 @@ def judged_of(m: Measurement) -> Judged:
     alone, none, every, _ = places(runs)
     share = m.numbers["share"][-1]
     cost = share[:, [none]] - share[:, alone]
-    return Judged(tuple(m.plain["actors"]), share[:, every], cost, m.numbers["optimism"][-1], m.numbers["leakage"][-1])
+    ends = (m.numbers[name][-1] for name in ("optimism", "leakage", "placebo leakage"))
+    return Judged(tuple(m.plain["actors"]), share[:, every], cost, *ends)
 
 
 def conclude_condition(m: Measurement, settings: Settings) -> tuple[Book, Verdict]:
@@ -229,9 +230,7 @@ def conclude_condition(m: Measurement, settings: Settings) -> tuple[Book, Verdic
         book.curve(
             f"optimism whatever is done, {actor}", numbers["any act"][..., run, k], "value", note="over the truth"
         )
-        book.curve(
-            f"leakage, {actor}", numbers["leakage"][..., k], "share", note="of the energy of its world-model's errors"
-        )
+        _leakage(book, m, k, actor)
         book.curve(f"errors explained, {actor}", numbers["readable"][..., run, k], "share", note="by what it wants")
         book.curve(
             f"return, {actor}", numbers["return"][..., run, k], "share", note="of what is at stake, trained alone"
@@ -241,11 +240,23 @@ def conclude_condition(m: Measurement, settings: Settings) -> tuple[Book, Verdic
     book.curve("errors name the actor", numbers["named"], "share", note=chance)
     book.findings[:] = [_within_one(one) if one.name == "errors name the actor" else one for one in book.findings]
     book.curve("optimism, placebo", numbers["placebo optimism"], "value", note="about what no one wants")
-    book.curve("leakage, placebo", numbers["placebo leakage"], "share", note="of what no one wants")
+    size = np.sqrt((numbers["placebo leakage"] ** 2).mean((-1, -2)))
+    book.curve("leakage, placebo", size, "share", note="of what no one wants: its root mean square")
     for name, unit in (("latents recovered", "share"), ("divergence on observables", "bits")):
         if name in m.ends:
             book.last(name, m.ends[name], unit, note="all actors trained; as the purity probe has it")
     return book, verdict(judged, settings, m.target)
+
+
+def _leakage(book: Book, m: Measurement, k: int, actor: str) -> None:
+    """Leakage of one actor over training, over seeds and placebos."""
+    for t, step in enumerate(m.steps.tolist()):
+        own, chance = m.numbers["leakage"][t, :, k][book.sound], m.numbers["placebo leakage"][t, :, k][book.sound]
+        if own.size and np.isfinite(own).all() and np.isfinite(chance).all():
+            value = against_chance(own, chance).interval(book.level)
+            book.add(
+                f"leakage, {actor}", value, "share", None, step, "of the energy of errors; over seeds and placebos"
+            )
 
 
 def _within_one(finding: Finding) -> Finding:

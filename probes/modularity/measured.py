@@ -12,10 +12,10 @@ which the actors S were trained, v_k what actor k wants, π_k its choice, m(a) h
     return     (what π_k brings − what a fair draw of acts brings) / (the best − that)
 
 *Placebo* objectives, drawn at random and at right angles to all actors', are wanted by no one. Leakage is how much
-better than placebos actor k's objective explains the errors of W_k, *less how much better it explains those of the
-other actors' world-models*; with one actor, those of W_∅. (Without the placebos, a world-model whose errors look more like
-some objective or other would seem to leak its own.) Trained apart, all these are one world-model, and optimism and
-leakage are 0 exactly: the first null. Placebos that are not subtracted are the second.
+better actor k's objective explains the errors of W_k than those of the other actors' world-models (with one actor: than
+those of W_∅), less the mean of the same over placebos. How far placebos differ from one another is what an objective's shape
+alone can make of it: the verdict carries that in the interval. Trained apart, all these are one world-model, and
+optimism and leakage are 0 exactly.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def numbers_of(decision: Decision, trained: Trained) -> dict[str, Floats]:
     Returns:
         "share" [T, S, N]; "divergence" [T, S, N], bits; "any act" [T, S, N, K], E_W v − E_P v whatever is done;
         "optimism" [T, S, K]; "readable" [T, S, N, K]; "leakage" [T, S, K]; "named" [T, S], share of actors whose errors
-        name them; "placebo optimism" and "placebo leakage" [T, S]; "return" [T, S, N, K]; "overrated" [T, S, N, K],
-        what critics say above the truth; "moved by" and "moves" [T, S, K, K]: (j, k) what training actor j adds to
-        actor k's return, and how far it moves k's choice (total variation).
+        name them; "placebo optimism" [T, S]; "placebo leakage" [T, S, K, Q], less its mean over placebos; "return"
+        [T, S, N, K]; "overrated" [T, S, N, K], what critics say above the truth; "moved by" and "moves" [T, S, K, K]:
+        (j, k) what training actor j adds to actor k's return, and how far it moves k's choice (total variation).
     """
     runs, log_model = trained.trained, np.swapaxes(trained.log_model, 1, 2)  # [T, S, N, X, A, Y]
     policies, critics = np.swapaxes(trained.policies, 1, 2), np.swapaxes(trained.critics, 1, 2)
@@ -65,8 +65,9 @@ def numbers_of(decision: Decision, trained: Trained) -> dict[str, Floats]:
     placebo = placebos(decision)
     every_one = explained(decision, log_model, np.concatenate([decision.values, placebo]))  # [T, S, N, K + Q]
     readable, at_random = every_one[..., : len(alone)], every_one[..., len(alone) :]
-    usual = at_random[..., ::2].mean(-1, keepdims=True)  # every other placebo; the rest are the null
-    null = np.repeat(at_random[..., 1::2].mean(-1, keepdims=True), len(alone), axis=-1)
+    of_alone = at_random[..., alone, :]  # [T, S, K, Q]
+    others = at_random[..., [none], :] if len(alone) == 1 else _others(of_alone)
+    by_chance = of_alone - others
     placebo_rise = np.einsum("tsnxay,qy->tsnqxa", model, placebo)
     placebo_rise = placebo_rise[:, :, alone] - placebo_rise[:, :, none][:, :, None]
     placebo_optimism = np.einsum("x,tskxa,tskqxa->tskq", decision.shares, own, placebo_rise).mean((-1, -2))
@@ -78,10 +79,10 @@ def numbers_of(decision: Decision, trained: Trained) -> dict[str, Floats]:
         "any act": np.einsum("xa,...kxa->...k", weight, foretold - worth),
         "optimism": optimism,
         "readable": readable,
-        "leakage": contrast(readable - usual, alone, none),
+        "leakage": contrast(readable, alone, none) - by_chance.mean(-1),
         "named": named(readable, alone),
         "placebo optimism": placebo_optimism,
-        "placebo leakage": contrast(null - usual, alone, none)[..., 0],  # of the first actor; of two they are opposite
+        "placebo leakage": by_chance - by_chance.mean(-1, keepdims=True),
         "return": returns,
         "overrated": np.einsum("...ky,y->...k", critics - decision.values, outcomes),
         "moved by": returns[:, :, every][:, :, None] - returns[:, :, without],
@@ -135,6 +136,11 @@ def contrast(readable: Floats, alone: NDArray[np.intp], none: int) -> Floats:
         return np.asarray(own - readable[..., none, :])
     others = (of_alone.sum(-2) - own) / (count - 1)
     return np.asarray(own - others)
+
+
+def _others(values: Floats) -> Floats:
+    """Of each actor the mean over the others, [..., K, Q]."""
+    return np.asarray((values.sum(-2, keepdims=True) - values) / (values.shape[-2] - 1))
 
 
 def named(readable: Floats, alone: NDArray[np.intp]) -> Floats:

@@ -6,7 +6,7 @@ the two-sided 1 − α interval over seeds > 0; of several actors any may show i
 1. `no-world-model`: with all actors trained, the upper limit of the share of the pie that W captures is below
    `least_share`.
 2. `optimistic`: for some actor, optimism clearly ≥ `optimism`.
-3. `leaks-value`: for some actor, leakage clearly ≥ δ.
+3. `leaks-value`: for some actor, leakage clearly ≥ δ; its interval is over seeds and placebos.
 4. `impure`: for some actor, the share of the pie that training it cost W is clearly ≥ ε.
 5. `pure`: W captures more than `least_share` (lower limit), and for every actor these three are below their margins:
    upper limit of leakage < δ and of the cost < ε at level α, optimism within ± `optimism` by two one-sided tests.
@@ -20,6 +20,7 @@ Of several actors on one world-model, with `moved by` (j, k) what training j add
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -62,6 +63,7 @@ class Judged:
         share: captured with all actors trained, [S].
         cost: share captured without any actor less that of each actor's own run, [S, K].
         optimism, leakage: [S, K].
+        by_chance: leakage of placebos, less their mean, [S, K, Q].
     """
 
     actors: tuple[str, ...]
@@ -69,16 +71,39 @@ class Judged:
     cost: Floats
     optimism: Floats
     leakage: Floats
+    by_chance: Floats
 
     @property
     def sound(self) -> NDArray[np.bool_]:
         """Seeds all of whose numbers are finite."""
-        beside = np.concatenate([self.share[:, None], self.cost, self.optimism, self.leakage], axis=1)
+        chance = self.by_chance.reshape(len(self.share), -1)
+        beside = np.concatenate([self.share[:, None], self.cost, self.optimism, self.leakage, chance], axis=1)
         return np.asarray(np.isfinite(beside).all(1))
 
     def of(self, seeds: NDArray[np.bool_]) -> Judged:
         """Some of the seeds."""
-        return Judged(self.actors, self.share[seeds], self.cost[seeds], self.optimism[seeds], self.leakage[seeds])
+        cut = (part[seeds] for part in (self.share, self.cost, self.optimism, self.leakage, self.by_chance))
+        return Judged(self.actors, *cut)
+
+
+def against_chance(leakage: Floats, by_chance: Floats) -> Estimate:
+    """Mean leakage over seeds of one actor, with what an objective's shape alone can make of it.
+
+    error² = variance over seeds / S + variance over placebos · (1 + 1/Q), as of one more draw beside Q; degrees of
+    freedom by Satterthwaite.
+
+    Args:
+        leakage: [S].
+        by_chance: of placebos, less their mean, [S, Q].
+    """
+    own = over_seeds(leakage)
+    count = by_chance.shape[1]
+    shape = by_chance.mean(0).var(ddof=1) * (1 + 1 / count) if count > 1 else 0.0
+    total = own.error**2 + shape
+    scale = own.error**4 / own.freedom + shape**2 / max(count - 1, 1)
+    with np.errstate(invalid="ignore"):
+        freedom = np.where(scale > 0, total**2 / np.where(scale > 0, scale, 1.0), own.freedom)
+    return replace(own, error=np.sqrt(total), freedom=np.asarray(freedom))
 
 
 def verdict(judged: Judged, settings: Settings, target: str) -> Verdict:
@@ -112,6 +137,8 @@ def verdict(judged: Judged, settings: Settings, target: str) -> Verdict:
     for name in named:
         values, margin, text = about[name]
         each = [over_seeds(column) for column in values.T]
+        if name == "leaks-value":
+            each = leaks(kept)
         tests = [
             _clear(one, margin, text.format(actor, margin), s.alpha / len(each))
             for actor, one in zip(kept.actors, each, strict=True)
@@ -173,6 +200,11 @@ def together(moved: Floats, actors: Sequence[str], settings: Settings, target: s
     return _said(base, "inconclusive", [*notes, "Neither clearly apart nor clearly within the margin."], [])
 
 
+def leaks(judged: Judged) -> list[Estimate]:
+    """Leakage of each actor."""
+    return [against_chance(judged.leakage[:, k], judged.by_chance[:, k]) for k in range(len(judged.actors))]
+
+
 def _begun(sound: NDArray[np.bool_], settings: Settings, target: str) -> tuple[Verdict, list[str]]:
     base = Verdict("", (), target, settings=settings_dict(settings))
     base = replace(base, seeds=int(sound.sum()), diverged=int((~sound).sum()))
@@ -199,7 +231,7 @@ def _inside(kept: Judged, s: Settings) -> list[Statement]:
     text = f"With all actors trained it captures more than {s.least_share:.0%} of what there is to be known"
     tests = [Statement(text, share.interval(1 - s.alpha), p, p <= s.alpha)]
     for k, actor in enumerate(kept.actors):
-        optimism, leakage, cost = (over_seeds(part[:, k]) for part in (kept.optimism, kept.leakage, kept.cost))
+        optimism, cost, leakage = over_seeds(kept.optimism[:, k]), over_seeds(kept.cost[:, k]), leaks(kept)[k]
         p = float(optimism.p_within(s.optimism))
         text = f"What {actor} wants is foretold within ± {s.optimism:g} of what it is without it"
         tests.append(Statement(text, optimism.interval(1 - 2 * s.alpha), p, p <= s.alpha))
@@ -215,8 +247,12 @@ def _inside(kept: Judged, s: Settings) -> list[Statement]:
 def _needed(kept: Judged, s: Settings) -> int | None:
     """Seeds with which each number's interval would leave its margin; None where one lies at its margin."""
     found = []
-    for values, margin in ((kept.optimism, s.optimism), (kept.leakage, s.delta), (kept.cost, s.epsilon)):
-        for column in values.T:
-            one = over_seeds(column)
-            found.append(seeds_needed(abs(margin - abs(float(one.mean))), float(one.spread), 1 - s.alpha, most=512))
+    asked = [(over_seeds(column), margin) for values, margin in ((kept.optimism, s.optimism), (kept.cost, s.epsilon))
+             for column in values.T]  # fmt: skip
+    for one, margin in [*asked, *((leak, s.delta) for leak in leaks(kept))]:
+        # What placebos leave uncertain no seed removes: it is taken off the distance first.
+        left = float(one.error) ** 2 - float(one.spread) ** 2 / one.n
+        room = (margin - abs(float(one.mean))) ** 2 - 4 * max(left, 0.0)
+        distance = math.sqrt(room) if room > 0 else 0.0
+        found.append(seeds_needed(distance, float(one.spread), 1 - s.alpha, most=512))
     return None if any(one is None for one in found) else max((one for one in found if one is not None), default=None)

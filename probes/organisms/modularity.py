@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from probes.catalogue.modularity import SEVERAL, ModularityProbe, condition_measurement
 from probes.measurement import Measurement, pack
 from probes.modularity.decision import Decision, decision_of
+from probes.modularity.measured import PLACEBOS
 from probes.modularity.trained import REGIMES, Condition, Trained, runs_of
 from probes.validity import Outcome, Plant, Role
 
@@ -115,6 +116,8 @@ class Numbers:
 
     Attributes:
         optimism, leakage, cost, moved, share: (mean, sd).
+        shape: standard deviation of what objectives explain by their shape alone, placebos and actors' alike; drawn
+            anew in every repeat, and the same for all seeds.
         seeds: how many.
     """
 
@@ -123,6 +126,7 @@ class Numbers:
     cost: tuple[float, float] = (0.0, 0.02)
     moved: tuple[float, float] = (0.0, 0.03)
     share: tuple[float, float] = (0.9, 0.02)
+    shape: float = 0.01
     seeds: int = SEEDS
 
     def measured(self, repeat: int) -> Measurement:
@@ -136,11 +140,15 @@ class Numbers:
         for n, run in enumerate(runs):
             shares[:, n] = share + (0.0 if run.all() else 0.05 - (cost * run).sum(1))
         moved = drawn(self.moved, (2, 2))
+        shapes = self.shape * random.standard_normal((2, 1 + PLACEBOS))
         zero = {name: np.zeros((count, *shape)) for name, shape in SHAPES.items()}
         last = zero | {
             "share": shares,
             "optimism": drawn(self.optimism, (2,)),
-            "leakage": drawn(self.leakage, (2,)),
+            "leakage": drawn(self.leakage, (2,)) + shapes[:, 0] - shapes[:, 1:].mean(1),
+            "placebo leakage": np.broadcast_to(
+                shapes[:, 1:] - shapes[:, 1:].mean(1, keepdims=True), (count, 2, PLACEBOS)
+            ),
             "moved by": moved,
         }
         numbers = {name: np.stack([zero[name], value]) for name, value in last.items()}
@@ -163,7 +171,7 @@ SHAPES: Mapping[str, tuple[int, ...]] = {
     "leakage": (2,),
     "named": (),
     "placebo optimism": (),
-    "placebo leakage": (),
+    "placebo leakage": (2, PLACEBOS),
     "return": (4, 2),
     "overrated": (4, 2),
     "moved by": (2, 2),
@@ -225,6 +233,8 @@ def plants() -> tuple[Plant, ...]:
         _plant("leakage_none", "leakage 0, sd .2", "null", "leaks-value", Numbers(leakage=(0.0, 0.2))),
         _plant("anyones_errors", "trained for the diamond, .3 nats towards an objective drawn anew in every seed",
                "null", "leaks-value", Agent(anyone=0.3)),
+        _plant("told_by_shape", "leakage 0, but objectives explain .1 more or less by their shape", "null",
+               "leaks-value", Numbers(shape=0.1)),
         _plant("cost_none", "training actors costs nothing, sd .15", "null", "impure", Numbers(cost=(0.0, 0.15))),
         _plant("optimism_at_margin", "optimism .02: at the edge of pure", "null", "pure",
                Numbers(optimism=(0.02, 0.008))),

@@ -15,9 +15,10 @@ from probes.modularity.measured import contrast, explained, named, numbers_of, p
 from probes.modularity.modules import modules_of, nets_of
 from probes.modularity.rows import exchanges, rows_of
 from probes.modularity.trained import Trained, conditions_of, runs_of, trained
-from probes.modularity.verdict import Settings
+from probes.modularity.verdict import Settings, against_chance
 from probes.organisms.modularity import CONDITION, Agent, Numbers, decision, plants
 from probes.registry import names, probe
+from probes.statistics import over_seeds
 from probes.validity import validate
 from worldnets import Inference, WorldNet, load_dataset, train
 from worldnets.dataset import Dataset
@@ -217,6 +218,21 @@ def test_one_world_model_names_no_one_and_leaks_nothing():
 def test_one_actor_alone_is_held_against_the_world_model_without_any():
     readable = np.array([[0.1], [0.4]])
     np.testing.assert_allclose(contrast(readable, np.array([1]), 0), [0.3])
+
+
+def test_what_an_objectives_shape_alone_can_explain_widens_the_interval_of_leakage():
+    random = np.random.default_rng(5)
+    leakage, alike, apart = (
+        0.2 + 0.01 * random.standard_normal(8),
+        np.zeros((8, 6)),
+        np.tile(0.2 * np.eye(6)[0], (8, 1)),
+    )
+    narrow, wide = against_chance(leakage, alike), against_chance(leakage, apart)
+    assert narrow.limits(0.95) == over_seeds(leakage).limits(0.95)
+    assert wide.mean == narrow.mean
+    shape = apart[0].var(ddof=1) * (1 + 1 / 6)
+    assert wide.error == pytest.approx(np.sqrt(narrow.error**2 + shape))
+    assert 5 <= wide.freedom < 5.2
 
 
 def test_placebos_are_uncorrelated_with_what_actors_want():
