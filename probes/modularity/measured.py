@@ -13,8 +13,8 @@ which the actors S were trained, v_k what actor k wants, π_k its choice, m(a) h
 
 *Placebo* objectives, drawn at random and at right angles to all actors', are wanted by no one. Leakage is how much
 better actor k's objective explains the errors of W_k than those of the other actors' world-models (with one actor: than
-those of W_∅), less the mean of the same over placebos. How far placebos differ from one another is what an objective's shape
-alone can make of it: the verdict carries that in the interval. Trained apart, all these are one world-model, and
+those of W_∅), less the mean of the same over placebos. How far placebos differ from one another is what an objective's
+shape alone can make of it: the verdict carries that in the interval. Trained apart, all these are one world-model, and
 optimism and leakage are 0 exactly.
 """
 
