@@ -1,4 +1,4 @@
-"""For the site: what documents link to outside docs/ (dataset cards, notebooks, suites, code) becomes pages of its own."""
+"""For the site: what documents link to outside docs/ (dataset cards, notebooks, suites) becomes pages of its own."""
 
 from __future__ import annotations
 
