@@ -28,7 +28,7 @@ run: $(RUN_ENV) ## environment, then a suite of probes: verdict table and HTML r
 	$(BIN)/probes run $(SUITE) --out $(RUNS)/$(SUITE) $(ARGS)
 
 test: $(DEV_ENV) ## environment, then all tests, notebooks included
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV_ENV) ## style and formatting, nothing changed
 	$(BIN)/python -m ruff check .

@@ -24,7 +24,7 @@ from probes.validity import (
 from probes.validity_page import section, write
 from worldnets.errors import ProbeError, UnknownNameError
 
-SLOW = {"purity"}  # probes whose organisms take seconds to make: their own tests count them
+SLOW = {"optimizer", "purity"}  # organisms that take seconds to make: their own tests count them
 REPEATS = 12
 
 
