@@ -123,18 +123,13 @@ class Dask:
             raise MissingDependencyError("Dask is not installed", found=str(error), mend=mend) from error
         self.died: tuple[type[BaseException], ...] = (distributed.KilledWorker,)
         self._cluster: Any = None
+        self._environment = dict(os.environ)
         settings = thread_settings(1)
         try:
             if scheduler is None:
-                # Environment first: a worker's libraries read their thread counts as they are loaded.
-                with_settings = {"distributed.nanny.pre-spawn-environ": settings}
-                import dask
-
-                with dask.config.set(with_settings):
-                    count = max(1, jobs or cores())
-                    self._cluster = distributed.LocalCluster(
-                        n_workers=count, threads_per_worker=1, dashboard_address=None, protocol="tcp://"
-                    )
+                self._cluster = distributed.LocalCluster(
+                    n_workers=max(1, jobs or cores()), threads_per_worker=1, dashboard_address=None, protocol="tcp://"
+                )
                 scheduler = self._cluster.scheduler_address
             self._client = distributed.Client(scheduler, timeout=wait, set_as_default=False)
             self._client.wait_for_workers(1, timeout=wait)
@@ -192,6 +187,10 @@ class Dask:
             self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+            # Starting workers, Dask sets thread counts and more in this process; what runs next must not inherit them.
+            for name in os.environ.keys() - self._environment.keys():
+                del os.environ[name]
+            os.environ.update(self._environment)
 
 
 def _seen(run: str) -> tuple[bool, str | None]:

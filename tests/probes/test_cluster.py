@@ -83,12 +83,14 @@ def test_two_workers_store_the_bytes_of_one_machine_also_when_one_is_killed_in_t
 def test_a_cell_that_kills_its_workers_or_hangs_fails_and_the_others_are_done(tmp_path, fake):
     (tmp_path / "trouble.txt").write_text("sleeps")
     cells, run = cells_of(conditions()), store(tmp_path / "run")
+    before = dict(os.environ)
     with backend("dask", 1, run.path) as made:
         outcome = run_cells(run, cells, made, measure="fake_measure:measure", time_limit=1.0)
         assert (outcome.done, outcome.failed, outcome.missing) == (4, 4, 0)
         assert run.failure(cells[-1])["error"].startswith("took longer than the 1 s")
         (tmp_path / "trouble.txt").unlink()
         assert run_cells(run, cells, made, measure="fake_measure:measure").complete
+    assert dict(os.environ) == before
 
 
 def test_a_worker_that_does_not_see_the_run_directory_is_refused(tmp_path, fake):
