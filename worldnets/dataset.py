@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from worldnets.candidates import Candidates
+    from worldnets.draw.explorer import Explorer
+    from worldnets.draw.inspection import NetDrawing
     from worldnets.episodes import Part, RealClips
 
 __all__ = [
@@ -288,6 +290,19 @@ class Dataset:
                 parts[objective] = f"target {', '.join(asked)}" if asked else part
             rows[v] = parts
         return pd.DataFrame.from_dict(rows, orient="index")
+
+    def draw(self, beliefs: Any = None, evidence: Any = None, **options: Any) -> NetDrawing:
+        """The world's net in the colours of its roles: see `WorldNet.draw`."""
+        return self.net.draw(beliefs, evidence, **{"groups": self._drawn_roles(), **options})
+
+    def explore(self, evidence: Mapping[str, Any] | None = None, **options: Any) -> Explorer:
+        """The world's net with controls to change the evidence: see `worldnets.draw.explore`."""
+        return self.net.explore(evidence, **{"groups": self._drawn_roles(), **options})
+
+    def _drawn_roles(self) -> dict[str, tuple[str, ...]]:
+        named = {name: tuple(v for v in group if v in self.net.index) for name, group in self.roles.items()}
+        asked = {v for task in self.world.tasks.values() for target in task.targets for v in target.variables}
+        return {"targets": tuple(v for v in self.net.variables if v in asked), **named}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.name, dict(self.parameters), self.world, self.redrawn, self.title)

@@ -20,6 +20,9 @@ from worldnets.errors import EvidenceError, NetError, QueryError, did_you_mean
 if TYPE_CHECKING:
     import networkx as nx
 
+    from worldnets.draw.explorer import Explorer
+    from worldnets.draw.inspection import NetDrawing
+
 Label = Hashable
 ROW_SUM_TOLERANCE = 1e-6
 STATES_LIMIT = 2**15  # code arrays are int16
@@ -95,6 +98,29 @@ class _Variables:
         for name in names:
             if name not in self.index:
                 raise error("unknown variable", found=repr(name), mend=did_you_mean(name, self.states))  # type: ignore[call-arg]
+
+    def draw(self, beliefs: Any = None, evidence: Any = None, **options: Any) -> NetDrawing:
+        """A drawing for notebooks and pages: causes above effects, or a clip as one column per frame.
+
+        A click on a box, or Tab and Enter, opens its table; `cpts=["v"]` puts tables below the picture for good.
+
+        Args:
+            beliefs: a query's answer, shown as bars.
+            evidence: the observed variables and their states, or the query's table.
+            **options: as for `worldnets.draw.inspect_net`: do, likelihood, before, row, variables, groups,
+                arrangement, cpts, title.
+
+        The figure for paper is `worldnets.draw_net(net, …)`, or `.figure()` of the drawing.
+        """
+        from worldnets.draw.inspection import inspect_net
+
+        return inspect_net(self, beliefs, evidence, **options)  # type: ignore[arg-type]
+
+    def explore(self, evidence: Mapping[str, Label] | None = None, **options: Any) -> Explorer:
+        """The net with controls to change the evidence, beliefs redrawn: see `worldnets.draw.explore`."""
+        from worldnets.draw.explorer import explore
+
+        return explore(self, evidence, **options)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from worldnets.errors import NetError
 from worldnets.net import Label, WorldNet
+
+if TYPE_CHECKING:
+    from worldnets.draw.explorer import Explorer
+    from worldnets.draw.inspection import NetDrawing
 
 PREVIOUS = "[t-1]"  # "diamond[t-1]" names the diamond of the frame before; "diamond" the one of this frame
 
@@ -111,6 +115,28 @@ class TwoSliceNet:
                 )
                 cpts[node] = self.initial.cpt(v) if first else self.cpts[v]
         return WorldNet(states, parents, cpts, self.name)
+
+    def draw(
+        self, beliefs: Any = None, evidence: Any = None, *, frames: int | None = None, **options: Any
+    ) -> NetDrawing:
+        """The net as a clip, one column per frame: see `WorldNet.draw`.
+
+        Args:
+            beliefs: of `TemporalInference`, or of the unrolled net.
+            evidence: observed variables by their names in the clip, "umbrella_2".
+            frames: columns; default as many as the beliefs have, otherwise two, which show the whole template.
+            **options: as for `worldnets.draw.inspect_net`.
+        """
+        from worldnets.inference.temporal import TemporalBeliefs
+
+        if isinstance(beliefs, TemporalBeliefs):
+            frames = beliefs.frames.stop - 1 if frames is None else frames
+            beliefs = beliefs.of_row(options.pop("row", 0))
+        return self.unroll(2 if frames is None else frames).draw(beliefs, evidence, **options)
+
+    def explore(self, evidence: Mapping[str, Label] | None = None, *, frames: int = 4, **options: Any) -> Explorer:
+        """A clip of the net with controls to change the evidence: see `worldnets.draw.explore`."""
+        return self.unroll(frames).explore(evidence, **options)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.initial, dict(self.parents), dict(self.cpts), self.name)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import QueryError, did_you_mean
+from worldnets.temporal import frame_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,6 +78,17 @@ class TemporalBeliefs:
                 mend=f"name it in variables=[…]; {did_you_mean(variable, self.states)}",
             )
         return self.tables[variable].transpose(2, 0, 1)
+
+    def of_row(self, row: int) -> dict[str, NDArray[np.floating]]:
+        """One row's beliefs by the names of the clip, "umbrella_2" → [states].
+
+        Raises:
+            QueryError: no such row.
+        """
+        if not -len(self) <= row < len(self):
+            expected = f"0 to {len(self) - 1}"
+            raise QueryError("no such row of beliefs", found=row, expected=expected, mend="change `row`")
+        return {frame_name(v, t): self[v][row, i] for v in self.states for i, t in enumerate(self.frames)}
 
     def __len__(self) -> int:
         return len(self.log_evidence)
