@@ -17,6 +17,7 @@ from worldnets.errors import StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from probes.results import Results
 
@@ -45,6 +46,19 @@ class Moved:
     def beyond_noise(self) -> bool:
         """Whether the difference's interval leaves out 0."""
         return not self.difference.low <= 0 <= self.difference.high
+
+    def __repr__(self) -> str:
+        where = " ".join(str(self.names[name]) for name in ("world", "head", "target", "name") if self.names.get(name))
+        return f"Moved({where}: {self.a} → {self.b})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, table
+
+        return card(
+            repr(self),
+            dict(self.names),
+            table(("", "interval"), [(n, repr(getattr(self, n))) for n in ("a", "b", "difference")]),
+        )
 
 
 @dataclass(frozen=True)
@@ -94,6 +108,47 @@ class Comparison:
             rows.append(row)
         ends = [f"{name}{end}" for name in ("a", "b", "difference") for end in ("", "_low", "_high")]
         return pd.DataFrame(rows, columns=[*NUMBER, *ends])
+
+    def __repr__(self) -> str:
+        if self.same:
+            return f"Comparison(nothing changed beyond noise; {self.equal} numbers equal, {self.numbers} within noise)"
+        parts = [f"{len(self.verdicts)} verdicts", f"{len(self.moved)} of {self.numbers} numbers beyond noise"]
+        parts += [f"{len(self.only_a) + len(self.only_b)} conditions in one run only"]
+        return f"Comparison({', '.join(parts)}{f', {len(self.unlike)} unlike cells' if self.unlike else ''})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, frame, table
+
+        facts = {
+            "only in a": self.only_a or None,
+            "only in b": self.only_b or None,
+            "unlike cells": self.unlike or None,
+        }
+        parts = []
+        if self.settings:
+            parts.append(table(("setting", "a", "b"), self.settings))
+        if self.verdicts:
+            parts.append(table((*LINE, "a", "b"), [[row[name] for name in (*LINE, "a", "b")] for row in self.verdicts]))
+        if self.moved:
+            parts.append(frame(self.to_pandas(), index=False))
+        return card(repr(self), facts, *parts)
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """The differences b − a beyond noise, with their limits, largest first."""
+        from worldnets.draw.figure import literal, new_axes
+
+        axes = new_axes(6.0, 0.8 + 0.3 * max(1, len(self.moved))) if axes is None else axes
+        for i, one in enumerate(self.moved):
+            d = one.difference
+            axes.errorbar(d.estimate, i, xerr=[[d.estimate - d.low], [d.high - d.estimate]], fmt="o", color="#0072b2")
+        names = [
+            literal(" ".join(str(one.names[n]) for n in ("world", "head", "target", "name"))) for one in self.moved
+        ]
+        axes.set_yticks(range(len(names)), names)
+        axes.axvline(0, color="#7b8794", linewidth=0.8)
+        axes.invert_yaxis()
+        axes.set(xlabel="b − a")
+        return axes
 
 
 def difference(a: Interval, b: Interval, tests: int = 1) -> Interval:

@@ -220,6 +220,11 @@ class EnumeratedReference:
     def __repr__(self) -> str:
         return f"EnumeratedReference({'×'.join(map(str, self.sizes))} contexts, {self.outcomes} outcomes)"
 
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self)) + self.about._repr_html_()
+
 
 def enumerated(source: Source, rungs: Sequence[Sequence[str]], target: str) -> EnumeratedReference:
     """The enumerated reference of a target in a source: one exact query per context.

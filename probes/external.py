@@ -139,6 +139,11 @@ class Wrapped:
         what = f"{len(self.seeds)} seeds, {len({id(row) for row in self.predictors})} checkpoints"
         return f"Wrapped({self.dataset.name}/{self.objective}, {what}, given {self.takes})"
 
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self))
+
 
 def wrap(
     predict: Predict | Sequence[Predict] | Sequence[Sequence[Predict]],

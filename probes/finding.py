@@ -4,7 +4,6 @@ rule's conclusion).
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -57,6 +56,20 @@ class Finding:
         )
         return f"{self.name}{place}: {self.value} {self.unit}".rstrip()
 
+    def __repr__(self) -> str:
+        return f"Finding({f'{self.target}: ' if self.target else ''}{self})"
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row."""
+        import pandas as pd
+
+        return pd.DataFrame([self.to_dict()])
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(str(self), {"target": self.target, "interval": repr(self.value), "note": self.note})
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -79,6 +92,14 @@ class Statement:
         return {"text": self.text, "p": _plain(self.p), "holds": self.holds} | {
             key: _plain(value) for key, value in self.interval.to_dict().items()
         }
+
+    def __repr__(self) -> str:
+        return f"Statement({self.text!r}: {self.interval}, p = {self.p:.2g}, {'holds' if self.holds else 'open'})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(self.text, {"interval": repr(self.interval), "p": self.p, "holds": "yes" if self.holds else "no"})
 
 
 @dataclass(frozen=True)
@@ -145,8 +166,27 @@ class Verdict:
         return f"{self.name}: " + " ".join(self.reasons)
 
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{html.escape(reason)}</li>" for reason in self.reasons)
-        return f"<b>{html.escape(self.target)}: {html.escape(self.name)}</b><ul>{items}</ul>"
+        from worldnets.draw.cards import card
+
+        return card(self._heading, None, *self._parts)
+
+    @property
+    def _heading(self) -> str:
+        return f"{self.target}: {self.name}" if self.target else self.name
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        from worldnets.draw.cards import items, note
+
+        p = "" if math.isnan(self.p) else f", p = {self.p:.2g}"
+        return items(self.reasons), note(f"{self.seeds} seeds, {self.diverged} diverged{p}")
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The statements that carry it, one row each."""
+        import pandas as pd
+
+        columns = ["text", "p", "holds", "estimate", "low", "high", "level", "kind", "n"]
+        return pd.DataFrame([statement.to_dict() for statement in self.statements], columns=columns)
 
 
 @dataclass(frozen=True)
@@ -247,8 +287,28 @@ class Conclusion(Sequence[Finding]):
         return f"Conclusion({len(self.findings)} findings; {verdicts})"
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
-        return notes + "".join(verdict._repr_html_() for verdict in self.verdicts.values())
+        from worldnets.draw.cards import card, frame, note
+
+        verdicts = [part for v in self.verdicts.values() for part in (note(v._heading), *v._parts)]
+        if len(self.verdicts) == 1:
+            verdicts = list(self.verdict._parts)
+        said = ", ".join(verdict._heading for verdict in self.verdicts.values())
+        last = self._last()
+        columns = ["target", "name", "rung", "step", "estimate", "low", "high", "unit"]
+        shown = frame(last[columns], 20, index=False) if len(last) else ""
+        return card(said or "Nothing was concluded", None, *map(note, self.notes), *verdicts, shown)
+
+    def _last(self) -> pd.DataFrame:
+        """The findings, each at its last step."""
+        found = self.to_pandas()
+        if not len(found):
+            return found
+        keys = ["target", "name", "rung"]
+        return (
+            found.sort_values("step", kind="stable", na_position="first")
+            .groupby(keys, dropna=False, sort=False)
+            .tail(1)
+        )
 
 
 def settings_dict(settings: Any) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def _fixed(rungs: object) -> tuple[tuple[str, Rungs], ...]:
         raise ProbeError("rungs are lists of names by target", found=rungs, mend=mend) from None
 
 
-@dataclass
+@dataclass(repr=False)
 class References:
     """The references of one source, each made when first asked for and shared by every head."""
 
@@ -121,6 +121,14 @@ class References:
         if not isinstance(source, DatasetSource):
             raise ProbeError("a source without ladders", node=target, mend="pass the rungs")
         return asked_rungs(source.dataset, source.task, target, self.sampling)
+
+    def __repr__(self) -> str:
+        return f"References({type(self.source).__name__}, ladder {self.sampling.ladder!r}, {len(self._made)} made)"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self))
 
     def _make(self, ladder: Rungs, target: str) -> Reference:
         s = self.sampling

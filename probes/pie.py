@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import ProbeError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 
@@ -78,6 +82,37 @@ class Information:
         kind = "enumerated" if self.groups is None else f"{self.clips} clips × {self.draws} draws"
         bits = ", ".join(f"{i:.3f}" for i in self.information)
         return f"Information({kind}, rungs [{bits}] bits, {self.rows} rows)"
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per rung (index: its number): evidence, bits, share of the pie, ceiling of own bits."""
+        import pandas as pd
+
+        total = self.total or float("nan")
+        columns = {
+            "evidence": [", ".join(rung) for rung in self.rungs],
+            "bits": self.information,
+            "share": self.information / total,
+            "own_ceiling": self.own_ceiling,
+        }
+        return pd.DataFrame(columns, index=pd.RangeIndex(1, len(self.rungs) + 1, name="rung"))
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """The bits of each rung, shallow first, as bars."""
+        from worldnets.draw.figure import literal, new_axes
+
+        axes = new_axes(6.0, 0.6 + 0.35 * len(self.rungs)) if axes is None else axes
+        names = [literal(f"{k}: {_few(rung)}") for k, rung in enumerate(self.rungs, 1)]
+        axes.barh(range(len(names)), self.information, tick_label=names)
+        axes.invert_yaxis()
+        axes.set(xlabel=f"bits; {self.total:.3f} in all, of an entropy of {self.entropy:.3f}")
+        return axes
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, frame
+
+        size = "enumerated" if self.groups is None else f"{self.clips} clips × {self.draws} draws"
+        facts = {"the whole pie": f"{self.total:.4g} of {self.entropy:.4g} bits", "reference": size, "rows": self.rows}
+        return card("What there is to be had, rung by rung", facts, frame(self.to_pandas(), 40))
 
 
 @dataclass(frozen=True)
@@ -189,6 +224,39 @@ class Pie:
 
     def __repr__(self) -> str:
         return f"Pie({self.captured.shape[-1]} rungs, {'×'.join(map(str, self.captured.shape[:-1])) or 'one'} heads)"
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per rung and head: rung, places on the leading axes, captured bits, own bits, reliance, weight."""
+        import pandas as pd
+
+        places = [np.ravel(one) for one in np.indices(self.captured.shape)]
+        columns = {f"axis_{i}": place for i, place in enumerate(places[:-1])} | {"rung": places[-1] + 1}
+        numbers = {"captured": self.captured, "own": self.own, "reliance": self.reliance, "weight": self.weights}
+        return pd.DataFrame(columns | {name: np.ravel(value) for name, value in numbers.items()})
+
+    def plot(self, about: Information | None = None, axes: Axes | None = None) -> Axes:
+        """Bits captured of each rung, mean over heads and a point for each; `about` adds what there was to be had."""
+        from worldnets.draw.figure import new_axes
+
+        axes = new_axes() if axes is None else axes
+        heads = self.captured.reshape(-1, self.captured.shape[-1])
+        rungs = np.arange(1, heads.shape[1] + 1)
+        if about is not None:
+            axes.bar(rungs, about.information, width=0.8, color="#e4e8ec", label="to be had")
+        axes.bar(rungs, heads.mean(0), width=0.5, color="#0072b2", label="captured")
+        axes.plot(np.tile(rungs, len(heads)), heads.ravel(), "k.", markersize=3)
+        axes.set(xlabel="rung, shallow to deep", ylabel="bits", xticks=rungs)
+        axes.legend(frameon=False)
+        return axes
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, frame
+
+        return card(repr(self), None, frame(self.to_pandas(), 20, index=False))
+
+
+def _few(names: Sequence[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 LEAST_CEILING = 0.05  # bits; a share of a smaller ceiling of own bits is undefined

@@ -221,7 +221,10 @@ class Results:
         limits = tuple(f"{column}{end}" for column in own for end in ("_low", "_high"))
         shown = self.verdicts[["world", "objective", "target", "head", "inputs", "verdict"]]
         shown = shown.join(self.verdicts[[column for column in own if column not in limits]])
-        return str(shown.to_html(index=False, escape=True, float_format="{:.3f}".format, na_rep="–"))
+        from worldnets.draw.cards import card, frame
+
+        absent = f"{len(self.failures)} failed or missing: .failures" if len(self.failures) else ""
+        return card(repr(self), {"cells": absent}, frame(shown, 60, index=False))
 
 
 FINDING_COLUMNS = (

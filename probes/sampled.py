@@ -258,3 +258,8 @@ class SampledReference:
 
     def __repr__(self) -> str:
         return f"SampledReference({self.mc_note}, {self.outcomes} outcomes)"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self)) + self.about._repr_html_()

@@ -47,6 +47,14 @@ class Interval:
             return f"{self.estimate:.3f} (exact)"
         return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
+    def __repr__(self) -> str:
+        return f"Interval({self}, {self.kind}, level {self.level:g}, n = {self.n})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self))
+
 
 @dataclass(frozen=True)
 class Estimate:

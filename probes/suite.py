@@ -159,6 +159,13 @@ class Suite(Model):
     def __repr__(self) -> str:
         return f"Suite({self.name!r}, {len(self.jobs)} jobs)"
 
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, table
+
+        rows = [(job.label or job.world, job.objective, [head.name for head in job.heads]) for job in self.jobs]
+        facts = {"title": self.suite.title, "probes": list(self.probes), "organisms": list(self.organisms)}
+        return card(repr(self), facts, table(("world", "objective", "heads"), rows, most=40))
+
 
 def load_suite(name: str | Path) -> Suite:
     """A built-in suite by its name, or the suite in a TOML file by its path.

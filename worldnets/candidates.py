@@ -131,7 +131,9 @@ class Candidates:
         return f"Candidates({len(self.all)}; chosen {best.name!r}: {bits_said(best.test)} per test clip)"
 
     def _repr_html_(self) -> str:
-        return str(self.to_pandas().to_html(index=False, float_format="{:.3f}".format, na_rep="–"))
+        from worldnets.draw.cards import card, frame
+
+        return card(repr(self), None, frame(self.to_pandas(), 40, index=False))
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""

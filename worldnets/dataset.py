@@ -312,6 +312,13 @@ class Dataset:
         real = ", real clips, reference learned" if self.world.episodes is not None else ""
         return f"Dataset({self.name!r}, {len(self.net.variables)} variables, {' | '.join(self.objectives)}{twin}{real})"
 
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, frame
+
+        parameters = ", ".join(f"{name} = {value}" for name, value in self.parameters.items())
+        facts = {"title": self.title, "parameters": parameters, "reference": self.reference}
+        return card(repr(self), facts, frame(self.to_pandas()))
+
 
 def _as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from worldnets.errors import WorldnetsError
 from worldnets.roles import outcome_index, role_checks
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from worldnets.episodes import RealClips
 
 
@@ -29,8 +31,44 @@ class CheckResult:
     def __str__(self) -> str:
         return f"{'ok  ' if self.ok else 'FAIL'} {self.name}: {self.message}" + ("" if self.ok else f" ({self.mend})")
 
+    def __repr__(self) -> str:
+        return f"CheckResult({str(self)!r})"
 
-def check_dataset(dataset: Dataset, rows: int = 200, seed: int = 0) -> list[CheckResult]:
+    def _repr_html_(self) -> str:
+        return Checks([self])._repr_html_()
+
+
+class Checks(list[CheckResult]):
+    """A conformance report: its lines, and whether all of them are ok."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return all(result.ok for result in self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per check: name, ok, message, mend."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(result) for result in self], columns=["name", "ok", "message", "mend"])
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+    def __repr__(self) -> str:
+        failed = [result.name for result in self if not result.ok]
+        return f"Checks({len(self) - len(failed)} ok{f', {len(failed)} failed: ' if failed else ''}{', '.join(failed)})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, table
+
+        rows = [("ok" if r.ok else "FAIL", r.name, r.message, r.mend) for r in self]
+        failed = sum(not result.ok for result in self)
+        said = f"{failed} of {len(self)} checks failed" if failed else f"All {len(self)} checks are ok"
+        return card(said, None, table(("", "check", "what was seen", "how to mend it"), rows, most=100))
+
+
+def check_dataset(dataset: Dataset, rows: int = 200, seed: int = 0) -> Checks:
     """Does a dataset keep the promises that training and probes rely on? Structured results, failures included.
 
     Checks each task's roles and ladders, that clips can be drawn and a clip does not depend on how many are drawn with
@@ -38,7 +76,7 @@ def check_dataset(dataset: Dataset, rows: int = 200, seed: int = 0) -> list[Chec
     training clips show every state, and which learned world-model is the reference. How much information the evidence
     carries is a measurement and belongs to probes.
     """
-    results = []
+    results = Checks()
     for task in dataset.world.tasks.values():
         for name, passed, message, mend in role_checks(task):
             results.append(_result(f"{task.objective}: {name}", passed, "as it should be" if passed else message, mend))

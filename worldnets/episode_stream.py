@@ -73,6 +73,14 @@ class EpisodeWriter:
         self._temporary = self.path.with_name(f".{self.path.name}.{os.urandom(6).hex()}.tmp")
         self._writer: Any = None
 
+    def __repr__(self) -> str:
+        return f"EpisodeWriter({str(self.path)!r}, {self._clips + len(self._rest):,} clips so far)"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self), {"layout": repr(self.layout)})
+
     def write(self, codes: ArrayLike, sources: ArrayLike | None = None) -> None:
         """Add clips.
 
@@ -365,6 +373,11 @@ class EpisodeStream:
     def __repr__(self) -> str:
         counts = [self.count(part) for part in PARTS]
         return f"EpisodeStream({str(self.path)!r}, {said(self._layout, counts, self.source_count)})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self), {"clips": f"{len(self):,}", "layout": repr(self._layout)})
 
 
 class _Checksum:

@@ -74,6 +74,17 @@ class ClipLayout:
             raise DatasetError("two nodes of one name", found=repr(twice), mend="rename the latent")
         FactorNet(self.states, ())
 
+    def __repr__(self) -> str:
+        labels = f", latents {', '.join(self.latents)}" if self.latents else ""
+        return f"ClipLayout({self.length} frames of {', '.join(self.kinds)}{labels})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, table
+
+        rows = [("every frame", name, labels) for name, labels in self.kinds.items()]
+        rows += [("latent", name, labels) for name, labels in self.latents.items()]
+        return card(f"ClipLayout of {self.length} frames", None, table(("where", "node", "states"), rows))
+
     @functools.cached_property
     def frames(self) -> tuple[tuple[str, ...], ...]:
         """The observed nodes of each frame, in time order; named `frame_name(kind, t)`, t from 1."""
@@ -181,6 +192,11 @@ class Split:
         if self.validation + self.test >= 1:
             found = f"validation {self.validation:g} + test {self.test:g}"
             raise DatasetError("nothing is left to train on", found=found, expected="less than 1", mend="lower them")
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self))
 
     def part_of(self, sources: ArrayLike, count: int) -> NDArray[np.int8]:
         """The part of each source, as a position in `PARTS`.
@@ -372,6 +388,15 @@ class Episodes:
         return f"Episodes({said(self.layout, [self.count(part) for part in PARTS], self.source_count)}" + (
             f", {self.left_out} episodes too short and left out)" if self.left_out else ")"
         )
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import ROWS_SHOWN, card, frame, note
+        from worldnets.inference.evidence import decode
+
+        labels = decode(self.layout.space, self.codes[:ROWS_SHOWN])
+        labels.insert(0, "source", self.sources[:ROWS_SHOWN])
+        more = note(f"{len(self) - len(labels):,} more clips: .to_pandas() has all") if len(self) > len(labels) else ""
+        return card(repr(self), None, frame(labels), more)
 
 
 def said(layout: ClipLayout, counts: Sequence[int], sources: int) -> str:

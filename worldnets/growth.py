@@ -67,6 +67,16 @@ class Stage:
             mend = "a whole number ≥ 0, or None for exact beliefs"
             raise TrainingError("rounds out of range", node=self.name, found=repr(rounds), mend=mend)
 
+    def __repr__(self) -> str:
+        shown = "all evidence" if self.evidence is None else f"{len(self.evidence)} evidence variables"
+        rounds = "exact" if self.rounds is None else f"{self.rounds} rounds"
+        return f"Stage({self.name!r}, share {self.steps_share:g}, {self.world_model!r}, {shown}, {rounds})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self), {"evidence": "all" if self.evidence is None else self.evidence})
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Growth:
@@ -178,7 +188,9 @@ class Growth:
         return f"Growth({' → '.join(stage.name for stage in self.stages)})"
 
     def _repr_html_(self) -> str:
-        return str(self.to_pandas().to_html())
+        from worldnets.draw.cards import card, frame
+
+        return card(repr(self), None, frame(self.to_pandas()))
 
 
 def pack_growth(growth: Growth) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -44,6 +44,14 @@ class Factor(NamedTuple):
     scope: tuple[str, ...]
     table: NDArray[np.float64]
 
+    def __repr__(self) -> str:
+        return f"Factor({', '.join(self.scope)}; {'×'.join(map(str, self.table.shape)) or 'a number'})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self), {"entries": f"{self.table.size:,}", "sum": float(self.table.sum())})
+
 
 class _Variables:
     """What the two kinds of net share: named variables with labelled states."""
@@ -173,6 +181,13 @@ class FactorNet(_Variables):
 
     def __repr__(self) -> str:
         return f"FactorNet({self.name!r}, {len(self.states)} variables, {len(self.factors)} factors)"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, note, table
+
+        rows = [(v, labels, sum(v in factor.scope for factor in self.factors)) for v, labels in self.states.items()]
+        listed = table(("variable", "states", "factors"), rows, more="net.states")
+        return card(repr(self), None, listed, note("net.draw() shows its Markov graph"))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -430,6 +445,13 @@ class WorldNet(_Variables):
     def __repr__(self) -> str:
         arrows = sum(map(len, self.parent_sets.values()))
         return f"WorldNet({self.name!r}, {len(self.states)} variables, {arrows} arrows)"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, note, table
+
+        rows = [(v, labels, self.parent_sets[v], self.cpts[v].size) for v, labels in self.states.items()]
+        listed = table(("variable", "states", "parents", "table entries"), rows, more="net.states, net.parents(…)")
+        return card(repr(self), None, listed, note("net.draw() shows it, net.explore() lets you ask it"))
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:

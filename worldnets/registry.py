@@ -128,4 +128,10 @@ class Registry(Generic[T]):
         return len(self.names())
 
     def __repr__(self) -> str:
-        return f"Registry({self.kind!r}, {', '.join(self.names()) or 'empty'})"
+        return f"Registry({self.kind!r}, {len(self)} names)"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, table
+
+        rows = [(name, "installed package" if name not in self._targets else "") for name in self.names()]
+        return card(repr(self), None, table((self.kind, "from"), rows, most=60))

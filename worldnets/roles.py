@@ -39,6 +39,14 @@ class Target:
             mend = "name at least one variable, each once"
             raise DatasetError("a target without distinct variables", node=self.name, found=self.variables, mend=mend)
 
+    def __repr__(self) -> str:
+        return f"Target({self.name!r}: {', '.join(self.variables)})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self))
+
 
 @dataclass(frozen=True)
 class Task:
@@ -87,6 +95,20 @@ class Task:
 
     def __reduce__(self) -> tuple[Any, ...]:  # a mapping proxy does not travel between processes
         return type(self), (self.objective, self.evidence, self.targets, dict(self.ladders), self.latents)
+
+    def __repr__(self) -> str:
+        asked = ", ".join(target.name for target in self.targets)
+        return f"Task({self.objective!r}: {asked} from {len(self.evidence)} evidence variables)"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, table
+
+        rows = [
+            (target.name, target.variables, " ‖ ".join(", ".join(rung) for rung in self.ladders[target.name]))
+            for target in self.targets
+        ]
+        listed = table(("target", "variables", "ladder, shallow ‖ deep"), rows)
+        return card(repr(self), {"evidence": self.evidence, "latents": self.latents}, listed)
 
 
 def role_checks(task: Task) -> list[tuple[str, bool, str, str]]:
@@ -205,6 +227,14 @@ class Labeller:
     def __post_init__(self) -> None:
         object.__setattr__(self, "evidence", tuple(self.evidence))
         self.net.check_variables(self.evidence, error=DatasetError)
+
+    def __repr__(self) -> str:
+        return f"Labeller({self.net!r}, sees {len(self.evidence)} variables)"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self), {"sees": self.evidence})
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,13 @@ class TwoSliceNet:
     def __repr__(self) -> str:
         return f"TwoSliceNet({self.name!r}, {len(self.states)} variables a frame)"
 
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, note, table
+
+        rows = [(v, labels, self.initial.parents(v), self.parents.get(v, ())) for v, labels in self.states.items()]
+        listed = table(("variable", "states", "parents in frame 1", "parents in later frames"), rows, more="net.states")
+        return card(repr(self), None, listed, note("net.draw(frames=3) shows it as a clip"))
+
 
 def _in_clip(parent: str, frame: int) -> str:
     if parent.endswith(PREVIOUS):

@@ -410,9 +410,9 @@ class Trace:
         return f"Trace({what}, {how}{f', {lost} diverged' if lost else ''})"
 
     def _repr_html_(self) -> str:
-        from html import escape
+        from worldnets.draw.cards import card, frame, note
 
-        return f"<p><code>{escape(repr(self))}</code>, training loss in bits:</p>{self.to_pandas().to_html()}"
+        return card(repr(self), None, note("Training loss in bits, by step and seed:"), frame(self.to_pandas(), 24))
 
 
 def _filled_up(part: NDArray[Any]) -> NDArray[np.float32]:

@@ -72,6 +72,13 @@ class ProxyGap:
         numbers = ", ".join(f"{name} {interval}" for name, interval in self.gap.items())
         return f"ProxyGap({self.proxy!r} at {self.loss} bits, {self.seeds} seeds: {numbers})"
 
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, frame
+
+        said = f"Proxy gap on {self.proxy!r}" if self.comparable else f"Not comparable on {self.proxy!r}"
+        parts = [frame(self.to_pandas(), 30, index=False)] if self.comparable else []
+        return card(said, {"why": self.reason, "seeds": self.seeds, "matched loss, bits": self.loss}, *parts)
+
 
 def proxy_gap(
     one: Run, other: Run, proxy: str | None = None, settings: Settings | None = None, level: float = 0.95

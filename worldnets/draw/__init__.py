@@ -1,11 +1,13 @@
 """Pictures of nets, of beliefs in them, of plans, and of messages on their way.
 
->>> draw_net(net, engine.query(evidence), evidence=evidence)  # belief bars on the net
+>>> net.draw(engine.query(evidence), evidence)  # belief bars on the net; a click on a box opens its table
+>>> net.explore()  # evidence changed by hand, beliefs redrawn
+>>> draw_net(net, engine.query(evidence), evidence=evidence)  # the same as a figure, for paper
 >>> draw_plan(engine.plan)  # the junction tree and what its tables cost
 >>> draw_messages(net, loopy.history(evidence, rounds=12))  # which message moved, how much, round by round
 
-Two kinds of picture: matplotlib figures (`draw_net`, `draw_beliefs`), and drawings written as markup (`draw_plan`,
-`draw_messages`) that can be played, hovered over and kept as a page. All show themselves in a notebook. Everything
+Two kinds of picture: matplotlib figures (`draw_net`, `draw_beliefs`), and drawings written as markup (`inspect_net`,
+which is `net.draw`, `draw_plan`, `draw_messages`) that can be opened, played, hovered over and kept as a page. All show themselves in a notebook. Everything
 here is imported on first use, so that markup costs no import of matplotlib.
 """
 
@@ -17,21 +19,40 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from worldnets.draw.beliefs import draw_beliefs
     from worldnets.draw.drawing import Drawing
+    from worldnets.draw.explorer import Explorer, explore
     from worldnets.draw.figure import Picture, svg
+    from worldnets.draw.inspection import NetDrawing, inspect_net
     from worldnets.draw.messages import Animation, draw_messages
     from worldnets.draw.net import draw_net
     from worldnets.draw.plan import draw_plan
 
-__all__ = ["Animation", "Drawing", "Picture", "draw_beliefs", "draw_messages", "draw_net", "draw_plan", "svg"]
+__all__ = [
+    "Animation",
+    "Drawing",
+    "Explorer",
+    "NetDrawing",
+    "Picture",
+    "draw_beliefs",
+    "draw_messages",
+    "draw_net",
+    "draw_plan",
+    "explore",
+    "inspect_net",
+    "svg",
+]
 
 _HOME = {
     "Animation": "worldnets.draw.messages",
     "Drawing": "worldnets.draw.drawing",
+    "Explorer": "worldnets.draw.explorer",
+    "NetDrawing": "worldnets.draw.inspection",
     "Picture": "worldnets.draw.figure",
     "draw_beliefs": "worldnets.draw.beliefs",
     "draw_messages": "worldnets.draw.messages",
     "draw_net": "worldnets.draw.net",
     "draw_plan": "worldnets.draw.plan",
+    "explore": "worldnets.draw.explorer",
+    "inspect_net": "worldnets.draw.inspection",
     "svg": "worldnets.draw.figure",
 }
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from worldnets.draw.controls import Controls
 
-ROWS_AT_START = 8  # variables; of a net with no more, each has its control from the start
 EXTRA = "Controls need ipywidgets: pip install 'worldnets[notebooks]'."
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
@@ -25,6 +26,15 @@ class Picture(Figure):
 
     def _repr_svg_(self) -> str:
         return svg(self)
+
+    def __repr__(self) -> str:
+        width, height = self.get_size_inches()
+        return f"Picture({width:.1f} × {height:.1f} inches)"
+
+
+def new_axes(width: float = 6.0, height: float = 3.5) -> Axes:
+    """Axes of a new figure, in inches, that belongs to no global list of figures."""
+    return Picture(figsize=(width, height), layout="constrained").subplots()
 
 
 def svg(figure: Figure, title: str = "") -> str:

@@ -218,11 +218,11 @@ def _page(stage: Stage, size: tuple[float, float], svg: str, title: str) -> str:
             f'<div class="table{" over" if over else ""}"{spot}>{table}</div></details>'
         )
     # A narrow page shrinks it while letters can be read, then scrolls.
-    width = f"width:{number(size[0])}px;min-width:max(min({number(size[0])}px,46rem),{number(0.75 * size[0])}px)"
+    room = f"width:{number(size[0])}px;min-width:max(min({number(size[0])}px,46rem),{number(0.75 * size[0])}px)"
     heading = f"<p><b>{escape(title)}</b></p>" if title else ""
     return (
         f'<div class="worldnets"><style>{resource("style.css")}</style>{heading}'
-        f'<div class="stage" style="{width}">{svg}{"".join(items)}</div>{note}</div>'
+        f'<div class="stage" style="{room}">{svg}{"".join(items)}</div>{note}</div>'
     )
 
 
@@ -284,7 +284,9 @@ def _box(stage: Stage, v: str, shown: Shown) -> str:
     how = " (set by do)" if forced else " (observed)" if observed else ""
     parts = [f'<g data-variable="{stage.net.index[v]}"><title>{escape(v)}{how}</title><rect {frame} {place}/>']
     if forced:
-        inner = f'x="{number(left + 3)}" y="{number(top + 3)}" width="{number(width - 6)}" height="{number(height - 6)}"'
+        inner = (
+            f'x="{number(left + 3)}" y="{number(top + 3)}" width="{number(width - 6)}" height="{number(height - 6)}"'
+        )
         parts.append(f'<rect class="inner" {inner} rx="2" fill="none" stroke="#b36b00"/>')
     parts.append(text(left + width / 2, top + HEAD / 2 + 1, stage.name(v), TITLE))
     labels = stage.net.states[v]

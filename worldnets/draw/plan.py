@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from worldnets.draw.cards import report
 from worldnets.draw.drawing import (
     Drawing,
     escape,
@@ -66,19 +66,7 @@ def draw_plan(plan: Plan, largest: int | None = None, title: str = "") -> Drawin
 
 def plan_html(plan: Plan) -> str:
     """What a notebook shows of a plan: its cost report as a table, and its junction tree."""
-    drawing = draw_plan(plan)
-    first, *lines = repr(plan).splitlines()
-    rows = []
-    for line in lines:
-        parts = re.fullmatch(r"\s*(.*?\S)\s+([\d,.]+)\s*(.*)", line)
-        if parts:
-            label, value, words = parts.groups()
-            rows.append(f'<tr><th scope="row">{escape(label)}</th><td class="number">{escape(value)}</td>')
-            rows.append(f'<td class="soft">{escape(words)}</td></tr>')
-        else:
-            rows.append(f'<tr><td colspan="3">{escape(line.strip())}</td></tr>')
-    table = f"<table><caption>{escape(first)}</caption><tbody>{''.join(rows)}</tbody></table>"
-    return drawing.html.replace("</style>", "</style>" + table, 1)
+    return draw_plan(plan).html.replace("</style>", "</style>" + report(repr(plan)), 1)
 
 
 @dataclass(frozen=True)

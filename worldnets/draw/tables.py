@@ -107,5 +107,7 @@ def probability(p: float) -> str:
     """A probability with up to four significant digits, never rounded to certainty."""
     shown = f"{p:.4g}"
     if 0 < p < 1 and float(shown) in (0.0, 1.0):
-        return f"1 − {np.format_float_scientific(1 - p, precision=1, exp_digits=1, trim='-')}" if p > 0.5 else f"{p:.1e}"
+        return (
+            f"1 − {np.format_float_scientific(1 - p, precision=1, exp_digits=1, trim='-')}" if p > 0.5 else f"{p:.1e}"
+        )
     return shown

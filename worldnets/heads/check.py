@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.dataset import Dataset, load_dataset
-from worldnets.dataset_check import CheckResult
+from worldnets.dataset_check import CheckResult, Checks
 from worldnets.heads.base import REGISTRY, Head, SteppingHead, is_parameter, is_stepping
 from worldnets.objectives.base import output_count
 from worldnets.trace import Trace
@@ -47,7 +47,7 @@ def check_head(
     options: Mapping[str, Any] | None = None,
     steps: int = 300,
     seed: int = 0,
-) -> list[CheckResult]:
+) -> Checks:
     """Build a head, look at it, and if it is sound train it briefly, save it and read it back. Structured results.
 
     - Every head: options have JSON defaults; equal generators build equal heads; training lowers the loss; a saved
@@ -74,7 +74,7 @@ def check_head(
     name = head if isinstance(head, str) else f"{head.__module__}.{head.__qualname__}"
     with contextlib.nullcontext() if isinstance(head, str) else REGISTRY.lent(name, head):
         kind = REGISTRY.get(name)
-        results = [_checked("options", _options_are_json, kind)]
+        results = Checks([_checked("options", _options_are_json, kind)])
         if not results[0].ok:
             return results
         plan, built = _plan(name, dataset, objective, inputs, options, seed)

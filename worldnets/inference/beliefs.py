@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from worldnets.inference.codes import Codes
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,8 +82,24 @@ class Beliefs:
         note = f", {impossible} impossible" if impossible else ""
         return f"{type(self).__name__}({len(self)} rows, {len(self.states)} variables{note})"
 
+    def plot(self, variables: Sequence[str] | None = None, **options: Any) -> Figure:
+        """Stacked bars of the beliefs, one panel per variable and one bar per row: `worldnets.draw.draw_beliefs`."""
+        from worldnets.draw.beliefs import draw_beliefs
+
+        return draw_beliefs(self, variables, **options)
+
     def _repr_html_(self) -> str:
-        return self.to_pandas().head(10).to_html()
+        from worldnets.draw.cards import ROWS_SHOWN, card, frame, note
+
+        some = rows_of(self, slice(ROWS_SHOWN))
+        more = note(f"{len(self) - len(some):,} more rows: .to_pandas() has all") if len(self) > len(some) else ""
+        return card(repr(self), None, frame(some.to_pandas()), more)
+
+
+def rows_of(beliefs: Beliefs, rows: slice) -> Beliefs:
+    """Some rows of beliefs, as plain beliefs."""
+    index = None if beliefs.index is None else beliefs.index[rows]
+    return Beliefs(beliefs.states, beliefs.table[rows], beliefs.log_evidence[rows], index)
 
 
 class MaxMarginals(Beliefs):
@@ -125,4 +142,6 @@ class MostProbable:
         return f"MostProbable({len(self.codes)} rows, {self.codes.shape[1]} variables)"
 
     def _repr_html_(self) -> str:
-        return self.states.head(10).to_html()
+        from worldnets.draw.cards import card, frame
+
+        return card(repr(self), None, frame(self.states))

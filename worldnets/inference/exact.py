@@ -277,6 +277,11 @@ class Inference:
     def __repr__(self) -> str:
         return f"Inference({self.net!r}, dtype={self.dtype!r}, threads={self.threads})"
 
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, note
+
+        return card(repr(self), None, note("engine.plan says what a query takes, and shows the junction tree"))
+
 
 def _refuse_impossible(log_evidence: NDArray[np.float64], index: pd.Index | None) -> None:
     impossible = np.flatnonzero(log_evidence == -np.inf)

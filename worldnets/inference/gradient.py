@@ -31,6 +31,8 @@ from worldnets.inference.family_walk import Directions, family_totals, side_by_s
 from worldnets.net import FactorNet, WorldNet
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from worldnets.inference.exact import Do, Evidence, Inference, Likelihood
     from worldnets.inference.temporal.beliefs import TemporalCounts
     from worldnets.temporal import TwoSliceNet
@@ -70,6 +72,26 @@ class ExpectedCounts:
         impossible = int((~self.possible).sum())
         note = f", {impossible} impossible" if impossible else ""
         return f"ExpectedCounts({len(self.tables)} families from {len(self.log_evidence)} rows{note})"
+
+    def _items(self) -> list[tuple[Any, NDArray[np.floating]]]:
+        return list(self.tables.items() if isinstance(self.tables, dict) else enumerate(self.tables))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per cell of every table: family, cell (positions of the states), count."""
+        import pandas as pd
+
+        rows = [
+            {"family": family, "cell": cell, "count": float(table[cell])}
+            for family, table in self._items()
+            for cell in np.ndindex(*table.shape)
+        ]
+        return pd.DataFrame(rows, columns=["family", "cell", "count"])
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, table
+
+        rows = [(str(family), "×".join(map(str, t.shape)), float(t.sum())) for family, t in self._items()]
+        return card(repr(self), None, table(("family", "table", "rows counted"), rows))
 
 
 def vjp(

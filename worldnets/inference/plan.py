@@ -18,6 +18,7 @@ from worldnets.net import FactorNet, WorldNet
 
 if TYPE_CHECKING:
     from worldnets.draw.drawing import Drawing
+    from worldnets.draw.messages import Animation
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -118,6 +119,12 @@ class Plan:
         from worldnets.draw.plan import draw_plan
 
         return draw_plan(self, largest)
+
+    def animate(self, together: bool | None = None) -> Animation:
+        """The messages that go over the tree and back, in the engine's order; see `worldnets.draw_messages`."""
+        from worldnets.draw.messages import draw_messages
+
+        return draw_messages(self, together=together)
 
     def _repr_html_(self) -> str:
         from worldnets.draw.plan import plan_html

@@ -237,6 +237,12 @@ class Rows:
         weighted = "" if self.total == len(self) else f", weight {self.total:.6g}"
         return f"Rows({len(self)} rows, {len(self.states)} variables{note}{weighted})"
 
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import ROWS_SHOWN, card, frame
+
+        labels = decode(FactorNet(self.states, ()), self.codes[:ROWS_SHOWN])
+        return card(repr(self), None, frame(labels))
+
 
 def as_rows(data: Data, states: States | None = None, weights: ArrayLike | None = None) -> Rows:
     """Rows, from `Rows` or from a table of labels; of `Rows`, states and weights replace its own where they are given.

@@ -97,6 +97,14 @@ class ConditionalLoss:
         self._columns = np.array([place[v] for v in every], dtype=np.intp)
         self._given_count = len(shown)
 
+    def __repr__(self) -> str:
+        return f"ConditionalLoss({len(self._columns) - self._given_count} asked, {self._given_count} given)"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self))
+
     def slopes(self, entries: Entries, clips: NDArray[np.int16]) -> Slopes:
         """The loss and its gradient.
 

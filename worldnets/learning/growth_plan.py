@@ -90,6 +90,15 @@ class GrowthPlan:
             mend = f"options of kind {self.kind!r} are {', '.join(sorted(OPTIONS[self.kind]))}, order and shares"
             raise _refused(f"a growth of kind {self.kind!r} has no such option", unfit[0], mend)
 
+    def __repr__(self) -> str:
+        chosen = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"GrowthPlan({', '.join(chosen)})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self), {f.name: getattr(self, f.name) for f in fields(self)})
+
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> GrowthPlan:
         """A plan from a table of options.

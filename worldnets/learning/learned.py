@@ -18,6 +18,7 @@ from worldnets.net import WorldNet
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from worldnets.temporal import TwoSliceNet
 
@@ -58,6 +59,11 @@ class HeldOut:
         note = f", {self.impossible} of them impossible and left out" if self.impossible else ""
         return f"HeldOut({self.bits:.4f} ± {self.standard_error:.4f} bits per clip over {self.rows} rows{note})"
 
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self))
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -81,6 +87,17 @@ class Run:
     def __repr__(self) -> str:
         end = "" if self.converged else ", not converged"
         return f"Run({self.start}: {self.bits[0]:.4f} → {self.bits[-1]:.4f} bits in {self.steps} steps{end})"
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Bits per row before each step and after the last, one row each (index: step)."""
+        import pandas as pd
+
+        return pd.DataFrame({"bits": self.bits}, index=pd.RangeIndex(len(self.bits), name="step"))
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, frame
+
+        return card(repr(self), None, frame(self.to_pandas()))
 
 
 class Learner(Protocol):
@@ -160,14 +177,26 @@ class Learned:
             }
         )
 
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Bits per row while the search ran, one line per run; the one kept is drawn thick."""
+        from worldnets.draw.figure import new_axes
+
+        axes = new_axes() if axes is None else axes
+        for i, run in enumerate(self.history or (Run("counts", np.array([self.bits]), True),)):
+            wide = 2.0 if i == self.kept else 0.8
+            axes.plot(run.bits, label=run.start, linewidth=wide, marker="o" if run.steps < 1 else None)
+        axes.set(xlabel="step", ylabel="bits per row", title=self.method)
+        axes.legend(frameon=False, fontsize="small")
+        return axes
+
     def __repr__(self) -> str:
         test = "" if self.held_out is None else f", {self.held_out!r}"
         return f"Learned({self.method} from {self.rows:.6g} rows: {self.bits:.4f} bits per clip{test})"
 
     def _repr_html_(self) -> str:
-        import html
+        from worldnets.draw.cards import card, frame
 
-        return f"<p>{html.escape(repr(self))}</p>{self.to_pandas().to_html()}"
+        return card(repr(self), {"net": repr(self.net)}, frame(self.to_pandas()))
 
 
 def held_out_bits(net: WorldNet, data: Data, unseen: Literal["raise", "impossible"] = "raise") -> HeldOut:

@@ -169,6 +169,12 @@ class ModelClass:
         note = f", {shared} nodes share another's table" if shared else ""
         return f"ModelClass({len(self.free.variables)} tables, {len(self)} parameters{note})"
 
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, table
+
+        sizes = [(name, "×".join(map(str, one.shape))) for name, one in self.by_table(np.zeros(len(self))).items()]
+        return card(repr(self), None, table(("free table", "parent states × states"), sizes))
+
 
 def shared_tables(net: WorldNet, kinds: Iterable[str]) -> dict[str, str]:
     """For each node of an unrolled net, the first node with its table: its own in frames 1 and 2, then that of frame 2.

@@ -95,6 +95,11 @@ class Scorer:
         held = len(self.held_out["score"])
         return f"Scorer({len(self.appearance)} features, AUROC {self.auroc:.3f} on {held} held-out world-models)"
 
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, frame
+
+        return card(repr(self), self.auroc_by_damage, frame(self.to_pandas()))
+
 
 def train_scorer(
     dataset: Dataset,

@@ -74,6 +74,14 @@ class Prior:
             return f"equivalent sample size {self.equivalent_sample_size:g}"
         return "no prior"
 
+    def __repr__(self) -> str:
+        return f"Prior({self})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self))
+
 
 @dataclass(frozen=True, eq=False)
 class Families:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.inference.beliefs import Beliefs
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,3 +109,18 @@ class MessageHistory:
         return (
             f"MessageHistory({self.rounds} rounds, {len(self.sources)} directed edges, {len(self.beliefs)} variables)"
         )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """How far every message moved: one row per round, columns (source, target)."""
+        import pandas as pd
+
+        ends = list(zip(self.sources, self.targets, strict=True))
+        columns = pd.MultiIndex.from_tuples(ends, names=["source", "target"])
+        return pd.DataFrame(self.changes, index=pd.RangeIndex(1, self.rounds + 1, name="round"), columns=columns)
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, note, table
+
+        largest = [(t + 1, float(changes.max(initial=0.0))) for t, changes in enumerate(self.changes)]
+        listed = table(("round", "largest change of a message"), largest, more=".to_pandas()")
+        return card(repr(self), None, listed, note("wn.draw_messages(net, history, evidence) plays it"))

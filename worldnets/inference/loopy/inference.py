@@ -24,6 +24,8 @@ from worldnets.net import FactorNet, WorldNet
 if TYPE_CHECKING:
     import pandas as pd
 
+    from worldnets.draw.messages import Animation
+
 SCHEDULES = ("synchronous", "residual")
 
 
@@ -181,6 +183,19 @@ class LoopyInference:
             raise QueryError("a history is of one row", found=f"{len(seen.codes)} rows", mend="pass evidence.iloc[[i]]")
         return message_history(self._propagation, seen, rounds, start)
 
+    def animate(self, evidence: pd.DataFrame | Codes | None, rounds: int = 10, **options: Any) -> Animation:
+        """The rounds of one row of evidence, played: `history`, drawn by `worldnets.draw_messages`.
+
+        Args:
+            evidence, rounds: as for `history`.
+            **options: likelihood, do and start as for `history`; variables, title as for `draw_messages`.
+        """
+        from worldnets.draw.messages import draw_messages
+
+        drawn = {name: options.pop(name) for name in ("variables", "title") if name in options}
+        shown = evidence if hasattr(evidence, "iloc") else None  # of codes no labels are known here
+        return draw_messages(self.net, self.history(evidence, rounds, **options), shown, **drawn)
+
     def unrolled(
         self, rounds: int, start_rounds: int = 0, space: Literal["probability", "logarithm"] = "logarithm"
     ) -> Callable[..., tuple[Any, Any, Any]]:
@@ -266,3 +281,8 @@ class LoopyInference:
         extra = f", damping={self.damping}" if self.damping else ""
         extra += ", tree-reweighted" if self.reweighting is not None else ""
         return f"LoopyInference({self.net!r}, dtype={self.dtype!r}, schedule={self.schedule!r}{extra})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, note
+
+        return card(repr(self), None, note("loopy.animate(evidence, rounds) plays its messages"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from worldnets.temporal import frame_name
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 SHOWN_ROWS = 10
 
@@ -125,7 +126,28 @@ class TemporalBeliefs:
         return f"TemporalBeliefs({self.kind}, {len(self)} rows, {frames}, {len(self.states)} variables{note})"
 
     def _repr_html_(self) -> str:
-        return self._table(min(len(self), SHOWN_ROWS)).head(SHOWN_ROWS).to_html()
+        from worldnets.draw.cards import card, frame, note
+
+        total = len(self) * len(self.frames)
+        more = note(f"{total - SHOWN_ROWS:,} more rows: .to_pandas() has all") if total > SHOWN_ROWS else ""
+        return card(repr(self), None, frame(self._table(min(len(self), SHOWN_ROWS)).head(SHOWN_ROWS)), more)
+
+    def plot(self, variables: Sequence[str] | None = None, *, row: int = 0, **options: Any) -> Figure:
+        """Stacked bars of one row's beliefs, one panel per variable and one bar per frame.
+
+        Raises:
+            QueryError: no such row, or a variable that was not queried.
+        """
+        import pandas as pd
+
+        from worldnets.draw.beliefs import draw_beliefs
+        from worldnets.inference.beliefs import Beliefs
+
+        of_row = self.of_row(row)
+        tables = [np.stack([of_row[frame_name(v, t)] for t in self.frames]) for v in self.states]
+        index = pd.Index([f"frame {t}" for t in self.frames])
+        beliefs = Beliefs(self.states, np.hstack(tables), np.zeros(len(self.frames)), index)
+        return draw_beliefs(beliefs, variables, **options)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -150,3 +172,21 @@ class TemporalCounts:
     def __repr__(self) -> str:
         total = float(self.log_evidence[self.possible].sum())
         return f"TemporalCounts({len(self.initial)} families, {len(self.log_evidence)} rows, {total:.6g} nats)"
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per cell of every table: frames ("first", "later"), variable, cell (positions of states), count."""
+        import pandas as pd
+
+        rows = [
+            {"frames": frames, "variable": v, "cell": cell, "count": float(table[cell])}
+            for frames, tables in (("first", self.initial), ("later", self.transition))
+            for v, table in tables.items()
+            for cell in np.ndindex(*table.shape)
+        ]
+        return pd.DataFrame(rows, columns=["frames", "variable", "cell", "count"])
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, table
+
+        rows = [(v, "×".join(map(str, self.transition[v].shape)), float(t.sum())) for v, t in self.initial.items()]
+        return card(repr(self), None, table(("variable", "table of later frames", "rows counted"), rows))

@@ -56,6 +56,11 @@ class TemporalPlan:
             )
         )
 
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, report
+
+        return card("How a frame is answered", None, report(repr(self)))
+
 
 class TemporalInference(TemporalPasses):
     """Exact filtering, smoothing, prediction and expected counts on a two-slice net, batched over rows.
@@ -285,6 +290,11 @@ class TemporalInference(TemporalPasses):
 
     def __repr__(self) -> str:
         return f"TemporalInference({self.net!r}, dtype={self.dtype!r}, threads={self.threads})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card, note
+
+        return card(repr(self), None, note("engine.plan says what a frame takes"))
 
 
 def _check_count(value: int, name: str, what: str) -> None:

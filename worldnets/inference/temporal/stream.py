@@ -116,3 +116,8 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"Stream({self.engine.net!r}, frame {self.frame}, lag {self.lag})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self), {"variables": self.variables})
