@@ -15,7 +15,6 @@ from probes.compare import Comparison, Moved
 from probes.external import wrap
 from probes.finding import Conclusion, Statement
 from probes.ladder import References, reference
-from probes.pie import Information
 from probes.purity.gap import ProxyGap
 from probes.results import Results
 from probes.sources import DatasetSource
@@ -119,11 +118,10 @@ def examples(tmp_path_factory):
     finding = probes.Finding("efficiency, deep", number, "bits", BAD, 2, 100, BAD)
     names = {"world": BAD, "objective": "", "target": "", "head": "mlp", "inputs": "", "probe": "", "name": BAD}
     moved = Moved({**names, "rung": None, "unit": "bits"}, number, number, number)
-    line = {**{k: BAD for k in ("world", "objective", "target", "head", "inputs", "probe")}, "a": "x", "b": "y"}
+    line = {**dict.fromkeys(("world", "objective", "target", "head", "inputs", "probe"), BAD), "a": "x", "b": "y"}
     comparison = Comparison((BAD,), (), (("seed", BAD, "1"),), (line,), (moved,), 3, 4, (BAD,))
-    suite = read_suite(
-        '[suite]\nname = "tiny"\ntitle = "%s"\n[[jobs]]\nworld = "cue_parity"\nobjective = "question"\n' % BAD
-    )
+    heading = f'[suite]\nname = "tiny"\ntitle = "{BAD}"\n'
+    suite = read_suite(heading + '[[jobs]]\nworld = "cue_parity"\nobjective = "question"\n')
     held = held_out_bits(net, rows)
     fits = (Candidate(BAD, 3, 1.0, held, held, None, 8, 0.1),)
     shaped = ModelClass.of(net)
@@ -178,7 +176,8 @@ def test_every_notebook_repr_is_well_formed_and_shows_names_as_text(examples):
         if html.count("<script") != (name == "Animation"):  # its own player
             wrong[name] = "a script"
         try:
-            ElementTree.fromstring(f"<div>{SCRIPT.sub('', html).replace(' hidden>', '>')}</div>")
+            closed = re.sub(r"(<input [^>]*)>", r"\1/>", SCRIPT.sub("", html)).replace(" hidden>", ">")
+            ElementTree.fromstring(f"<div>{closed}</div>")
         except ElementTree.ParseError as error:
             wrong[name] = str(error)
     assert not wrong

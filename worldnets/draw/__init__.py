@@ -7,8 +7,8 @@
 >>> draw_messages(net, loopy.history(evidence, rounds=12))  # which message moved, how much, round by round
 
 Two kinds of picture: matplotlib figures (`draw_net`, `draw_beliefs`), and drawings written as markup (`inspect_net`,
-which is `net.draw`, `draw_plan`, `draw_messages`) that can be opened, played, hovered over and kept as a page. All show themselves in a notebook. Everything
-here is imported on first use, so that markup costs no import of matplotlib.
+which is `net.draw`, `draw_plan`, `draw_messages`) that can be opened, played, hovered over and kept as a page. All show
+themselves in a notebook. Everything here is imported on first use, so that markup costs no import of matplotlib.
 """
 
 from __future__ import annotations

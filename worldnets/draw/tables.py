@@ -6,8 +6,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from worldnets.draw.drawing import escape, number, text, text_width
 from worldnets.draw.given import shortened
 from worldnets.layout import Size
@@ -107,7 +105,5 @@ def probability(p: float) -> str:
     """A probability with up to four significant digits, never rounded to certainty."""
     shown = f"{p:.4g}"
     if 0 < p < 1 and float(shown) in (0.0, 1.0):
-        return (
-            f"1 − {np.format_float_scientific(1 - p, precision=1, exp_digits=1, trim='-')}" if p > 0.5 else f"{p:.1e}"
-        )
+        return f"1 − {1 - p:.1e}" if p > 0.5 else f"{p:.1e}"
     return shown

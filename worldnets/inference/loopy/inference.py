@@ -193,7 +193,7 @@ class LoopyInference:
         from worldnets.draw.messages import draw_messages
 
         drawn = {name: options.pop(name) for name in ("variables", "title") if name in options}
-        shown = evidence if hasattr(evidence, "iloc") else None  # of codes no labels are known here
+        shown = None if isinstance(evidence, np.ndarray) else evidence
         return draw_messages(self.net, self.history(evidence, rounds, **options), shown, **drawn)
 
     def unrolled(
