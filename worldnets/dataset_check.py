@@ -64,7 +64,7 @@ class Checks(list[CheckResult]):
 
         rows = [("ok" if r.ok else "FAIL", r.name, r.message, r.mend) for r in self]
         failed = sum(not result.ok for result in self)
-        said = f"{failed} of {len(self)} checks failed" if failed else f"All {len(self)} checks are ok"
+        said = f"{failed} of {len(self)} checks failed" if failed else f"{len(self)} checks, nothing wrong"
         return card(said, None, table(("", "check", "what was seen", "how to mend it"), rows, most=100))
 
 

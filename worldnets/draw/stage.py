@@ -149,7 +149,7 @@ def _size(
     width = text_width(shortened(frames[v][0] if frames else v, LONGEST_NAME), TITLE)
     lines = 0
     if barred or told:
-        labels = max(text_width(shortened(str(label), LONGEST_LABEL), STATE) for label in net.states[v])
+        labels = 1.06 * max(text_width(shortened(str(label), LONGEST_LABEL), STATE) for label in net.states[v])
         width = max(width, labels + (5 + TROUGH + PERCENT if barred else 0.0))
         lines = min(len(net.states[v]), STATES_SHOWN) if barred else 1
     return width + 2 * PAD, HEAD + LINE * lines + (5 if lines else 3)
