@@ -227,12 +227,15 @@ class Dataset:
         return decode(self.net, self.simulate(rows, seed))
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write a dataset of real clips to a new folder: clips, what was learned, a description and a card.
+        """Write the dataset to a new folder, with a description and a card; `load_dataset` then loads it by that path.
 
-        `load_dataset` then loads it by that path, in runs of other processes too, without learning anything again.
+        Of real clips, the clips and what was learned are written, so that nothing is learned again. Of a known world,
+        its net (BIF) and the roles of its one task.
 
         Raises:
-            DatasetError: a known world, a twin, or a folder that is there and not empty.
+            DatasetError: a twin; a folder that is there and not empty; a known world that is more than a net with
+                roles: several tasks, frames, a labeller, ladders that differ by target, states that are no texts.
+            FormatError: a name that BIF cannot hold.
             StoreError: it cannot be written.
         """
         from worldnets.dataset_saving import save_dataset

@@ -354,3 +354,25 @@ def test_a_constant_target_is_reported():
     failed = {result.name: result for result in check_dataset(given) if not result.ok}
     assert "question/Y" in failed["targets vary"].message
     assert str(failed["targets vary"]).startswith("FAIL targets vary: constant in 200 clips")
+
+
+def test_a_world_of_a_script_is_saved_as_a_folder_and_is_the_same_when_read_back(folder, tmp_path):
+    net = load_dataset(folder(HEAD + ROLES)).net
+    task = static_task(net, ["A", "B"], {'both "Y" and Z': ["Y", "Z"]}, None, [["B"], ["A"]], "question")
+    made = Dataset("made", {}, World(net, {"question": task}), title='He said: "\x7f" ☂')
+    back = load_dataset(made.save(tmp_path / "made"))
+    assert back.digest == made.digest
+    assert back.title == made.title
+    assert all(result.ok for result in check_dataset(back))
+    with pytest.raises(DatasetError, match="not empty"):
+        made.save(tmp_path / "made")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("vault", "its other tasks"), ("cue_parity", "states that are no texts"), ("echo", "its frames")],
+)
+def test_a_world_that_a_net_file_would_lose_a_part_of_is_not_saved(name, found, tmp_path):
+    with pytest.raises(DatasetError, match=f"would lose a part of it; found .*{found}"):
+        load_dataset(name).save(tmp_path / name)
+    assert not (tmp_path / name).exists()

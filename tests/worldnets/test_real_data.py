@@ -144,8 +144,8 @@ def test_what_cannot_be_saved_is_refused(dataset, tmp_path):
         dataset.save(tmp_path / "full")
     with pytest.raises(DatasetError, match="a twin is not saved"):
         dataset.with_redrawn(["sky_1"]).save(tmp_path / "twin")
-    with pytest.raises(DatasetError, match="only a dataset of real clips is saved"):
-        load_dataset("cue_parity").save(tmp_path / "known")
+    with pytest.raises(DatasetError, match="would lose a part of it; found its other tasks"):
+        load_dataset("vault").save(tmp_path / "known")
     (tmp_path / "file").write_text("")
     with pytest.raises((DatasetError, StoreError), match=r"file.*(not empty|cannot write)"):
         dataset.save(tmp_path / "file")

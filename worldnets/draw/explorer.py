@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from worldnets.draw.drawing import escape, resource
 from worldnets.draw.inspection import NetDrawing, Shown, group_colours, inspect_net, paint
 from worldnets.draw.stage import Arrangement, stage_of
-from worldnets.errors import EvidenceError, QueryError
+from worldnets.errors import EvidenceError, MissingDependencyError, QueryError
 from worldnets.inference import Beliefs, Inference
 from worldnets.net import FactorNet, Label, WorldNet
 
@@ -181,14 +181,14 @@ class Explorer:
         """The ipywidgets controls, made when first asked for.
 
         Raises:
-            QueryError: ipywidgets is not installed.
+            MissingDependencyError: ipywidgets is not installed.
         """
         if self._controls is None:
             try:
                 from worldnets.draw.controls import Controls
             except ImportError:
                 mend = "pip install 'worldnets[notebooks]'"
-                raise QueryError("controls need ipywidgets, which is not installed", mend=mend) from None
+                raise MissingDependencyError("controls need ipywidgets, which is not installed", mend=mend) from None
             self._controls = Controls(self)
         return self._controls
 
@@ -199,7 +199,7 @@ class Explorer:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         try:
             return dict(self.controls.box._repr_mimebundle_() or {}) | {"text/html": self._repr_html_(controls=True)}
-        except QueryError:
+        except MissingDependencyError:
             return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _repr_html_(self, controls: bool = False) -> str:
