@@ -249,10 +249,10 @@ class Conclusion(Sequence[Finding]):
 
         Of the depth probe the captured share of the deep and the shallow rungs, and of the world-model's own deep ones.
         """
-        from matplotlib.figure import Figure
+        from worldnets.draw.figure import Picture
 
         target = next(iter(self.verdicts)) if target is None else target
-        figure = Figure(figsize=(6, 3.5), layout="constrained")
+        figure = Picture(figsize=(6, 3.5), layout="constrained")
         axes = figure.subplots()
         for name, colour in zip(self.plotted.names, ("C0", "C1", "C7", "C2"), strict=False):
             found = [f for f in self.named(name, target) if f.step is not None]

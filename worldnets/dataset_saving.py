@@ -106,7 +106,9 @@ def _only_task(dataset: Dataset) -> Task:
     for what, there in lost.items():
         if there:
             mend = "load it by its name; or leave that out: Dataset(name, {}, World(net, {objective: task}))"
-            raise DatasetError("a net file with roles would lose a part of it", node=dataset.name, found=what, mend=mend)
+            raise DatasetError(
+                "a net file with roles would lose a part of it", node=dataset.name, found=what, mend=mend
+            )
     return task
 
 

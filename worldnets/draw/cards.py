@@ -58,7 +58,13 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], most: int = RO
 def frame(data: pd.DataFrame, most: int = ROWS_SHOWN, index: bool = True, digits: int = 3) -> str:
     """The first rows of a table of pandas, and how many are left out."""
     shown = data.head(most).to_html(
-        index=index, escape=True, border=0, na_rep="–", float_format=f"{{:.{digits}f}}".format, max_cols=24
+        index=index,
+        escape=True,
+        border=0,
+        justify="left",
+        na_rep="–",
+        float_format=f"{{:.{digits}f}}".format,
+        max_cols=24,
     )
     said = note(f"{len(data) - most:,} more rows: .to_pandas() has all") if len(data) > most else ""
     return f'<div class="scroll">{shown}</div>{said}'

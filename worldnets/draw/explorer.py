@@ -198,7 +198,8 @@ class Explorer:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         try:
-            return dict(self.controls.box._repr_mimebundle_() or {}) | {"text/html": self._repr_html_(controls=True)}
+            widgets = dict(self.controls.box._repr_mimebundle_() or {})
+            return widgets | {"text/plain": repr(self), "text/html": self._repr_html_(controls=True)}
         except MissingDependencyError:
             return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
