@@ -303,12 +303,9 @@ class Conclusion(Sequence[Finding]):
         found = self.to_pandas()
         if not len(found):
             return found
-        keys = ["target", "name", "rung"]
-        return (
-            found.sort_values("step", kind="stable", na_position="first")
-            .groupby(keys, dropna=False, sort=False)
-            .tail(1)
-        )
+        found = found.astype({"rung": "Int64", "step": "Int64"})
+        found = found.sort_values("step", kind="stable", na_position="first")
+        return found.groupby(["target", "name", "rung"], dropna=False, sort=False).tail(1)
 
 
 def settings_dict(settings: Any) -> dict[str, Any]:

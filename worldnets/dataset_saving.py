@@ -1,4 +1,4 @@
-"""A dataset as a folder that `load_dataset` reads back: real clips with what was learned of them, or a net with roles."""
+"""A dataset as a folder that `load_dataset` reads back: real clips and what was learned of them, or a net with roles."""
 
 from __future__ import annotations
 
