@@ -1,4 +1,4 @@
-"""A dataset as a folder that `load_dataset` reads back: real clips and what was learned of them, or a net with roles."""
+"""A dataset as a folder that `load_dataset` reads back: real clips and what was learned, or a net with its roles."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _save_net(dataset: Dataset, folder: Path) -> Path:
         mend = "check that the folder is writable and has space"
         raise StoreError("cannot write", file=folder, found=error.strerror or str(error), mend=mend) from error
     write_net(dataset.net, folder / NET)
-    tables = {
+    tables: dict[str, dict[str, Any]] = {
         "dataset": {"name": folder.name, "title": dataset.title, "net": NET},
         "roles": {
             "objective": task.objective,

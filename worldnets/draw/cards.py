@@ -57,17 +57,18 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], most: int = RO
 
 def frame(data: pd.DataFrame, most: int = ROWS_SHOWN, index: bool = True, digits: int = 3) -> str:
     """The first rows of a table of pandas, and how many are left out."""
-    shown = data.head(most).to_html(
-        index=index,
-        escape=True,
-        border=0,
-        justify="left",
-        na_rep="–",
-        float_format=f"{{:.{digits}f}}".format,
+    shown = data.head(most).copy()
+    for name in shown.select_dtypes(["Int64", "boolean"]):  # whose holes `na_rep` does not reach
+        shown[name] = shown[name].astype(object).where(shown[name].notna(), "–")
+    html = shown.to_html(
+        index=index, escape=True, border=0, justify="left", na_rep="–", float_format=f"{{:.{digits}f}}".format,
         max_cols=24,
-    )
+    )  # fmt: skip
+    html = html.replace(
+        'class="dataframe"', 'class="frame"', 1
+    )  # pandas' own tables restyle that class in the whole page
     said = note(f"{len(data) - most:,} more rows: .to_pandas() has all") if len(data) > most else ""
-    return f'<div class="scroll">{shown}</div>{said}'
+    return f'<div class="scroll">{html}</div>{said}'
 
 
 def report(text: str) -> str:
