@@ -24,6 +24,7 @@ from worldnets.net import WorldNet
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from worldnets.clip_models import Neighbours
     from worldnets.learning.learned import HeldOut
@@ -97,6 +98,19 @@ class Candidates:
             row |= {"impossible": one.test.impossible, "cells": one.cells, "chosen": one.name == self.chosen}
             rows.append(row)
         return pd.DataFrame(rows).astype({"cells": "Int64"})
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Held-out bits per test clip with one standard error; the one chosen is dark."""
+        from worldnets.draw.figure import literal, new_axes
+
+        axes = new_axes(6.0, 0.8 + 0.3 * len(self.all)) if axes is None else axes
+        for i, one in enumerate(self.all):
+            colour = "#0072b2" if one.name == self.chosen else "#7b8794"
+            axes.errorbar(one.test.bits, i, xerr=one.test.standard_error, fmt="o", color=colour)
+        axes.set_yticks(range(len(self.all)), [literal(one.name) for one in self.all])
+        axes.invert_yaxis()
+        axes.set(xlabel="bits per test clip")
+        return axes
 
     def to_markdown(self) -> str:
         """The table people read."""

@@ -24,6 +24,7 @@ from worldnets.errors import ProbeError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from worldnets.trace import Trace
 
@@ -65,6 +66,20 @@ class ProxyGap:
             for name, interval in found.items()
         ]
         return pd.DataFrame(rows, columns=["run", "number", "estimate", "low", "high", "level", "kind", "n"])
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """The gap of every number, other − one, with its limits."""
+        from worldnets.draw.figure import literal, new_axes
+
+        axes = new_axes(6.0, 0.8 + 0.3 * max(1, len(self.gap))) if axes is None else axes
+        for i, value in enumerate(self.gap.values()):
+            limits = [[value.estimate - value.low], [value.high - value.estimate]]
+            axes.errorbar(value.estimate, i, xerr=limits, fmt="o", color="#0072b2")
+        axes.set_yticks(range(len(self.gap)), [literal(name) for name in self.gap])
+        axes.axvline(0, color="#7b8794", linewidth=0.8)
+        axes.invert_yaxis()
+        axes.set(xlabel=f"other − one at equal loss by {literal(self.proxy)}")
+        return axes
 
     def __repr__(self) -> str:
         if not self.comparable:
