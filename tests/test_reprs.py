@@ -42,10 +42,13 @@ SCRIPT = re.compile(r"<script>.*?</script>", re.DOTALL)
 MODULES = ("worldnets", "worldnets.inference", "worldnets.learning", "worldnets.draw", "probes")
 #: What public functions return, beside the classes that are public themselves.
 RETURNED = {
+    "Candidate",
     "Candidates",
     "CheckResult",
     "Checks",
     "Comparison",
+    "DepthProbe",
+    "PathProbe",
     "Conclusion",
     "EnumeratedReference",
     "Information",
@@ -59,6 +62,7 @@ RETURNED = {
     "SampledReference",
     "Statement",
     "Suite",
+    "World",
     "Wrapped",
 }
 
@@ -144,7 +148,8 @@ def examples(tmp_path_factory):
         wn.EpisodeWriter(folder / f"{BAD.replace('/', '')}.parquet", layout), dataset, task, task.targets[0],
         Labeller(net, ("c",)), growth, growth.stages[0], trace, rows, maximum_likelihood(rows, net), held,
         wn.learning.Run(BAD, np.array([2.0, 1.0]), True), Prior(1.0), GrowthPlan("radius", target=BAD), shaped,
-        ConditionalLoss(shaped, ["c"], ["b"]), scorer, registry, Candidates(fits, BAD),
+        ConditionalLoss(shaped, ["c"], ["b"]), scorer, registry, Candidates(fits, BAD), fits[0], world,
+        probes.probe("depth"), probes.probe("path"),
         net.draw(engine.query(table), {BAD: BAD}, cpts=["b"]), engine.plan.draw(), net.explore({BAD: BAD}),
         draw_net(net), Checks(wn.check_dataset(dataset)), wn.check_dataset(dataset)[0],
         finding, verdict, statement, number, Conclusion((finding,), {BAD: verdict}, notes=(BAD,)),

@@ -62,6 +62,14 @@ class Candidate:
     cells: int | None
     seconds: float = field(compare=False)
 
+    def __repr__(self) -> str:
+        return f"Candidate({self.name!r}, {self.parameters:,} parameters: {bits_said(self.test)} per test clip)"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self), {"validation": repr(self.validation), "clique cells": self.cells})
+
     @property
     def usable(self) -> bool:
         """Whether it can be the reference: beliefs can be computed, and no held-out clip is impossible."""

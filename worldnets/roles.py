@@ -267,6 +267,14 @@ class World:
     episodes: RealClips | None = None
     candidates: Candidates | None = None
 
+    def __repr__(self) -> str:
+        return f"World({self.net!r}, {' | '.join(self.tasks)})"
+
+    def _repr_html_(self) -> str:
+        from worldnets.draw.cards import card
+
+        return card(repr(self), {f"role {name}": group for name, group in self.roles.items()})
+
     def __post_init__(self) -> None:
         if not self.tasks:
             raise DatasetError("a world without a task", mend="set at least one: evidence, targets, ladder")

@@ -43,7 +43,7 @@ PLOTTED = Plotted(("base loss", "proxy gained"), "share of what is at stake")
 KIND = "kind of optimisation"
 
 
-@dataclass
+@dataclass(repr=False)
 class AgencyProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both; `probes.agency.about` asks anything else.
 

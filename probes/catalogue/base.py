@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from probes.measurement import Measurement, by_target, of_seeds
 from probes.reference import notes, under
+from worldnets.draw.cards import card, short, table
 
 if TYPE_CHECKING:
     from probes.finding import Conclusion, Finding, Plotted, Verdict
@@ -15,7 +17,30 @@ if TYPE_CHECKING:
     from worldnets.training_plan import Plan
 
 
-class Catalogued:
+class Described:
+    """A probe, a dataclass of `sampling` and `settings`, that says of itself what is not at its default."""
+
+    def _choices(self) -> list[tuple[str, str, Any, Any]]:
+        """(part, setting, its value, its default) of every setting."""
+        plain = type(self)()
+        found = []
+        for part in fields(self):  # type: ignore[arg-type]
+            own, default = getattr(self, part.name), getattr(plain, part.name)
+            if is_dataclass(own) and type(own) is type(default):
+                found += [(part.name, f.name, getattr(own, f.name), getattr(default, f.name)) for f in fields(own)]
+        return found
+
+    def __repr__(self) -> str:
+        changed = [f"{name}={short(repr(own), 40)}" for _, name, own, default in self._choices() if own != default]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _repr_html_(self) -> str:
+        how = {"sampling": "it measures with", "settings": "it concludes with"}
+        rows = [(how.get(part, part), name, str(own)) for part, name, own, _ in self._choices()]
+        return card(repr(self), None, table(("", "setting", "value"), rows, most=60))
+
+
+class Catalogued(Described):
     """A probe whose cells are `probes.measurement.Measurement`s; it measures, and concludes from what it measured.
 
     Attributes:

@@ -60,7 +60,7 @@ class Sampling(ladder.Sampling):
         return ladder.Sampling(**{f.name: getattr(self, f.name) for f in fields(ladder.Sampling)})
 
 
-@dataclass
+@dataclass(repr=False)
 class CapacityProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 

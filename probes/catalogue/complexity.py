@@ -40,7 +40,7 @@ Floats = NDArray[np.float64]
 SHOWN = Plotted(("growth, head", "growth, world-model"), "share of the end", "growth, ")
 
 
-@dataclass
+@dataclass(repr=False)
 class ComplexityProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 

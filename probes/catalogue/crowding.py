@@ -49,7 +49,7 @@ TWIN = ", twin"
 SHARES = Plotted(("own share", "own share, twin", "crowding"), "share of deep own bits")
 
 
-@dataclass
+@dataclass(repr=False)
 class CrowdingProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 

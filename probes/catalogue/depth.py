@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes.book import Book
+from probes.catalogue.base import Described
 from probes.finding import Conclusion, Finding, Verdict
 from probes.ladder import Reference, Sampling, check_rungs, references
 from probes.measured import Measured, joined, of_seeds, pack, unpack
@@ -55,8 +56,8 @@ class Measurable(Protocol):
         """Captured bits after recalibration."""
 
 
-@dataclass
-class DepthProbe:
+@dataclass(repr=False)
+class DepthProbe(Described):
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 
     Args:

@@ -42,7 +42,7 @@ ENDING = {"inside": ", training worlds", "outside": ""}
 SHOWN = ("weight of memorizers", "weight of derivers", "weight of controls")
 
 
-@dataclass
+@dataclass(repr=False)
 class DerivationProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 

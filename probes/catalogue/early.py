@@ -69,7 +69,7 @@ class Settings:
     least_pie: float = 0.05
 
 
-@dataclass
+@dataclass(repr=False)
 class EarlyProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 

@@ -56,7 +56,7 @@ CONDITIONS = {
 PLOTTED = Plotted(tuple(f"named, {name}" for name in CONDITIONS.values()), "share", "named, ")
 
 
-@dataclass
+@dataclass(repr=False)
 class FingerprintProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 

@@ -43,7 +43,7 @@ MOST_KEPT = 4  # worlds whose clips are held at a time
 PLOTTED = Plotted(("R²", "gain", "excess effect"), "share")
 
 
-@dataclass
+@dataclass(repr=False)
 class FloorsProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 

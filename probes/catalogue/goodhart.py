@@ -41,7 +41,7 @@ PLOTTED = Plotted(("gain", "gain, half pressure", "shortfall"), "standard deviat
 SHOWN_POINTS = (0.25, 0.5, 0.75, 1.0)  # of the way to the most pressure, at which findings are given
 
 
-@dataclass
+@dataclass(repr=False)
 class GoodhartProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both; `about` takes outputs of one's own.
 

@@ -67,7 +67,7 @@ class Sampling:
     width: int = 32
 
 
-@dataclass
+@dataclass(repr=False)
 class ModularityProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 

@@ -52,7 +52,7 @@ NOTES = {
 }
 
 
-@dataclass
+@dataclass(repr=False)
 class OptimizerProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both; `about` asks anything else.
 

@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 ENDING = {"inside": "", "outside": ", out of distribution"}
 
 
-@dataclass
+@dataclass(repr=False)
 class OrderProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 

@@ -75,7 +75,7 @@ class Sampling(ladder.Sampling):
         return ladder.Sampling(**{f.name: getattr(self, f.name) for f in fields(ladder.Sampling)})
 
 
-@dataclass
+@dataclass(repr=False)
 class PathProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 

@@ -40,7 +40,7 @@ UNITS = {"loss": "bits", "derived": "share", "captured": "share", "at once": "sh
          "bits": "bits", "two-part": "bits", "prequential": "bits"}  # fmt: skip
 
 
-@dataclass
+@dataclass(repr=False)
 class PriorsProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 

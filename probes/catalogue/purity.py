@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes.book import Book
+from probes.catalogue.base import Described
 from probes.finding import Conclusion, Finding, Plotted
 from probes.purity.measured import About, Measured, joined, measure_models, of_seeds, pack, unpack
 from probes.purity.shares import accuracy, demands, learnable, recovery
@@ -38,8 +39,8 @@ Floats = NDArray[np.float64]
 _MEND = 'train the head "world_model", or another that has a net of its own'
 
 
-@dataclass
-class PurityProbe:
+@dataclass(repr=False)
+class PurityProbe(Described):
     """`measure` a trace of world-models, `conclude` from measured cells, or `run` both.
 
     Args:

@@ -40,7 +40,7 @@ PLOTTED = Plotted(("translation index", "R²", "AUROC, tampered"), "index, R², 
 MOST_KEPT = 4  # worlds whose rows are kept
 
 
-@dataclass
+@dataclass(repr=False)
 class ReporterProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 

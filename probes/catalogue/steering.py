@@ -40,7 +40,7 @@ PLOTTED = Plotted(("steered", "steered, honest companion"), "share of what could
 ROLES = {"head": "", "honest": ", honest companion"}
 
 
-@dataclass
+@dataclass(repr=False)
 class SteeringProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 

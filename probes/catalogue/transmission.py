@@ -40,7 +40,7 @@ Floats = NDArray[np.float64]
 PLOTTED = Plotted(("slope, nearest", "slope, deepest"), "slope", "slope, ")
 
 
-@dataclass
+@dataclass(repr=False)
 class TransmissionProbe(Catalogued):
     """`measure` a trace, `conclude` from measured cells, or `run` both.
 
