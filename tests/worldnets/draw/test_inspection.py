@@ -191,4 +191,7 @@ def test_a_table_opens_by_keyboard_and_by_click_without_scripts(sprinkler, tmp_p
         assert table.is_visible()
         page.click('summary[title="Table of grass"]')
         assert page.locator("table", has_text="W(grass | rain, sprinkler)").is_visible()
+        page.goto(wn.Inference(sprinkler).plan.animate().save(tmp_path / "plan.html").as_uri())
+        assert page.locator("svg").is_visible()  # an animation stands still, and shows no controls that do nothing
+        assert not page.locator(".controls").is_visible()
         browser.close()
