@@ -27,10 +27,6 @@ class Picture(Figure):
     def _repr_svg_(self) -> str:
         return svg(self)
 
-    def __repr__(self) -> str:
-        width, height = self.get_size_inches()
-        return f"Picture({width:.1f} × {height:.1f} inches)"
-
 
 def new_axes(width: float = 6.0, height: float = 3.5) -> Axes:
     """Axes of a new figure, in inches, that belongs to no global list of figures."""
