@@ -19,8 +19,6 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import ArrayLike, NDArray
 
-from probes.report.palette import rung
-
 Floats = NDArray[np.float64]
 
 WIDTH, HEIGHT = 760, 420  # of a chart, in half pixels; a chart of bars is as high as it has bars
@@ -183,24 +181,6 @@ def steps_axis(steps: Sequence[int] | NDArray[np.integer[Any]]) -> tuple[Floats,
     at = tuple((float(places[steps == 0][0]) if step == 0 else math.log10(step), f"{step:,.0f}") for step in shown)
     low, high = float(places.min()), float(places.max())
     return np.asarray(places, dtype=float), Axis("training step", low, high if high > low else low + 1, at)
-
-
-def sparkline(estimate: Floats, low: Floats, high: Floats) -> Markup:
-    """A number over training with its interval, [T] each, as small as a word."""
-    kept = np.isfinite(estimate)
-    if kept.sum() < 2:
-        return Markup("")
-    values = np.stack([estimate, np.where(np.isfinite(low), low, estimate), np.where(np.isfinite(high), high, estimate)])
-    # Limits may be far wider than the course; it is the course that is to be seen.
-    floor, top = float(estimate[kept].min()), float(estimate[kept].max())
-    reach = max(top - floor, 1e-9)
-    floor, top = max(float(np.nanmin(values)), floor - reach), min(float(np.nanmax(values)), top + reach)
-    x = np.linspace(0, 160, len(estimate))
-    places = 40 - _placed(values, floor, max(top, floor + 1e-12), 40)
-    band = Mark(f"b {rung(2, 3)}", x, places[1], places[2])
-    line = Mark(f"l {rung(2, 3)}", x, places[0])
-    paths = "".join(_path(mark, np.asarray, np.asarray) for mark in (band, line))
-    return Markup(f'<svg class="spark" viewBox="-2 -4 164 48" aria-hidden="true">{paths}</svg>')
 
 
 def _placed(values: ArrayLike, low: float, high: float, length: float) -> Floats:

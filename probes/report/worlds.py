@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from markupsafe import Markup
 
-from probes.report.chart import sparkline
 from probes.report.fields import field, interval
 from probes.report.net import net_markup
 from probes.report.places import FIRST, OTHER, Ids, Row
+from probes.report.spark import sparkline
 from worldnets.errors import WorldnetsError
 
 if TYPE_CHECKING:
@@ -113,13 +113,30 @@ def _drawing(dataset: Dataset, condition: Condition, drawn: dict[Any, Markup]) -
     return drawn[look]
 
 
+class Measured(Sequence[Mapping[str, Any]]):
+    """What a condition's cells hold, read when it is first asked for: most figures are drawn from findings alone."""
+
+    def __init__(self, results: Results, condition: Condition) -> None:
+        self._results, self._condition = results, condition
+
+    @functools.cached_property
+    def _cells(self) -> list[dict[str, Any]]:
+        return self._results.measured(self._condition)
+
+    def __len__(self) -> int:
+        return len(self._condition.cells)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._cells[index]
+
+
 def condition(results: Results, row: Row) -> dict[str, Any]:
     """One condition: for every target its verdict, reasons, figures and findings."""
     one = row.one
     title, probe, conclusion = one.condition.title, row.probe, one.conclusion
     targets = []
     if conclusion is not None:
-        measured = results.measured(one.condition)
+        measured = Measured(results, one.condition)
         signs = results.presentations[probe].signs
         for target, verdict in conclusion.verdicts.items():
             found = [finding for finding in conclusion if finding.target in ("", target)]
@@ -165,10 +182,5 @@ def _findings(found: Iterable[Finding], step: int) -> Iterator[dict[str, Any]]:
             "unit": finding.unit,
             "kind": value.kind if value.kind == "exact" else f"{value.kind}, {value.level:.0%}, n = {value.n}",
             "note": finding.note,
-            "course": _course(course) if len(course) > 1 else "",
+            "course": sparkline([one.value for one in course]),
         }
-
-
-def _course(course: Iterable[Finding]) -> Markup:
-    values = np.array([[f.value.estimate, f.value.low, f.value.high] for f in course], dtype=float)
-    return sparkline(*values.T)
