@@ -31,7 +31,7 @@ from probes.worker import work
 
 PROBES = ("depth", "crowding", "order", "early")
 HEADS = ("linear", "mlp", "gru", "transformer", "message_passing")
-PAID = ('{ weight_decay = 0.0 }', '{ weight_decay = 0.001 }')
+PAID = ("{ weight_decay = 0.0 }", "{ weight_decay = 0.001 }")
 CELLS = 2000
 
 SUITE = """
@@ -62,7 +62,9 @@ def suite_text(worlds: int, probes: tuple[str, ...] = PROBES, paid: tuple[str, .
     given = ", ".join(f'"{probe}"' for probe in probes)
     cells = worlds * len(HEADS) * len(paid) * len(probes)
     jobs = [
-        JOB.format(strength=round(0.55 + 0.44 * k / worlds, 4), heads=", ".join(f'"{h}"' for h in HEADS), paid=", ".join(paid))
+        JOB.format(
+            strength=round(0.55 + 0.44 * k / worlds, 4), heads=", ".join(f'"{h}"' for h in HEADS), paid=", ".join(paid)
+        )
         for k in range(worlds)
     ]
     return SUITE.format(cells=cells, probes=given) + "".join(jobs)
@@ -88,8 +90,10 @@ def made(folder: Path, worlds: int, probes: tuple[str, ...] = PROBES, paid: tupl
 
 
 def opened(path: Path, chromium: str) -> dict[str, float]:
-    """Milliseconds from navigation to the load event, to the first paint, and to a click on the last verdict's link
-    having led to its section, in a browser started for it."""
+    """Milliseconds from navigation to the load event, to the first paint and to verdicts whose links work.
+
+    And from a click on the last of them until its section is laid out and has the focus. The browser is started for it.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as started:

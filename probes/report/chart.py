@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 WIDTH, HEIGHT = 760, 420  # of a chart, in half pixels; a chart of bars is as high as it has bars
 TOP, RIGHT, BOTTOM = 52, 22, 74  # room for the vertical axis' label, for the last tick, for ticks and label below
-LETTER = 13.4  # width of a digit of 24 half pixels, with some air
+DIGIT = 15.3  # width of a digit in letters of 24 half pixels
 _FAR = 20.0  # plots reach so many heights beyond their frame before they are cut off
 
 
@@ -90,7 +90,7 @@ class Chart:
         Args:
             title, description: what a screen reader says of it.
         """
-        left = 18 + round(LETTER * max((len(text) for _, text in self.y.ticks), default=0))
+        left = 18 + round(max((width(text) for _, text in self.y.ticks), default=0))
         wide, high = WIDTH - left - RIGHT, HEIGHT - TOP - BOTTOM
 
         def across(values: ArrayLike) -> Floats:
@@ -115,7 +115,10 @@ class Chart:
             f' viewBox="-6 -6 {wide + 12} {high + 12}">',
             *(_path(mark, across, down) for mark in self.marks),
             "</svg>",
-            *(_beside(left + float(across(x)), TOP + float(down(y)), text) for x, y, text in self.notes),
+            *(
+                _beside(left + float(across(x)), TOP + float(down(y)) + (24, -8)[k % 2], text)
+                for k, (x, y, text) in enumerate(sorted(self.notes))
+            ),
         ]
         return framed(self.heading, f"{title}. {description}", (WIDTH, HEIGHT), "".join(parts), self.key)
 
@@ -139,8 +142,8 @@ def framed(heading: str, said: str, size: tuple[int, int], content: str, key: It
 
 def sign(kind: str) -> str:
     """What a mark looks like, beside its words in the key."""
-    shape = {"a": "M0 2h40v16h-40z", "b": "M0 2h40v16h-40z", "m": "M0 2h40v16h-40z", "o": "M20 10h0"}
-    path = shape.get(kind.partition(" ")[0], "M0 10h40")
+    first = kind.partition(" ")[0]
+    path = "M0 2h40v16h-40z" if first in {"a", "b", "m", "n"} else "M20 10h0" if first == "o" else "M0 10h40"
     return f'<svg viewBox="0 0 40 20" aria-hidden="true"><path class="{kind}" d="{path}"/></svg>'
 
 
@@ -164,6 +167,8 @@ def ticks(low: float, high: float, count: int = 5) -> tuple[tuple[float, str], .
 
 def written(value: float, digits: int) -> str:
     """A tick's number: thousands set apart, a proper minus sign."""
+    if digits > 4 or abs(value) >= 1e7:
+        return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e+").replace("-", "−") if value else "0"
     text = f"{value:,.{digits}f}"
     return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")
 
@@ -225,27 +230,43 @@ def _relative(x: Floats, y: Floats) -> str:
     """Path data through points: the first absolute, the others as differences, which are short."""
     points = np.rint(np.stack([x, y])).astype(np.int64)
     (a, b), moved = points[:, 0].tolist(), np.diff(points).T.tolist()
-    return f"M{a} {b}" + ("l" if moved else "h0") + " ".join(f"{dx} {dy}" if dy >= 0 else f"{dx}{dy}" for dx, dy in moved)
+    return (
+        f"M{a} {b}" + ("l" if moved else "h0") + " ".join(f"{dx} {dy}" if dy >= 0 else f"{dx}{dy}" for dx, dy in moved)
+    )
 
 
 def _apart(placed: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
     """Ticks below, without those that would touch their neighbour on the left; the last always stays."""
     kept: list[tuple[int, str]] = []
     for place, text in reversed(placed):
-        if not kept or place + len(text) * LETTER / 2 + 8 < kept[-1][0] - len(kept[-1][1]) * LETTER / 2:
+        if not kept or place + width(text) / 2 + 10 < kept[-1][0] - width(kept[-1][1]) / 2:
             kept.append((place, text))
     return kept[::-1]
 
 
 def _under(place: int, text: str, every: Sequence[Any]) -> str:
     """A tick's words, kept inside the drawing."""
-    half = round(len(text) * LETTER / 2)
+    half = round(width(text) / 2)
     inside = min(max(place, half), WIDTH - half)
     return f'<text x="{inside}" y="{HEIGHT - BOTTOM + 34}">{escape(text)}</text>'
 
 
 def _beside(x: float, y: float, text: str) -> str:
     """Words right of a point, or left of it where there is no room."""
-    if x + 14 + len(text) * LETTER > WIDTH:
-        return f'<text class="i" x="{x - 14:.0f}" y="{y + 8:.0f}">{escape(text)}</text>'
-    return f'<text x="{x + 14:.0f}" y="{y + 8:.0f}">{escape(text)}</text>'
+    if x + 14 + width(text) > WIDTH:
+        return f'<text class="i" x="{x - 12:.0f}" y="{y:.0f}">{escape(text)}</text>'
+    return f'<text x="{x + 12:.0f}" y="{y:.0f}">{escape(text)}</text>'
+
+
+def width(text: str) -> float:
+    """About how wide a text is, in half pixels, at a size of 24 in a wide font: no browser can be asked here."""
+    return sum(_WIDTHS.get(letter, CAPITAL if letter.isupper() else SMALL) for letter in text)
+
+
+CAPITAL, SMALL = 18.0, 15.5
+_WIDTHS = {
+    **dict.fromkeys("0123456789", DIGIT),
+    **dict.fromkeys(" .,:;'!|ijlI", 8.0),
+    **dict.fromkeys("ftr-()[]", 10.5),
+    **dict.fromkeys("mwMW", 23.0),
+}

@@ -126,7 +126,7 @@ def _matrix(rows: Sequence[Row]) -> Matrix:
     for key in sorted(found, key=lambda key: order[key[0]]):
         about = ", ".join(part for part, own in zip(key[1:], varies, strict=True) if own and part)
         cells = tuple(tuple(found[key].get(column, ())) for column in columns)
-        lines.append(Line(key[0], about, cells, bool(above) and above != key[0]))
+        lines.append(Line(key[0], about, cells, bool(above) and above != key[0] and len(order) < len(found)))
         above = key[0]
     counts = tuple((probe, len(heads)) for probe, heads in probes.items())
     holes = any(not cell for line in lines for cell in line.cells)

@@ -1,4 +1,4 @@
-"""A world's net drawn for the report: boxes and arrows in the page's own colours, light enough for hundreds of worlds."""
+"""A world's net drawn for the report: boxes and arrows in the page's own colours, of a few kilobytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from probes.report.chart import Entry, sign
+from probes.report.chart import sign, width
 from worldnets.draw.routes import flowing, ports
 from worldnets.layout import Edge, Layout, Point, Size, framed, layered, split_frames
 
@@ -20,7 +20,7 @@ ROLES = ("evidence", "target", "latent")
 
 LONGEST = 24  # letters of a name
 INCH = 96.0  # CSS pixels; layouts are in inches
-HIGH, LETTER, PAD = 22.0, 7.0, 14.0  # pixels: a box, a letter of its name, both margins
+HIGH, PAD = 22.0, 12.0  # pixels: a box, and both margins of its name
 APART, WIDE = 9.0, 60.0  # between two arrows that meet a box; from here on an arrow along a row rises above it
 
 
@@ -35,7 +35,7 @@ def net_markup(net: WorldNet, roles: Mapping[str, Iterable[str]], title: str) ->
     role = {v: name for name in reversed(ROLES) for v in roles.get(name, ())}
     frames = split_frames(net.variables)
     names = {v: _short(frames[v][0] if frames else v) for v in net.variables}
-    sizes = {v: (PAD + LETTER * len(name), HIGH) for v, name in names.items()}
+    sizes = {v: (PAD + width(name) / 2, HIGH) for v, name in names.items()}
     edges: list[Edge] = [(parent, v) for v in net.variables for parent in net.parents(v)]
     inches = {v: (wide / INCH, high / INCH) for v, (wide, high) in sizes.items()}
     layout = _in_pixels(framed(edges, inches, frames) if frames else layered(edges, inches))
@@ -46,10 +46,10 @@ def net_markup(net: WorldNet, roles: Mapping[str, Iterable[str]], title: str) ->
         parts.append(f'<text class="fn" x="{(left + right) / 2:.0f}" y="-6">frame {frame}</text>')
     parts += _arrows(edges, sizes, layout, frames)
     for v, name in names.items():
-        (x, y), (width, high) = layout.centres[v], sizes[v]
+        (x, y), (wide, high) = layout.centres[v], sizes[v]
         kind = f"n {role[v]}" if v in role else "n"
         parts.append(
-            f'<rect class="{kind}" x="{x - width / 2:.0f}" y="{y - high / 2:.0f}" width="{width:.0f}" '
+            f'<rect class="{kind}" x="{x - wide / 2:.0f}" y="{y - high / 2:.0f}" width="{wide:.0f}" '
             f'height="{high:.0f}" rx="5"/><text x="{x:.0f}" y="{y + 4:.0f}">{escape(name)}</text>'
         )
     wide, high = layout.size[0] + 4, layout.size[1] + above + 2
@@ -61,7 +61,7 @@ def net_markup(net: WorldNet, roles: Mapping[str, Iterable[str]], title: str) ->
         f'<svg class="net" role="img" viewBox="0 0 {wide:.0f} {high:.0f}" style="width:{wide:.0f}px" '
         f'aria-label="{escape(said)}">{"".join(parts)}</g></svg>'
     )
-    key = "".join(f"<li>{sign(Entry(f'n {name}', name).kind)}{name}</li>" for name in met)
+    key = "".join(f"<li>{sign(f'n {name}')}{name}</li>" for name in met)
     return Markup(f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(f"Net of {title}")}">{picture}'
                   f'</div><ul class="key">{key}</ul>')  # fmt: skip
 

@@ -97,7 +97,10 @@ def _verdicts(results: Results, probe: str, level: str, found: Sequence[Row]) ->
         lines.append(
             {
                 **{name: values[name] for name in ("world", "objective", "target", "head", "inputs")},
-                **{"verdict": row.verdict, "mark": row.mark, "kind": row.kind, "link": row.link},
+                "verdict": row.verdict,
+                "mark": row.mark,
+                "kind": row.kind,
+                "link": row.link,
                 "first": previous is not None and previous != block,
                 "numbers": [field(shown) for shown in presentation.shown(values)],
                 "p": p_value(values["p"]),

@@ -63,11 +63,11 @@ def _programs(one: Concluded, target: str) -> Figure:
     if len(ends) == 2:
         marks.append(Mark("t ink d1", *np.array(ends).T))
         key.append(Entry("t ink d1", "equal total at g*"))
-    for place, (program, (length, time)) in enumerate(found.items()):
+    for place, (program, (bits, cost)) in enumerate(found.items()):
         colour = f"o {rung(place, max(len(found), 3))}"
-        marks.append(Mark(colour, np.array([length]), np.array([time])))
-        key.append(Entry(colour, f"{program}: {length:.0f} bits, {time:,.0f}"))
-        notes.append((length, time, program))
+        marks.append(Mark(colour, np.array([bits]), np.array([cost])))
+        key.append(Entry(colour, f"{program}: {bits:.0f} bits, {cost:,.0f}"))
+        notes.append((bits, cost, program))
     across, down = (
         linear(label, *_around([point[axis] for point in found.values()]))
         for axis, label in enumerate(("description length, bits", target.removeprefix("programs, ")))

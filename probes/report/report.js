@@ -16,8 +16,10 @@
   }, { rootMargin: "1000px" });
   for (const box of every(".held")) near.observe(box);
   const layAll = () => { near.disconnect(); every(".held").forEach(lay); };
-  addEventListener("beforeprint", layAll);
-  matchMedia("print").addEventListener("change", (media) => { if (media.matches) layAll(); });
+  // On paper nothing can be opened: what went wrong is written out.
+  const print = () => { layAll(); for (const one of every("#after-matrix details")) one.open = true; };
+  addEventListener("beforeprint", print);
+  matchMedia("print").addEventListener("change", (media) => { if (media.matches) print(); });
   for (const line of every(".all")) {
     line.hidden = false;
     line.querySelector("button").addEventListener("click", () => { layAll(); line.remove(); });

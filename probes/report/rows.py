@@ -1,4 +1,4 @@
-"""Charts of named rows: bars, and points with their intervals. Names stand on the left, so that any name can be read."""
+"""Charts of named rows: bars, and points with their intervals. Names stand on the left, where any can be read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from markupsafe import Markup
 
-from probes.report.chart import LETTER, RIGHT, WIDTH, Axis, Floats, framed, linear
+from probes.report.chart import RIGHT, WIDTH, Axis, Floats, framed, linear, width
 from probes.report.palette import rung
 from probes.statistics import Interval
 
@@ -31,7 +31,7 @@ def bars(
     """
     top = max(float(np.max(values, initial=0.0)), 1e-3)
     scale = linear(axis, 0.0, 1.22 * top)
-    left, wide, parts = _frame(names, scale)
+    left, wide, parts = _frame(names, scale, 20 if divide is None else 80)
     for k, value in enumerate(values.tolist()):
         length = round(max(value, 0.0) / scale.high * wide)
         middle = HEAD + k * ROW + ROW // 2
@@ -40,8 +40,8 @@ def bars(
         parts.append(f'<text x="{left + length + 8}" y="{middle + 8}">{number}</text>')
     if divide is not None:
         at = HEAD + divide * ROW
-        parts.append(f'<path class="z d1" d="M{left} {at}h{wide}"/>')
-        words = ((-8, "shallow"), (24, "deep"))
+        parts.append(f'<path class="z d1" d="M{left} {at}H{WIDTH}"/>')
+        words = ((-8, "shallow"), (26, "deep"))
         parts += [f'<text class="i" x="{WIDTH - 4}" y="{at + off}">{word}</text>' for off, word in words]
     return framed(heading, said, (WIDTH, HEAD + ROW * len(names) + FOOT), "".join(parts))
 
@@ -70,7 +70,8 @@ def points(heading: str, title: str, axis: str, rows: Sequence[tuple[str, Interv
     for k, (estimate, least, most) in enumerate(values.tolist()):
         middle = HEAD + k * ROW + ROW // 2
         if np.isfinite(least) and np.isfinite(most):
-            d = f"M{across(least)} {middle}H{across(most)}M{across(least)} {middle - 8}v16M{across(most)} {middle - 8}v16"
+            a, b = across(least), across(most)
+            d = f"M{a} {middle}H{b}M{a} {middle - 8}v16M{b} {middle - 8}v16"
             parts.append(f'<path class="w {colour}" d="{d}"/>')
         if np.isfinite(estimate):
             parts.append(f'<path class="o {colour}" d="M{across(estimate)} {middle}h0"/>')
@@ -79,18 +80,19 @@ def points(heading: str, title: str, axis: str, rows: Sequence[tuple[str, Interv
     return framed(heading, f"{heading}: {title}. With limits. {told}.", size, "".join(parts))
 
 
-def _frame(names: Sequence[str], scale: Axis) -> tuple[int, int, list[str]]:
+def _frame(names: Sequence[str], scale: Axis, aside: int = 20) -> tuple[int, int, list[str]]:
     """Where rows begin, how long they are, and the frame around them: names, grid, ticks and label."""
     short = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names]
-    left = 20 + round(0.92 * LETTER * max(map(len, short)))
-    wide, bottom = WIDTH - left - RIGHT - 60, HEAD + ROW * len(names)
+    left = 20 + round(max(map(width, short)))
+    wide, bottom = WIDTH - left - RIGHT - aside, HEAD + ROW * len(names)
     at = [(left + round((place - scale.low) / (scale.high - scale.low) * wide), text) for place, text in scale.ticks]
     grid = "".join(f"M{place} {HEAD}V{bottom}" for place, _ in at)
-    room = max((len(text) for _, text in at), default=1) * LETTER + 12
+    room = max((width(text) for _, text in at), default=1) + 16
     every = max(1, -(-round(room) // max(1, at[1][0] - at[0][0]))) if len(at) > 1 else 1
     parts = [f'<path class="g" d="{grid}"/><g class="e">']
     parts += [
-        f'<text x="{left - 12}" y="{HEAD + k * ROW + ROW // 2 + 8}">{escape(name)}</text>' for k, name in enumerate(short)
+        f'<text x="{left - 12}" y="{HEAD + k * ROW + ROW // 2 + 8}">{escape(name)}</text>'
+        for k, name in enumerate(short)
     ]
     parts.append('</g><g class="c">')
     parts += [f'<text x="{place}" y="{bottom + 30}">{escape(text)}</text>' for place, text in at[::every]]

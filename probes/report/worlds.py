@@ -94,7 +94,12 @@ def _picture(condition: Condition, drawn: dict[Any, Markup]) -> dict[str, Any]:
     except WorldnetsError as error:
         return {**absent, "problem": str(error)}
     picture = _drawing(dataset, condition, drawn)
-    return {"title": dataset.title, "picture": picture, "size": f"{len(dataset.net.variables)} variables", "problem": ""}
+    return {
+        "title": dataset.title,
+        "picture": picture,
+        "size": f"{len(dataset.net.variables)} variables",
+        "problem": "",
+    }
 
 
 def _drawing(dataset: Dataset, condition: Condition, drawn: dict[Any, Markup]) -> Markup:
