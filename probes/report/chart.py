@@ -9,6 +9,7 @@ names colours.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -222,17 +223,18 @@ def _polylines(x: Floats, y: Floats, dots: bool = False) -> Iterable[str]:
 
 
 def _runs(kept: NDArray[np.bool_]) -> list[slice]:
+    if kept.all():
+        return [slice(0, len(kept))] if len(kept) else []
     edges = np.flatnonzero(np.diff(np.concatenate([[False], kept, [False]]).astype(np.int8)))
     return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _relative(x: Floats, y: Floats) -> str:
     """Path data through points: the first absolute, the others as differences, which are short."""
-    points = np.rint(np.stack([x, y])).astype(np.int64)
-    (a, b), moved = points[:, 0].tolist(), np.diff(points).T.tolist()
-    return (
-        f"M{a} {b}" + ("l" if moved else "h0") + " ".join(f"{dx} {dy}" if dy >= 0 else f"{dx}{dy}" for dx, dy in moved)
-    )
+    points = list(zip(np.rint(x).astype(int).tolist(), np.rint(y).astype(int).tolist(), strict=True))
+    moved = [(c - a, d - b) for (a, b), (c, d) in itertools.pairwise(points)]
+    begin = f"M{points[0][0]} {points[0][1]}" + ("l" if moved else "h0")
+    return begin + " ".join(f"{dx} {dy}" if dy >= 0 else f"{dx}{dy}" for dx, dy in moved)
 
 
 def _apart(placed: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:

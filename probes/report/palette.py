@@ -6,10 +6,10 @@ grey. Verdicts: the Okabe–Ito colours, always beside the word and a sign of th
 
 from __future__ import annotations
 
-# Close to the perceptually uniform map "plasma", its light end darker so that lines stand out from paper; on dark ground
-# its dark end would vanish, so there it ends earlier.
+# Close to the perceptually uniform map "plasma", its light end darker so that lines stand out from paper; on dark
+# ground its dark end would vanish, so there it ends earlier.
 LIGHT = ("#e4761f", "#d1495f", "#a3238e", "#6a00a8", "#1d0689")
-DARK = ("#fbd524", "#f8954a", "#e5697f", "#c060c8", "#9070e6")
+DARK = ("#fbd524", "#f8954a", "#e5697f", "#c060c8", "#8a68e0")
 
 LONGEST = 12  # rungs that have colours of their own
 

@@ -10,11 +10,21 @@
     const kept = box.querySelector(":scope > noscript");
     if (kept) box.innerHTML = kept.textContent;
     box.classList.remove("held");
+    box.removeAttribute("tabindex");
   };
   const near = new IntersectionObserver((seen) => {
     for (const one of seen) if (one.isIntersecting) { near.unobserve(one.target); lay(one.target); }
   }, { rootMargin: "1000px" });
-  for (const box of every(".held")) near.observe(box);
+  for (const box of every(".held")) {
+    near.observe(box);
+    // The Tab key stops where something is to be laid out, and goes on inside.
+    box.tabIndex = 0;
+    box.addEventListener("focus", () => {
+      lay(box);
+      const first = box.querySelector("a, button, summary, [tabindex='0']") || box.parentElement.querySelector("[tabindex='-1']");
+      if (first) first.focus();
+    });
+  }
   const layAll = () => { near.disconnect(); every(".held").forEach(lay); };
   // On paper nothing can be opened: what went wrong is written out.
   const print = () => { layAll(); for (const one of every("#after-matrix details")) one.open = true; };

@@ -31,7 +31,7 @@ def bars(
     """
     top = max(float(np.max(values, initial=0.0)), 1e-3)
     scale = linear(axis, 0.0, 1.22 * top)
-    left, wide, parts = _frame(names, scale, 20 if divide is None else 80)
+    left, wide, parts = _frame(names, scale, 20 if divide is None else 110)
     for k, value in enumerate(values.tolist()):
         length = round(max(value, 0.0) / scale.high * wide)
         middle = HEAD + k * ROW + ROW // 2
