@@ -89,6 +89,19 @@ def made(folder: Path, worlds: int, probes: tuple[str, ...] = PROBES, paid: tupl
     return store
 
 
+def chromium_path() -> str:
+    """Where a Chromium is.
+
+    Raises:
+        SystemExit: there is none.
+    """
+    named = os.environ.get("WORLDNETS_CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        raise SystemExit("no Chromium found: put one on the PATH, or name one in WORLDNETS_CHROMIUM")
+    return found
+
+
 def opened(path: Path, chromium: str) -> dict[str, float]:
     """Milliseconds from navigation to the load event, to the first paint and to verdicts whose links work.
 
@@ -121,9 +134,7 @@ def opened(path: Path, chromium: str) -> dict[str, float]:
 
 def measure(repeats: int = 5, worlds: int = CELLS // (len(HEADS) * len(PAID) * len(PROBES))) -> str:
     """The table, as Markdown."""
-    chromium = os.environ.get("WORLDNETS_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        raise SystemExit("report-size: no Chromium found; put one on the PATH or name it in WORLDNETS_CHROMIUM")
+    chromium = chromium_path()
     with tempfile.TemporaryDirectory() as folder:
         store = made(Path(folder) / "run", worlds)
         results = Results(store)

@@ -87,28 +87,36 @@ def _counted(absent: Iterable[Problem]) -> str:
     return ", ".join(f"{count:,} {words.get(state, state)}" for state, count in counts.items())
 
 
+#: What a row of a verdict table is about.
+NAMES = ("world", "objective", "target", "head", "inputs")
+
+
 def _verdicts(results: Results, probe: str, level: str, found: Sequence[Row]) -> dict[str, Any]:
     """The verdict table of one probe: its question, its numbers, and how they are read."""
     presentation = results.presentations[probe]
+    told = {name: dict.fromkeys(str(row.values[name]) for row in found) for name in NAMES}
+    # What is the same in every row stands in the caption: tables are wide enough with their numbers.
+    names = ["world", *(name for name in NAMES[1:] if len(told[name]) > 1)]
+    same = [f"{name} {next(iter(told[name]))}" for name in NAMES if name not in names and any(told[name])]
     lines, previous = [], None
     for row in found:
-        values, block = row.values, (row.values["world"], row.values["objective"])
+        values = row.values
         absent = row.one.conclusion is None
         lines.append(
             {
-                **{name: values[name] for name in ("world", "objective", "target", "head", "inputs")},
+                "names": [str(values[name]) for name in names],
                 "verdict": row.verdict,
                 "mark": row.mark,
                 "kind": row.kind,
                 "link": row.link,
-                "first": previous is not None and previous != block,
+                "first": previous not in (None, values["world"]) and len(told["world"]) < len(found),
                 "numbers": [field(shown) for shown in presentation.shown(values)],
                 "p": p_value(values["p"]),
                 "holm": {True: "survives", False: "no"}.get(values["survives_holm"], "–"),
                 "seeds": "–" if absent else _seeds(values),
             }
         )
-        previous = block
+        previous = values["world"]
     counted = Counter((row.verdict, row.mark, row.kind) for row in found)
     return {
         "probe": probe,
@@ -116,6 +124,8 @@ def _verdicts(results: Results, probe: str, level: str, found: Sequence[Row]) ->
         "question": Markup(presentation.question),
         "counts": [{"count": n, "verdict": v, "mark": m, "kind": k} for (v, m, k), n in counted.most_common()],
         "caption": Markup(presentation.caption.replace("{level}", level)),
+        "names": [name.capitalize() for name in names],
+        "same": ", ".join(same),
         "reading": Markup(presentation.reading),
         "titles": presentation.titles,
         "rows": lines,
