@@ -284,9 +284,10 @@ def two_clusters(values: ArrayLike, distance: float, ratio: float = 4.0, least: 
 
 
 def _quantile(level: float, freedom: Floats) -> Floats:
-    unique, where = np.unique(
-        freedom, return_inverse=True
-    )  # the quantile is slow; most calls have one value of freedom
+    if np.ndim(freedom) == 0:
+        return np.asarray(special.stdtrit(freedom, (1 + level) / 2))
+    # The quantile is slow, and most calls have one value of freedom.
+    unique, where = np.unique(freedom, return_inverse=True)
     return np.asarray(special.stdtrit(unique, (1 + level) / 2))[where].reshape(np.shape(freedom))
 
 

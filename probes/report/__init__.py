@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import base64
+import hashlib
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from probes.report import palette
 
 if TYPE_CHECKING:
     from probes.results import Results
 
-__all__ = ["render"]
+__all__ = ["LARGE", "render"]
+
+#: From so many verdicts on, sections are kept as text until they come near (docs/decisions/report.md).
+LARGE = 200
 
 
 def render(results: Results) -> str:
@@ -20,20 +23,20 @@ def render(results: Results) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
+    from probes.report.fields import breakable
     from probes.report.page import context
 
     folder = files("probes.report")
-    content = context(results)
-    css = (folder / "style.css").read_text("utf-8") + palette.stylesheet({3, *_ladders(content)})
+    css = (folder / "style.css").read_text("utf-8") + palette.stylesheet()
+    script = "\n" + (folder / "report.js").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["breakable"] = breakable
     template = environment.from_string((folder / "report.html.j2").read_text("utf-8"))
-    return template.render(css=Markup(css), **content)
-
-
-def _ladders(content: Any) -> set[int]:
-    """Lengths of the ladders whose colours the page's pictures use."""
-    if isinstance(content, str):
-        return {int(count) for count in re.findall(r"var\(--rung-(\d+)-", content)} if "--rung-" in content else set()
-    if isinstance(content, Mapping):
-        return set().union(*map(_ladders, content.values()))
-    return set().union(*map(_ladders, content)) if isinstance(content, list | tuple) else set()
+    return template.render(
+        css=Markup(css),
+        script=Markup(script),
+        # The page allows this one script, by what it says, and no other.
+        hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        hold=len(results.verdicts) > LARGE,
+        **context(results),
+    )

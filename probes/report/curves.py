@@ -1,19 +1,18 @@
-"""Figures of lines with their intervals: numbers over training, and numbers against the clips they rest on."""
+"""Charts of lines with their intervals: numbers over training, and numbers against the clips they rest on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
-from probes.report.figures import FAINT, INK, SIZE, drawn, finish, rung_colour, step_axis
+from probes.report.chart import Chart, Entry, Floats, Mark, linear, steps_axis
+from probes.report.palette import rung
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-Floats = NDArray[np.float64]
+DASHES = ("", " d1", " d2", " d3", " d4")
 
 
 class Line(NamedTuple):
@@ -33,7 +32,6 @@ class Line(NamedTuple):
 
 
 def over_training(
-    name: str,
     title: str,
     what: str,
     steps: NDArray[np.integer[Any]],
@@ -41,69 +39,69 @@ def over_training(
     axis: str,
     band: tuple[float, float] | None = None,
     floor: float | None = None,
-) -> str:
-    """Lines against training step, as an `<svg>`.
+) -> Markup:
+    """Lines against training step.
 
     Args:
-        name: unique in the page.
         title: whose numbers they are.
-        what: the figure's own heading.
+        what: the chart's own heading.
         steps: [T].
         lines: shallow colours first.
         axis: label of the vertical axis.
         band: limits of the band in which the end counts as reached.
         floor: the axis ends here, whatever lies below.
     """
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        places = step_axis(axes, steps)
-        axes.axhline(0, color=INK, linewidth=0.6)
-        if band is not None:
-            axes.fill_between(places, *band, facecolor=FAINT, alpha=0.5, linewidth=0)
-        for k, line in enumerate(lines):
-            colour = rung_colour(k if len(lines) > 1 else 2, max(len(lines), 3))
-            if line.seeds is not None:
-                axes.plot(places, line.seeds, color=colour, linewidth=0.6, alpha=0.65)
-            axes.fill_between(places, line.low, line.high, facecolor=colour, alpha=0.18, linewidth=0)
-            axes.plot(places, line.mean, color=colour, linewidth=1.8, label=line.label)
-        top = max(float(np.nanmax([line.mean for line in lines])), 0.0 if band is None else band[1])
-        low = min(float(np.nanmin([line.mean for line in lines])), 0.0)
-        low = low if floor is None else max(low, floor)
-        axes.set_ylim(low - 0.04 * (top - low), top + 0.06 * (top - low) + 1e-9)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
-        axes.set_ylabel(axis)
-        axes.set_title(what)
-        finish(figure, 2, -(-len(lines) // 2))
-
+    places, across = steps_axis(steps)
+    ends = places[[0, -1]]
+    marks = [Mark("z", ends, np.zeros(2))]
+    if band is not None:
+        marks.append(Mark("m", ends, np.full(2, band[0]), np.full(2, band[1])))
+    looks = _looks(len(lines))
+    for line, (colour, _) in zip(lines, looks, strict=True):
+        if line.seeds is not None:
+            marks += [Mark(f"t {colour}", places, own) for own in line.seeds.T]
+        marks.append(Mark(f"b {colour}", places, line.low, line.high))
+    marks += [Mark(f"l {colour}{dash}", places, line.mean) for line, (colour, dash) in zip(lines, looks, strict=True)]
+    top = max(float(np.nanmax([line.mean for line in lines])), 0.0 if band is None else band[1])
+    low = min(float(np.nanmin([line.mean for line in lines])), 0.0)
+    low = low if floor is None else max(low, floor)
+    reach = (top - low) or 1.0
+    down = linear(axis, low - 0.04 * reach, top + 0.06 * reach)
     end = "; ".join(f"{line.label}: {line.mean[-1]:.3f} [{line.low[-1]:.3f}, {line.high[-1]:.3f}]" for line in lines)
-    return drawn(name, f"{what}: {title}", f"At step {int(steps[-1])}, with limits. {end}.", SIZE, draw)
+    chart = Chart(what, across, down, tuple(marks), _key(lines, looks))
+    return chart.markup(f"{what}: {title}", f"At step {int(steps[-1])}, with limits. {end}.")
 
 
-def against_clips(name: str, title: str, clips: Floats, lines: Sequence[Line], tolerance: float) -> str:
-    """Estimates from more and more clips with their errors, as an `<svg>`.
+def against_clips(title: str, clips: Floats, lines: Sequence[Line], tolerance: float) -> Markup:
+    """Estimates from more and more clips with their errors.
 
     Args:
-        name: unique in the page.
         title: whose numbers they are.
         clips: how many, rising, [N].
         lines: estimates [N] with the limits of their errors.
         tolerance: half the height of the bar beside each line's end, within which the error should lie.
     """
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        for k, line in enumerate(lines):
-            colour = rung_colour(k, max(len(lines), 3))
-            axes.fill_between(clips, line.low, line.high, facecolor=colour, alpha=0.22, linewidth=0)
-            axes.plot(clips, line.mean, color=colour, linewidth=1.8, label=line.label)
-            end = line.mean[-1]
-            axes.plot([clips[-1] * 1.02] * 2, [end - tolerance, end + tolerance], color=INK, linewidth=2.2)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
-        axes.set_xlabel("evaluation clips")
-        axes.set_ylabel("efficiency")
-        axes.set_title("Convergence")
-        finish(figure, 2, -(-len(lines) // 2))
-
+    looks, marks = _looks(len(lines)), []
+    last = clips[-1:] * 1.03
+    for line, (colour, dash) in zip(lines, looks, strict=True):
+        marks.append(Mark(f"b {colour}", clips, line.low, line.high))
+        marks.append(Mark(f"l {colour}{dash}", clips, line.mean))
+        marks.append(Mark("w ink", last, line.mean[-1:] - tolerance, line.mean[-1:] + tolerance))
+    shown = np.array([[line.low, line.high, line.mean - tolerance, line.mean + tolerance] for line in lines])
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    across = linear("evaluation clips", float(clips[0]), float(clips[-1]) * 1.05, 4)
+    down = linear("efficiency", low, high if high > low else low + 1.0)
     end = "; ".join(f"{line.label}: {line.mean[-1]:.3f} ± {line.high[-1] - line.mean[-1]:.3f}" for line in lines)
-    return drawn(name, f"Convergence: {title}", f"From {int(clips[-1]):,} clips. {end}.", SIZE, draw)
+    chart = Chart("Convergence", across, down, tuple(marks), _key(lines, looks))
+    return chart.markup(f"Convergence: {title}", f"From {int(clips[-1]):,} clips. {end}.")
+
+
+def _looks(count: int) -> list[tuple[str, str]]:
+    """Colour and dash of each line: one line alone is dark, several differ in both."""
+    if count == 1:
+        return [(rung(2, 3), "")]
+    return [(rung(k, max(count, 3)), DASHES[k % len(DASHES)]) for k in range(count)]
+
+
+def _key(lines: Sequence[Line], looks: Sequence[tuple[str, str]]) -> tuple[Entry, ...]:
+    return tuple(Entry(f"l {colour}{dash}", line.label) for line, (colour, dash) in zip(lines, looks, strict=True))

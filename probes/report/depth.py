@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from probes.pie import LEAST_RUNG
@@ -72,7 +71,7 @@ class DepthPresentation:
 
     def offered(self, name: str, results: Results, members: Sequence[Concluded]) -> list[Figure]:
         """The pie of every target."""
-        return pies(name, results, members)
+        return pies(results, members)
 
     def overview(self, results: Results, members: Sequence[Concluded]) -> list[Table]:
         """None: conditions stand in the verdict table."""
@@ -80,13 +79,13 @@ class DepthPresentation:
 
     def figures(self, name: str, one: Concluded, measured: Sequence[Mapping[str, Any]], target: str) -> list[Figure]:
         """The pie, its rungs and deep efficiency over training."""
-        return figures(name, one, measured, target)
+        return figures(one, measured, target)
 
 
 PRESENTATION = DepthPresentation()
 
 
-def pies(name: str, results: Results, members: Sequence[Concluded]) -> list[Figure]:
+def pies(results: Results, members: Sequence[Concluded]) -> list[Figure]:
     """What a world offers for each target of an objective, from the first condition that was measured."""
     from probes.catalogue.depth import unpack
 
@@ -94,22 +93,22 @@ def pies(name: str, results: Results, members: Sequence[Concluded]) -> list[Figu
         if one.conclusion is None:
             continue
         drawn = []
-        for i, target in enumerate(unpack(results.measured(one.condition)[0])):
+        for target in unpack(results.measured(one.condition)[0]):
             about = target.about
             deep = _deep_rungs(one.conclusion, target.target)
-            svg = pie_on_offer(f"{name}-{i}", target.target, about.information, rung_labels(about.rungs), deep)
+            svg = pie_on_offer(target.target, about.information, rung_labels(about.rungs), deep)
             how = "exactly" if about.groups is None else f"from {about.clips:,} clips × {about.draws} exact draws"
             caption = (
                 f"Target {target.target}: {about.information.sum():.3f} of {about.entropy:.3f} bits can be known from "
                 f"the evidence, computed {how}; {about.information[-deep:].sum() if deep else 0:.3f} bits are deep. "
                 f"Attainable depth D* = {about.attainable_depth:.2f} rungs."
             )
-            drawn.append(Figure(Markup(svg), caption))
+            drawn.append(Figure(svg, caption))
         return drawn
     return []
 
 
-def figures(name: str, one: Concluded, measured: Sequence[Mapping[str, Any]], target: str) -> list[Figure]:
+def figures(one: Concluded, measured: Sequence[Mapping[str, Any]], target: str) -> list[Figure]:
     """The figures of one condition and target."""
     from probes.catalogue.depth import unpack
 
@@ -123,22 +122,22 @@ def figures(name: str, one: Concluded, measured: Sequence[Mapping[str, Any]], ta
         mean, low, high = np.stack([curve for curve in captured if curve is not None], axis=-1)
         labels = rung_labels(first.about.rungs)
         about = first.about.information
-        svg = pie_over_training(f"pie-{name}", title, first.steps, about, mean, labels)
-        caption = "Solid is captured, hatched is lost; together they are the pie."
-        drawn.append(Figure(Markup(svg), caption))
-        svg = rungs_over_training(f"rungs-{name}", title, first.steps, about, mean, low, high, labels)
+        svg = pie_over_training(title, first.steps, about, mean, labels)
+        caption = "Solid is captured, pale is lost; together they are the pie."
+        drawn.append(Figure(svg, caption))
+        svg = rungs_over_training(title, first.steps, about, mean, low, high, labels)
         caption = "Means over seeds with their intervals."
         if np.any(mean < -0.005):
             caption += " Below zero, evidence is misused: the head would do better without it."
-        drawn.append(Figure(Markup(svg), caption))
+        drawn.append(Figure(svg, caption))
     deep = _curve(one.conclusion, "efficiency, deep", target, first.steps)
     if deep is not None:
-        drawn.append(_efficiency(name, title, one, groups, target, deep))
-    converging = _convergence(name, title, one, groups, target)
+        drawn.append(_efficiency(title, one, groups, target, deep))
+    converging = _convergence(title, one, groups, target)
     return drawn if converging is None else [*drawn, converging]
 
 
-def _efficiency(name: str, title: str, one: Concluded, groups: Sequence[Measured], target: str, deep: Floats) -> Figure:
+def _efficiency(title: str, one: Concluded, groups: Sequence[Measured], target: str, deep: Floats) -> Figure:
     assert one.conclusion is not None
     first, verdict = groups[0], one.conclusion.verdicts[target]
     count = len(first.about.information)
@@ -147,7 +146,6 @@ def _efficiency(name: str, title: str, one: Concluded, groups: Sequence[Measured
     shallow = _curve(one.conclusion, "efficiency, shallow", target, first.steps)
     ceiling = _curve(one.conclusion, "efficiency, world-model", target, first.steps)
     svg = efficiency_over_training(
-        f"efficiency-{name}",
         title,
         first.steps,
         seeds[:, np.isfinite(seeds).all(0)],
@@ -162,10 +160,10 @@ def _efficiency(name: str, title: str, one: Concluded, groups: Sequence[Measured
     near = verdict.at_ceiling
     if near is not None and math.isfinite(near.estimate):
         caption += f" Seeds in it at the end: {near.estimate:.0%} [{near.low:.0%}, {near.high:.0%}] (exact binomial)."
-    return Figure(Markup(svg), caption)
+    return Figure(svg, caption)
 
 
-def _convergence(name: str, title: str, one: Concluded, groups: Sequence[Measured], target: str) -> Figure | None:
+def _convergence(title: str, one: Concluded, groups: Sequence[Measured], target: str) -> Figure | None:
     """Deep and whole efficiency against the clips they rest on, where they rest on clips: of the seed worst off."""
     assert one.conclusion is not None
     count = len(groups[0].about.information)
@@ -177,16 +175,16 @@ def _convergence(name: str, title: str, one: Concluded, groups: Sequence[Measure
         if found is not None:
             clips, value, error, step = found
             lines.append(Line(label, value, value - error, value + error))
-            words.append(f"{label} {value[-1]:.3f} ± {error[-1]:.3f} (step {step:,})")
+            words.append(f"{label} {number(float(value[-1]), 3)} ± {error[-1]:.3f} (step {step:,})")
     if not lines:
         return None
-    svg = against_clips(f"clips-{name}", title, clips, lines, tolerance)
+    svg = against_clips(title, clips, lines, tolerance)
     caption = (
         "What more clips would still change: efficiency ± its Monte-Carlo error against the clips it rests on, "
         f"at the checkpoint and seed where that error is largest: {'; '.join(words)}. Bars: ± δ/5 = {tolerance:g}, "
         f"within which the error must lie. Each clip has {groups[0].about.draws} exact conditional draws per rung."
     )
-    return Figure(Markup(svg), caption)
+    return Figure(svg, caption)
 
 
 def _worst(groups: Sequence[Measured], rungs: Sequence[int]) -> tuple[Floats, Floats, Floats, int] | None:

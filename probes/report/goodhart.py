@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from markupsafe import Markup
 
 from probes.goodhart.curves import FORMS, Form
 from probes.measurement import by_target
 from probes.presentation import Figure
-from probes.report.figures import INK, SIZE, drawn, finish, rung_colour
+from probes.report.chart import Chart, Entry, Mark, linear
+from probes.report.palette import rung
 from probes.report.plain import Picture, PlainPresentation
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
-
     from probes.measurement import Measurement
     from probes.results import Concluded
 
@@ -27,37 +25,34 @@ class GoodhartPresentation(PlainPresentation):
     def figures(self, name: str, one: Concluded, measured: Sequence[Mapping[str, Any]], target: str) -> list[Figure]:
         """True value, what was promised and what was possible against √KL; then the pictures over training."""
         found = [m for m in by_target(measured, "goodhart") if m.target == target]
-        return [_by_pressure(name, one, m) for m in found] + super().figures(name, one, measured, target)
+        return [_by_pressure(one, m) for m in found] + super().figures(name, one, measured, target)
 
 
-def _by_pressure(name: str, one: Concluded, m: Measurement) -> Figure:
+def _by_pressure(one: Concluded, m: Measurement) -> Figure:
     at, ideal = m.world["at"], m.world["ideal"]
     value, proxy = (m.numbers[kind][-1][m.sound] for kind in ("value", "proxy"))
-
-    def draw(figure: Canvas) -> None:
-        axes = figure.subplots()
-        axes.plot(at, ideal, color=INK, linewidth=1.0, linestyle=":", label="selected by the truth")
-        if len(value):
-            axes.plot(at, proxy.mean(0), color=rung_colour(0, 3), linewidth=1.4, linestyle="--", label="promised")
-            axes.plot(at, value.T, color=rung_colour(2, 3), linewidth=0.6, alpha=0.65)
-            axes.plot(at, value.mean(0), color=rung_colour(2, 3), linewidth=1.8, label="true value")
-            gain = value.mean(0) - value.mean(0)[0]
-            for form, style in zip(FORMS, ("-.", (0, (1, 3))), strict=True):
-                fitted = Form.of(form, at, gain)
-                shape = at if form == FORMS[0] else np.log(np.maximum(at, 1e-12))
-                curve = value.mean(0)[0] + at * (fitted.alpha - fitted.beta * shape)
-                axes.plot(at, curve, color=INK, linewidth=0.8, linestyle=style, label=f"{form}, R² {fitted.fit:.2f}")
-        axes.yaxis.set_major_formatter(lambda v, _: f"{v:g}".replace("-", "−"))
-        axes.set_xlabel("pressure √KL, √nats")
-        axes.set_ylabel("worth")
-        axes.set_title(f"By pressure, {m.plain['pressure']}")
-        finish(figure, 2, 3)
-
+    true, promised = f"l {rung(2, 3)}", f"l {rung(0, 3)} d1"
+    marks, key = [Mark("t ink d2", at, ideal)], [Entry("t ink d2", "selected by the truth")]
+    if len(value):
+        mean = value.mean(0)
+        marks += [Mark(f"t {rung(2, 3)}", at, own) for own in value]
+        for form, dash in zip(FORMS, ("d3", "d4"), strict=True):
+            fitted = Form.of(form, at, mean - mean[0])
+            shape = at if form == FORMS[0] else np.log(np.maximum(at, 1e-12))
+            marks.append(Mark(f"t ink {dash}", at, mean[0] + at * (fitted.alpha - fitted.beta * shape)))
+            key.append(Entry(f"t ink {dash}", f"{form}, R² {fitted.fit:.2f}"))
+        marks += [Mark(promised, at, proxy.mean(0)), Mark(true, at, mean)]
+        key = [Entry(true, "true value"), Entry(promised, "promised"), *key]
+    shown = np.concatenate([mark.y for mark in marks if mark.kind[:5] != "t ink"] + [ideal])
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    reach = 0.05 * (high - low) or 0.5
+    across = linear("pressure √KL, √nats", float(at[0]), float(at[-1]))
+    down = linear("worth", low - reach, high + reach)
     means = f"True value from {value[:, 0].mean():.3f} to {value[:, -1].mean():.3f}." if len(value) else "No seed."
-    slug = f"goodhart-curve-{m.plain['pressure']}-{name}"
-    svg = drawn(slug, f"By pressure: {one.condition.title}", means, SIZE, draw)
+    chart = Chart(f"By pressure, {m.plain['pressure']}", across, down, tuple(marks), tuple(key))
+    svg = chart.markup(f"By pressure: {one.condition.title}", means)
     caption = "True value, what the head promised, and what selection by the truth would bring, at the last checkpoint."
-    return Figure(Markup(svg), caption)
+    return Figure(svg, caption)
 
 
 PRESENTATION = GoodhartPresentation(

@@ -6,11 +6,12 @@ grey. Verdicts: the Okabe–Ito colours, always beside the word and a sign of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+# Close to the perceptually uniform map "plasma", its light end darker so that lines stand out from paper; on dark
+# ground its dark end would vanish, so there it ends earlier.
+LIGHT = ("#e4761f", "#d1495f", "#a3238e", "#6a00a8", "#1d0689")
+DARK = ("#fbd524", "#f8954a", "#e5697f", "#c060c8", "#8a68e0")
 
-# Stops of the perceptually uniform map "plasma"; on dark ground its dark end would vanish, so there it ends earlier.
-LIGHT = ("#f79044", "#e16462", "#b12a90", "#6a00a8", "#1d0689")
-DARK = ("#fbd524", "#f8954a", "#e0607a", "#b94bc0", "#7d52d8")
+LONGEST = 12  # rungs that have colours of their own
 
 #: verdict → (sign, colour class): what grew deep, what did not, what is on its way, what cannot be said.
 VERDICTS = {
@@ -43,17 +44,17 @@ def scale(count: int, stops: tuple[str, ...] = LIGHT) -> list[str]:
 
 
 def rung(k: int, count: int) -> str:
-    """The CSS variable of rung k (from 0) of `count`."""
-    return f"var(--rung-{count}-{k})"
+    """The CSS class with the colour of rung k (from 0) of `count`; of a very long ladder, of the nearest there is."""
+    if count > LONGEST:
+        return f"r{LONGEST}-{round(k * (LONGEST - 1) / (count - 1))}"
+    return f"r{count}-{k}"
 
 
-def stylesheet(counts: Iterable[int]) -> str:
-    """The CSS variables of all rung colours, for ladders of these lengths, light and dark."""
-    listed = sorted(set(counts))
+def stylesheet() -> str:
+    """The CSS classes of all rung colours, light and dark: each sets `--c`."""
 
     def rules(stops: tuple[str, ...]) -> str:
-        return " ".join(f"--rung-{n}-{k}: {colour};" for n in listed for k, colour in enumerate(scale(n, stops)))
+        lengths = range(1, LONGEST + 1)
+        return " ".join(f".r{n}-{k}{{--c:{colour}}}" for n in lengths for k, colour in enumerate(scale(n, stops)))
 
-    return (
-        f":root {{ {rules(LIGHT)} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {rules(DARK)} }} }}\n"
-    )
+    return f"{rules(LIGHT)}\n@media screen and (prefers-color-scheme: dark) {{ {rules(DARK)} }}\n"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from markupsafe import Markup
 
 from probes.presentation import Figure, Shown, Table
 from probes.report.curves import Line, over_training
@@ -91,17 +90,16 @@ class PlainPresentation:
         """The pictures for which there are findings."""
         assert one.conclusion is not None
         drawn = []
-        for place, picture in enumerate(self.pictures):
+        for picture in self.pictures:
             lines = _lines(one.conclusion, picture, target)
             if not lines:
                 continue
             steps = max((steps for steps, _ in lines), key=len)
             kept = [line for own, line in lines if np.array_equal(own, steps)]
-            where = f"{one.condition.probe['name']}-{place}-{name}"
             svg = over_training(
-                where, one.condition.title, picture.heading, steps, kept, picture.axis, picture.band, picture.floor
+                one.condition.title, picture.heading, steps, kept, picture.axis, picture.band, picture.floor
             )
-            drawn.append(Figure(Markup(svg), picture.caption))
+            drawn.append(Figure(svg, picture.caption))
         return drawn
 
 

@@ -6,19 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from markupsafe import Markup
 
 from probes.presentation import Figure
 from probes.priors.pressure import CONDITIONS
 from probes.priors.programs import PROGRAMS
-from probes.report.figures import INK, SIZE, drawn, finish, rung_colour
+from probes.report.chart import Chart, Entry, Mark, linear
+from probes.report.palette import rung
 from probes.report.plain import PlainPresentation
+from probes.report.rows import points
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
-
     from probes.results import Concluded
-    from probes.statistics import Interval
 
 #: What is drawn by condition: what findings begin with, and the axis.
 BARS = (("derived", "share of the pie"), ("rounds", "rounds"), ("bits", "bits of parameters"))
@@ -34,68 +32,56 @@ class PriorsPresentation(PlainPresentation):
         """
         assert one.conclusion is not None
         if target.startswith("programs, "):
-            return [_programs(name, one, target)]
+            return [_programs(one, target)]
         answer = []
-        for place, (what, axis) in enumerate(BARS):
+        for what, axis in BARS:
             found = [(c, one.conclusion.last(f"{what}, {c}", target)) for c in CONDITIONS]
             kept = [(condition, finding.value) for condition, finding in found if finding is not None]
             if kept:
                 caption = f"{what.capitalize()} at the end, by what is paid for."
-                answer.append(_points(f"priors-{place}-{name}", one, f"{what} by penalty", kept, axis, caption))
+                svg = points(f"{what.capitalize()} by penalty", one.condition.title, axis, kept)
+                answer.append(Figure(svg, caption))
         prefix = "outer loop, loss beyond the best, "
         loop = [(f.name.removeprefix(prefix), f.value) for f in one.conclusion.findings
                 if f.name.startswith(prefix) and f.target == target]  # fmt: skip
         if loop:
             words = "The outer loop: loss beyond the best, every head with the same rounds in all."
-            answer.append(_points(f"priors-loop-{name}", one, "outer loop", loop, "share of the pie", words))
+            answer.append(Figure(points("Outer loop", one.condition.title, "share of the pie", loop), words))
         return answer
 
 
-def _points(
-    where: str, one: Concluded, what: str, kept: Sequence[tuple[str, Interval]], axis: str, caption: str
-) -> Figure:
-    def draw(figure: Canvas) -> None:
-        axes = figure.subplots()
-        place = np.arange(len(kept))
-        mean, low, high = (np.array([getattr(v, part) for _, v in kept]) for part in ("estimate", "low", "high"))
-        axes.axhline(0, color=INK, linewidth=0.6)
-        error = np.stack([mean - low, high - mean])
-        colour = rung_colour(2, 3)
-        axes.errorbar(place, mean, yerr=error, color=colour, marker="o", linestyle="none", capsize=3, label=what)
-        axes.set_xticks(place, [label for label, _ in kept])
-        axes.set(ylabel=axis, title=what.capitalize(), xlim=(-0.5, len(kept) - 0.5))
-        finish(figure, 2, 1)
-
-    told = "; ".join(f"{label}: {value}" for label, value in kept)
-    svg = drawn(where, f"{what}: {one.condition.title}", f"With limits. {told}.", SIZE, draw)
-    return Figure(Markup(svg), caption)
-
-
-def _programs(name: str, one: Concluded, target: str) -> Figure:
+def _programs(one: Concluded, target: str) -> Figure:
     assert one.conclusion is not None
     conclusion = one.conclusion
-    points = {}
+    found = {}
     for program in PROGRAMS:
         length, time = (conclusion.last(f"{axis}, {program}", target) for axis in ("length", "time"))
         if length is not None and time is not None:
-            points[program] = (length.value.estimate, time.value.estimate)
+            found[program] = (length.value.estimate, time.value.estimate)
+    marks, key, notes = [], [], []
+    ends = [found[p] for p in ("H_fh", "H_sd") if p in found]
+    if len(ends) == 2:
+        marks.append(Mark("t ink d1", *np.array(ends).T))
+        key.append(Entry("t ink d1", "equal total at g*"))
+    for place, (program, (bits, cost)) in enumerate(found.items()):
+        colour = f"o {rung(place, max(len(found), 3))}"
+        marks.append(Mark(colour, np.array([bits]), np.array([cost])))
+        key.append(Entry(colour, f"{program}: {bits:.0f} bits, {cost:,.0f}"))
+        notes.append((bits, cost, program))
+    across, down = (
+        linear(label, *_around([point[axis] for point in found.values()]))
+        for axis, label in enumerate(("description length, bits", target.removeprefix("programs, ")))
+    )
+    told = "; ".join(f"{program}: {c:.0f} bits, {t:.0f}" for program, (c, t) in found.items())
+    chart = Chart("Five programs", across, down, tuple(marks), tuple(key), tuple(notes))
+    svg = chart.markup(f"Five programs: {one.condition.title}", f"{told}.")
+    return Figure(svg, "Length and time of the five running programs; on the dashed line the choice flips.")
 
-    def draw(figure: Canvas) -> None:
-        axes = figure.subplots()
-        for place, (program, (length, time)) in enumerate(points.items()):
-            axes.plot(length, time, marker="o", linestyle="none", color=rung_colour(place % 3 + 1, 3), label=program)
-            axes.annotate(program, (length, time), textcoords="offset points", xytext=(5, 4), color=INK)
-        ends = [points[p] for p in ("H_fh", "H_sd") if p in points]
-        if len(ends) == 2:
-            (c0, t0), (c1, t1) = ends
-            axes.plot([c0, c1], [t0, t1], color=INK, linewidth=0.8, linestyle="--", label="equal total at g*")
-        axes.set(xlabel="description length, bits", ylabel=target.removeprefix("programs, "), title="Five programs")
-        finish(figure, 2, 1)
 
-    told = "; ".join(f"{program}: {c:.0f} bits, {t:.0f}" for program, (c, t) in points.items())
-    where = f"priors-{target.split()[-1]}-{name}"
-    svg = drawn(where, f"five programs: {one.condition.title}", f"{told}.", SIZE, draw)
-    return Figure(Markup(svg), "Length and time of the five running programs; on the dashed line the choice flips.")
+def _around(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    reach = 0.1 * (high - low) or 1.0
+    return low - reach, high + reach
 
 
 PRESENTATION = PriorsPresentation(

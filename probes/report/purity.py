@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from probes.presentation import Figure, Shown, Table
@@ -110,8 +109,8 @@ class PurityPresentation:
                 label=f"mean of {int(sound.sum())} seeds", seeds=whole.numbers.divergence[:, sound]
             )
             reached = (0.0, float(settings["epsilon_observables"]) * float(whole.about.structure))
-            svg = over_training(f"kl-{name}", title, "Divergence on observables", whole.steps, [every], "bits", reached)
-            drawn.append(Figure(Markup(svg), "Thin lines: every seed. In the grey band the observables count as met."))
+            svg = over_training(title, "Divergence on observables", whole.steps, [every], "bits", reached)
+            drawn.append(Figure(svg, "Thin lines: every seed. In the grey band the observables count as met."))
         parts: tuple[tuple[Part, tuple[str, ...], str, str], ...] = (
             ("latents", whole.about.kinds, "epsilon_latents", "Latent recovery"),
             ("do()", tuple(dict.fromkeys(whole.about.intervened)), "epsilon_do", "do() accuracy"),
@@ -120,10 +119,10 @@ class PurityPresentation:
             found = [(own, _line(one.conclusion, f"{TITLES[part]}, {own}", target, whole.steps)) for own in names]
             lines = [line._replace(label=own) for own, line in found if line is not None]
             if lines:
-                band, place = (1.0 - float(settings[margin]), 1.0), f"{part.strip('()')}-{name}"
-                svg = over_training(place, title, heading, whole.steps, lines, "share", band, floor=-0.5)
+                band = (1.0 - float(settings[margin]), 1.0)
+                svg = over_training(title, heading, whole.steps, lines, "share", band, floor=-0.5)
                 below = " Below zero lies worse than to say that nothing changes." if part == "do()" else ""
-                drawn.append(Figure(Markup(svg), f"Means over seeds with their intervals.{below}"))
+                drawn.append(Figure(svg, f"Means over seeds with their intervals.{below}"))
         return drawn
 
 
