@@ -1,0 +1,78 @@
+"""Environments for tests that install: as clean as a new one, and made in a tenth of a second."""
+
+import os
+import shutil
+import subprocess
+import sysconfig
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def layered(folder, *front):
+    """An environment with nothing in it, over the packages of the one that runs the tests.
+
+    Those are seen through one line of a `.pth` file, which is not followed further: what is installed there from a
+    checkout cannot be imported here. What is installed here goes before, and `pip` is the one from below.
+
+    Args:
+        folder: where it is made.
+        front: folders whose packages go before those below, such as a checkout.
+
+    Returns:
+        The folder of its commands, with `python` and `pip`; with `probes` where a checkout is in front.
+    """
+    venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
+    places = {"base": str(folder), "platbase": str(folder)}
+    site, commands = (Path(sysconfig.get_path(name, "venv", places)) for name in ("purelib", "scripts"))
+    below = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
+    (site / "below.pth").write_text("\n".join([*map(str, front), *below, ""]), encoding="utf-8")
+    command(commands, "pip", "from pip._internal.cli.main import main")
+    if front:
+        command(commands, "probes", "from probes.cli import main")
+    return commands
+
+
+def command(commands, name, start):
+    """A command as an installer writes it."""
+    (commands / name).write_text(f"#!{commands / 'python'}\nimport sys\n{start}\nsys.exit(main())\n", encoding="utf-8")
+    (commands / name).chmod(0o755)
+
+
+def clean(commands, **more):
+    """Variables of a shell in which that environment is active, without what the tests' own shell has set for itself.
+
+    Installers look at nothing but what is here: pip is given no index, and builds with what is below.
+    """
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("PYTHONPATH", "VIRTUAL_ENV", "MAKE", "MFLAGS", "PYTEST", "COVERAGE", "CI"))
+    }
+    path = os.pathsep.join([str(commands), os.environ.get("PATH", os.defpath)])
+    offline = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return {**kept, **offline, "PATH": path, "VIRTUAL_ENV": str(commands.parent), "MPLBACKEND": "Agg", **more}
+
+
+def checkout(folder):
+    """What commands of the documents read from a checkout, in a folder of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", ".pre-commit-config.yaml"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    return folder
+
+
+def say(words, environment, cwd, timeout=600):
+    """Runs one command; what it did."""
+    return subprocess.run(
+        [str(word) for word in words],
+        env=environment,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=timeout,
+    )

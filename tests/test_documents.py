@@ -1,0 +1,166 @@
+"""What the documents show is what happens: every block of code on every page is run, or read, in order.
+
+`SMALLER` are the numbers with which long ones run in CI; without CI they run as they stand. `INSTEAD` is what no test
+can run as it stands. An entry of either that matches nothing is an error, as is a block that says no language.
+"""
+
+import dataclasses
+import fnmatch
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+
+import pytest
+
+from probes.cli import main
+from tests.documents import DATA, ROOT, RUN, blocks, pages, words_in_text
+from tests.environments import checkout, clean, layered
+
+TIMEOUT = 900.0
+#: Verbs whose command is called in the page's process in the small form: starting Python takes longer than they do.
+HERE = ("list", "show", "check", "new", "report", "compare")
+#: Commands that say something by their exit status.
+MAY_SAY_NO = ("probes compare", "probes validate")
+
+
+@dataclass(frozen=True)
+class Other:
+    """Another form of something on pages."""
+
+    pages: str
+    found: str
+    instead: str
+    why: str = ""
+
+    def of(self, block):
+        if not fnmatch.fnmatch(block.page, self.pages):
+            return block
+        return dataclasses.replace(block, text=re.sub(self.found, self.instead, block.text, flags=re.MULTILINE))
+
+
+#: Never run as it stands: why, and what is run instead.
+INSTEAD = (
+    Other("*", r"^make (\w+)", r"make --dry-run \1", "makes an environment or takes hours; test_newcomer.py makes run"),
+    Other("CONTRIBUTING.md", r"^\S*pre-commit install", "pre-commit validate-config", "would change the checkout"),
+)
+
+#: In CI.
+SMALLER = (Other("README.md", r"steps=500", "steps=50"),)
+
+
+class Reader:
+    """A process that runs pages, one after another, in the order asked for."""
+
+    def __init__(self, folder):
+        self.folder, self.log = folder, folder / "log"
+        self.commands = layered(folder / "environment", ROOT)
+        self.environment = clean(self.commands)
+        with open(self.log, "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                [self.commands / "python", ROOT / "tests" / "documents.py"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="utf-8",
+                env=self.environment,
+                cwd=folder,
+            )
+
+    def read(self, page, todo, here=()):
+        """What became of it."""
+        scratch = checkout(self.folder / re.sub(r"\W", "_", page) / "checkout")
+        asked = {"todo": [dataclasses.asdict(block) for block in todo], "folder": str(scratch), "here": here}
+        asked |= {"environment": self.environment, "timeout": TIMEOUT, "may_say_no": MAY_SAY_NO}
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        assert line, f"{page}: the process ended\n{self.log.read_text(encoding='utf-8')[-3000:]}"
+        return json.loads(line)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(60)
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    """Started at the first page that is run."""
+    started = Reader(tmp_path_factory.mktemp("documents"))
+    yield started
+    started.close()
+
+
+def asked(page, *tables):
+    found = blocks(page)
+    for other in (entry for table in tables for entry in table):
+        found = [other.of(block) for block in found]
+    return found
+
+
+WITH_CODE = [page for page in pages() if any(block.language in (*RUN, "toml", "json") for block in blocks(page))]
+LONGER = [page for page in WITH_CODE if asked(page, SMALLER) != asked(page)]
+
+
+@pytest.mark.parametrize("page", WITH_CODE)
+def test_the_code_of_a_page_runs_in_order(page, reader):
+    outcome = reader.read(page, asked(page, SMALLER, INSTEAD), HERE)
+    assert outcome["failed"] is None, outcome["failed"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", LONGER)
+def test_the_code_of_a_page_runs_as_it_stands(page, tmp_path):
+    reader = Reader(tmp_path)
+    try:
+        outcome = reader.read(page, asked(page, INSTEAD))
+    finally:
+        reader.close()
+    assert outcome["failed"] is None, outcome["failed"]
+
+
+def test_every_block_says_what_it_is():
+    found = [block for page in pages() for block in blocks(page)]
+    assert len(found) > 80
+    assert [f"{block.place} {block.language!r}" for block in found if block.language not in (*RUN, *DATA)] == []
+
+
+@pytest.mark.parametrize("other", [*INSTEAD, *SMALLER], ids=lambda other: f"{other.pages}: {other.found}")
+def test_what_is_run_in_another_form_is_still_there(other):
+    found = [block for page in pages() if fnmatch.fnmatch(page, other.pages) for block in blocks(page)]
+    assert any(other.of(block) != block for block in found)
+    assert other.why or other in SMALLER
+
+
+def named():
+    """Every command that is named anywhere: in a block, in a list of commands, in a sentence."""
+    for page in pages():
+        yield from words_in_text(page)
+
+
+@pytest.mark.parametrize("verb", sorted(main.commands))
+def test_every_verb_is_shown_somewhere(verb):
+    assert any(re.match(rf"probes {verb}\b", text) for _, text in named())
+
+
+def test_every_command_that_is_named_exists_with_the_options_it_is_given():
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    wrong = []
+    for place, text in named():
+        words = text.split()
+        if words[0] == "make":
+            wrong += [f"{place}: {text}" for word in words[1:2] if word not in targets]
+        elif words[0] in ("python", ".venv/bin/python") and words[1:2] and words[1].endswith(".py"):
+            wrong += [] if (ROOT / words[1]).exists() else [f"{place}: {text}"]
+        elif words[0] == "probes" and len(words) > 1:
+            verb = main.commands.get(words[1])
+            if verb is None:
+                wrong.append(f"{place}: {text}")
+                continue
+            group = getattr(verb, "commands", {})
+            verb = group.get(words[2]) if len(words) > 2 and group else verb
+            known = {option for parameter in verb.params for option in parameter.opts} | {"--help", "-h"}
+            wrong += [f"{place}: {text}" for word in words if word.startswith("-") and word.split("=")[0] not in known]
+    assert wrong == []
