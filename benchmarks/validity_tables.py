@@ -1,6 +1,6 @@
 """What docs/validity.md comes to, written into README.md and onto each probe's page. `make validity` runs this after counting.
 
-    python benchmarks/validity_tables.py
+python benchmarks/validity_tables.py
 """
 
 from __future__ import annotations
