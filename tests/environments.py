@@ -1,9 +1,12 @@
-"""Environments for tests that install: as clean as a new one, and made in a tenth of a second."""
+"""Archives, and environments to install them in: as clean as a new one, and made in a tenth of a second."""
 
+import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
+import tarfile
 import venv
 from pathlib import Path
 
@@ -76,3 +79,39 @@ def say(words, environment, cwd, timeout=600):
         encoding="utf-8",
         timeout=timeout,
     )
+
+
+def build(kind, source, out):
+    """The sdist or the wheel of a source folder."""
+    command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", out, source]
+    done = say(command, {**os.environ}, source, 300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = (path for path in Path(out).iterdir() if path.name.endswith((".whl", ".tar.gz")))
+    return built
+
+
+def unpacked(archive, folder):
+    """The one folder within a source archive."""
+    with tarfile.open(archive) as opened:
+        # Python 3.11 knows filters only from its fourth patch on.
+        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        opened.extractall(folder, **safely)
+    (source,) = Path(folder).iterdir()
+    return source
+
+
+def lend_kernels(package):
+    """Give an installed `worldnets` the compiled code of the checkout, if its sources are the same.
+
+    Compiling takes twenty seconds and is not what these tests are about. Numba files code under its source's folder,
+    and looks at the source's content before it takes any.
+    """
+    for kept in (ROOT / "worldnets" / "inference" / "__pycache__").glob("kernels-*"):
+        for folder in (ROOT / "worldnets" / "inference", *(ROOT / "worldnets" / "inference").iterdir()):
+            theirs = package / folder.relative_to(ROOT / "worldnets")
+            source, target = (
+                f"{place.name}_{hashlib.sha1(str(place).encode()).hexdigest()}" for place in (folder, theirs)
+            )
+            if (kept / source).is_dir():
+                lent = package / "inference" / "__pycache__" / kept.name / target
+                shutil.copytree(kept / source, lent, dirs_exist_ok=True)
