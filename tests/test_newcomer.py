@@ -213,7 +213,7 @@ def test_a_checkout_and_make_are_enough_for_a_suite_a_report_an_own_world_and_a_
             run = f"probes run mine/suite.toml --out runs/far --backend dask --scheduler {address}"
             timed("cluster", newcomer, run)
     for other in ("local", "far"):
-        assert "nothing" in newcomer.types(f"probes compare runs/mine runs/{other}").lower()
+        assert "0 verdicts differ" in newcomer.types(f"probes compare runs/mine runs/{other}")
 
 
 def awaited(log, pattern):
