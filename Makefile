@@ -52,6 +52,7 @@ learned: $(RUN_ENV) ## the world-models of built-in real clips, learned again an
 
 validity: $(RUN_ENV) ## planted heads with known verdicts, 1,000 repeats each: do the probes get them right?
 	$(BIN)/probes validate --output docs/validity.md $(ARGS)
+	$(BIN)/python benchmarks/validity_tables.py
 
 purity: $(RUN_ENV) ## world-models trained through five objectives, held against the world: tables of docs/purity.md
 	$(BIN)/python benchmarks/purity.py $(ARGS)

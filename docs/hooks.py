@@ -1,8 +1,15 @@
-"""For the site: what documents link to outside docs/ (dataset cards, notebooks, suites) becomes pages of its own."""
+"""For the site: what documents link to outside docs/ (dataset cards, notebooks, suites) becomes pages of its own, and
+`<!-- names: worldnets.draw -->` on a page of the API becomes a section for every public name of that module.
+
+A name that several modules export stands once: where a page names it by itself, or else under the first that is asked.
+"""
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Folders of the repository whose text files may be linked to.
 SHOWN = ("datasets", "notebooks", "examples", "probes", "benchmarks", "worldnets", "tests")
 LINK = re.compile(r"\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)")
+NAMES = re.compile(r"<!-- names: ([\w.]+) -->")
+NAMED = re.compile(r"^::: ([\w.]+)$", flags=re.MULTILINE)
 LANGUAGES = {".py": "python", ".toml": "toml", ".ipynb": "json"}
 
 
@@ -47,8 +56,43 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
+def public(module: str) -> dict[str, str]:
+    """Where each public name of a module is defined: {"Inference": "worldnets.inference.exact.Inference", …}."""
+    found = importlib.import_module(module)
+    homes = {}
+    for name in found.__all__:
+        value = getattr(found, name)
+        if inspect.ismodule(value):
+            continue  # has a page of its own
+        here = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
+        plain = inspect.isclass(value) or inspect.isfunction(value)
+        homes[name] = here if plain else f"{getattr(found, '_HOME', {}).get(name, module)}.{name}"
+    return homes
+
+
+def placed(pages: Iterable[Path]) -> dict[str, list[str]]:
+    """For each module that a page asks for, the names that stand there, as `public` spells them."""
+    texts = [path.read_text(encoding="utf-8") for path in pages]
+    seen = {name for text in texts for name in NAMED.findall(text)}
+    lists: dict[str, list[str]] = {}
+    for text in texts:
+        for module in NAMES.findall(text):
+            lists[module] = [name for name in dict.fromkeys(public(module).values()) if name not in seen]
+            seen |= set(lists[module])
+    return lists
+
+
+def api_pages(config: Any) -> list[Path]:
+    """The pages of the API, in the order of the navigation."""
+    named = re.findall(r"api/\w+\.md", str(config["nav"]))
+    return [ROOT / "docs" / name for name in named]
+
+
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Point links at them."""
+    """Point links at them, and list names."""
+    if NAMES.search(markdown):
+        lists = placed(api_pages(config))
+        markdown = NAMES.sub(lambda match: "\n\n".join(f"::: {name}" for name in lists[match[1]]), markdown)
 
     def pointed(match: re.Match[str]) -> str:
         path = _outside(match[1], page.file.src_uri)
