@@ -73,7 +73,7 @@ def words_in_text(page: str) -> list[tuple[str, str]]:
             lines = [child.content for child in token.children or () if child.type == "code_inline"]
         for text in lines:
             words = re.split(r"  |#", text)[0].strip()  # an explanation stands behind it
-            if re.match(r"(\S*bin/)?(probes|make|python) \S", words):
+            if re.match(r"(\S*bin/)?(probes|make|python) [^=]", words):
                 found.append((f"{page}:{line}", words.removeprefix(".venv/bin/")))
     return found
 

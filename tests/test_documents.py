@@ -7,6 +7,7 @@ can run as it stands. An entry of either that matches nothing is an error, as is
 import ast
 import dataclasses
 import fnmatch
+import importlib.util
 import itertools
 import json
 import re
@@ -56,6 +57,13 @@ def bring_clips(folder):
     pd.DataFrame(rows, columns=["episode", "frame", "weather", "people"]).to_csv(folder / "visits.csv", index=False)
 
 
+def without(library):
+    """Blocks that need what no extra brings are only compiled where it is not installed."""
+    found = importlib.util.find_spec(library) is not None
+    return lambda match: match[0] if found else f"compile({match[0]!r}, {library!r}, 'exec')"
+
+
+CLUSTER = "docs/running.md"
 #: Never run as it stands: why, and what is run instead.
 INSTEAD = (
     Other("*", r"^make (\w+)", r"make --dry-run \1", "makes an environment or takes hours; test_newcomer.py makes run"),
@@ -63,12 +71,38 @@ INSTEAD = (
         "CONTRIBUTING.md",
         r"^\S*pre-commit install",
         "python -m pre_commit validate-config .pre-commit-config.yaml",
-        "would change git",
+        "would change the hooks of git",
+    ),
+    Other(
+        "docs/external-predictors.md",
+        r"(?s)\Aimport copy\n\nimport torch.*",
+        without("torch"),
+        "in no extra; tests/probes/test_external.py trains a network where it is installed",
+    ),
+    Other(CLUSTER, "tcp://10.0.0.1:8786", "$SCHEDULER", "a scheduler on loopback, with two workers"),
+    Other(CLUSTER, "/shared/", "shared/", "a folder here"),
+    Other(CLUSTER, "^probes run low_end", "probes run quick --only 'cue_parity/*'", "takes half an hour"),
+    Other(CLUSTER, "from dask_jobqueue import", "from distributed import LocalCluster as", "there is no SLURM"),
+    Other(
+        CLUSTER,
+        r"SLURMCluster\(.*\)",
+        "SLURMCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)",
+        "the same",
+    ),
+    Other(CLUSTER, "maximum_jobs=32", "maximum=2", "the same"),
+    Other(
+        CLUSTER,
+        r'probes.run\("low_end", "shared/low_end",',
+        'probes.run("quick", "shared/python", only="cue_parity/*",',
+        "half an hour",
     ),
 )
 
 #: In CI, beside what `briefly` does.
 SMALLER = (
+    Other(CLUSTER, "^probes run low_end", "probes run quick --dry-run"),
+    Other(CLUSTER, "^probes report .*", "probes report --help"),
+    Other(CLUSTER, r"(?s)\Afrom dask_jobqueue.*", without("dask_jobqueue")),
     Other(
         "docs/probes/*.md",
         r'load_dataset\("vault"(?!, frames=3)(, frames=4)?',
@@ -123,10 +157,10 @@ def briefly(block):
 class Reader:
     """A process that runs pages, one after another, in the order asked for."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, **more):
         self.folder, self.log = folder, folder / "log"
         self.commands = layered(folder / "environment", ROOT)
-        self.environment = clean(self.commands)
+        self.environment = clean(self.commands, SLURM_CPUS_PER_TASK="1", SLURM_ARRAY_TASK_ID="2", **more)
         with open(self.log, "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 [self.commands / "python", ROOT / "tests" / "documents.py"],
@@ -168,7 +202,7 @@ def reader(tmp_path_factory):
 def asked(page, small=False):
     """What is run of a page."""
     found = [briefly(block) for block in blocks(page)] if small else blocks(page)
-    for other in (*INSTEAD, *(SMALLER if small else ())):
+    for other in (*(SMALLER if small else ()), *INSTEAD):
         found = [other.of(block) for block in found]
     return found
 
