@@ -2,12 +2,16 @@
 
 import hashlib
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import time
 import venv
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,3 +119,44 @@ def lend_kernels(package):
             if (kept / source).is_dir():
                 lent = package / "inference" / "__pycache__" / kept.name / target
                 shutil.copytree(kept / source, lent, dirs_exist_ok=True)
+
+
+@contextmanager
+def begun(words, environment, folder):
+    """A program that goes on until the end of the block, in a group of its own that is ended with it."""
+    log = folder / f"{Path(words[0]).name}-{words[1]}.log"
+    with open(log, "a", encoding="utf-8") as heard:
+        process = subprocess.Popen(
+            [str(word) for word in words],
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=heard,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield log
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
+
+
+def awaited(log, pattern):
+    """The first match of a pattern in a file that is being written."""
+    for _ in range(600):
+        found = re.search(pattern, log.read_text(encoding="utf-8"))
+        if found:
+            return found[1]
+        time.sleep(0.1)
+    raise AssertionError(log.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def cluster(dask, environment, folder):
+    """A Dask scheduler on loopback and two workers of one thread each, until the end of the block; its address."""
+    quiet = ("--no-dashboard",)
+    with begun([dask, "scheduler", "--host", "127.0.0.1", "--port", "0", *quiet], environment, folder) as log:
+        address = awaited(log, r"Scheduler at:\s*(tcp://\S+)")
+        with begun([dask, "worker", address, "--nworkers", "2", "--nthreads", "1", *quiet], environment, folder):
+            yield address

@@ -12,6 +12,7 @@ import itertools
 import json
 import re
 import subprocess
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ import pytest
 from probes.cli import main
 from tests import videos
 from tests.documents import DATA, ROOT, RUN, blocks, pages, words_in_text
-from tests.environments import checkout, clean, layered
+from tests.environments import checkout, clean, cluster, command, layered
 
 TIMEOUT = 900.0
 #: Verbs whose command is called in the page's process in the small form: starting Python takes longer than they do.
@@ -220,11 +221,15 @@ def test_the_code_of_a_page_runs_in_order(page, reader):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", LONGER)
 def test_the_code_of_a_page_runs_as_it_stands(page, tmp_path):
-    reader = Reader(tmp_path)
-    try:
+    with ExitStack() as stack:
+        more = {}
+        if page == CLUSTER:
+            dask = layered(tmp_path / "workers", ROOT) / "dask"
+            command(dask.parent, "dask", "from dask.__main__ import main")
+            more["SCHEDULER"] = stack.enter_context(cluster(dask, clean(dask.parent), tmp_path))
+        reader = Reader(tmp_path, **more)
+        stack.callback(reader.close)
         outcome = reader.read(page, asked(page))
-    finally:
-        reader.close()
     assert outcome["failed"] is None, outcome["failed"]
 
 

@@ -10,16 +10,14 @@ import logging
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.documents import ROOT, blocks, commands
-from tests.environments import clean, layered, lend_kernels, say
+from tests.environments import clean, cluster, layered, lend_kernels, say
 from worldnets.dataset import dataset_names
 
 QUICK = "cue_parity/question/linear/*"
@@ -102,27 +100,6 @@ print(datasets.Dataset.from_dict({{"a": [1, 2]}}).num_rows, len(worldnets.load_d
     assert alone.types("python", "-c", code).split() == ["2", "14"]
 
 
-@contextmanager
-def begun(words, environment, folder):
-    """A program that goes on until the end of the block, in a group of its own that is ended with it."""
-    log = folder / f"{Path(words[0]).name}-{words[1]}.log"
-    with open(log, "a", encoding="utf-8") as heard:
-        process = subprocess.Popen(
-            [str(word) for word in words],
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=heard,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        yield log
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
-
-
 def bare(folder):
     """The interpreter of the machine, without any environment of ours on the path."""
     places = os.environ.get("PATH", os.defpath).split(os.pathsep)
@@ -202,28 +179,11 @@ def test_a_checkout_and_make_are_enough_for_a_suite_a_report_an_own_world_and_a_
 
     timed("pip install dask", newcomer, 'pip install --quiet -c constraints.txt "worldnets[dask]"')
     timed("local cluster", newcomer, "probes run mine/suite.toml --out runs/local --backend dask")
-    with begun(
-        [newcomer.folder / ".venv/bin/dask", "scheduler", "--port", "0", "--no-dashboard"],
-        newcomer.environment,
-        tmp_path,
-    ) as log:
-        address = awaited(log, r"Scheduler at:\s*(tcp://\S+)")
-        worker = [newcomer.folder / ".venv/bin/dask", "worker", address, "--nworkers", "2", "--nthreads", "1"]
-        with begun([*worker, "--no-dashboard"], newcomer.environment, tmp_path):
-            run = f"probes run mine/suite.toml --out runs/far --backend dask --scheduler {address}"
-            timed("cluster", newcomer, run)
+    with cluster(newcomer.folder / ".venv" / "bin" / "dask", newcomer.environment, tmp_path) as address:
+        run = f"probes run mine/suite.toml --out runs/far --backend dask --scheduler {address}"
+        timed("cluster", newcomer, run)
     for other in ("local", "far"):
         assert "0 verdicts differ" in newcomer.types(f"probes compare runs/mine runs/{other}")
-
-
-def awaited(log, pattern):
-    """The first match of a pattern in a file that is being written."""
-    for _ in range(600):
-        found = re.search(pattern, log.read_text(encoding="utf-8"))
-        if found:
-            return found[1]
-        time.sleep(0.1)
-    raise AssertionError(log.read_text(encoding="utf-8"))
 
 
 @pytest.mark.slow
