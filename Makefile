@@ -13,7 +13,7 @@ PINS    := pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format bench pies pictures learned validity purity low_end early optimizer derivation priors modularity fingerprint steering goodhart agency reporter site notebooks constraints clean distclean
+.PHONY: help run test lint types format bench pies pictures learned validity purity low_end early optimizer derivation priors modularity fingerprint steering goodhart agency reporter site notebooks newcomer constraints clean distclean
 
 # An environment copied along with its checkout would still run the old checkout's code: install again when it moved.
 ifneq ($(shell cat $(RUN_ENV) 2>/dev/null),$(CURDIR))
@@ -98,6 +98,9 @@ site: $(DEV_ENV) ## the documentation as a site, in site/; warnings are errors
 
 notebooks: $(DEV_ENV) ## execute the notebooks
 	$(BIN)/python -m pytest notebooks $(ARGS)
+
+newcomer: $(DEV_ENV) ## a newcomer's whole path in environments made from nothing: needs a network, takes 10 minutes
+	$(BIN)/python -m pytest tests/test_newcomer.py -m slow -o log_cli=true -o log_cli_level=INFO $(ARGS)
 
 constraints: $(DEV_ENV) ## resolve the newest versions of everything and pin them in constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --dry-run --ignore-installed --no-build-isolation \

@@ -123,12 +123,13 @@ def names(kind: str) -> list[str]:
 
 
 @main.command()
-@click.argument("name", metavar="NAME|RUN")
+@click.argument("name", metavar="NAME|FOLDER|RUN")
 def show(name: str) -> None:
-    """What a name stands for, or the verdicts of a run directory."""
+    """What a name or a dataset folder stands for, or the verdicts of a run directory."""
     from pathlib import Path
 
-    if (Path(name) / "manifest.json").exists() or ("/" in name and Path(name).is_dir()):
+    described_here = (Path(name) / "dataset.toml").exists()
+    if (Path(name) / "manifest.json").exists() or ("/" in name and Path(name).is_dir() and not described_here):
         from probes.results import load
 
         results = load(name)
@@ -137,12 +138,16 @@ def show(name: str) -> None:
         sys.exit(0 if results.failures.empty else 1)
     from probes.describe import described
 
-    for kind in KINDS:
-        if name in names(kind) or name.replace("-", "_") in names(kind):
-            click.echo(described(kind, name))
-            return
     if Path(name).suffix == ".toml":
         click.echo(described("suites", name))
+        return
+    if "/" in name and described_here:
+        click.echo(described("worlds", name))
+        return
+    # A world and a probe may have one name: then both are meant.
+    meant = [kind for kind in KINDS if {name, name.replace("-", "_")} & set(names(kind))]
+    if meant:
+        click.echo("\n\n".join(described(kind, name) for kind in meant))
         return
     known = [known for kind in KINDS for known in names(kind)]
     raise UnknownNameError("neither a name nor a run directory", found=repr(name), mend=did_you_mean(name, known))

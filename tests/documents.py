@@ -73,7 +73,7 @@ def words_in_text(page: str) -> list[tuple[str, str]]:
             lines = [child.content for child in token.children or () if child.type == "code_inline"]
         for text in lines:
             words = re.split(r"  |#", text)[0].strip()  # an explanation stands behind it
-            if re.match(r"(\S*bin/)?(probes|make|python) \S", words):
+            if re.match(r"(\S*bin/)?(probes|make|python) [^=]", words):
                 found.append((f"{page}:{line}", words.removeprefix(".venv/bin/")))
     return found
 
@@ -164,6 +164,8 @@ def run_page(
         elif block.language == "sh":
             for offset, command in commands(block.text):
                 words = shlex.split(command, comments=True)
+                if "install" in words:
+                    here = ()  # only a process that starts after it sees what is new
                 run = _called if words[0] == "probes" and words[1:2] and words[1] in here else _typed
                 code, text = run(command, shell, timeout)
                 said[f"{block.page}:{block.line + offset}"] = text

@@ -1,10 +1,17 @@
-"""Environments for tests that install: as clean as a new one, and made in a tenth of a second."""
+"""Archives, and environments to install them in: as clean as a new one, and made in a tenth of a second."""
 
+import hashlib
 import os
+import re
 import shutil
+import signal
 import subprocess
+import sys
 import sysconfig
+import tarfile
+import time
 import venv
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,3 +83,80 @@ def say(words, environment, cwd, timeout=600):
         encoding="utf-8",
         timeout=timeout,
     )
+
+
+def build(kind, source, out):
+    """The sdist or the wheel of a source folder."""
+    command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", out, source]
+    done = say(command, {**os.environ}, source, 300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = (path for path in Path(out).iterdir() if path.name.endswith((".whl", ".tar.gz")))
+    return built
+
+
+def unpacked(archive, folder):
+    """The one folder within a source archive."""
+    with tarfile.open(archive) as opened:
+        # Python 3.11 knows filters only from its fourth patch on.
+        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        opened.extractall(folder, **safely)
+    (source,) = Path(folder).iterdir()
+    return source
+
+
+def lend_kernels(package):
+    """Give an installed `worldnets` the compiled code of the checkout, if its sources are the same.
+
+    Compiling takes twenty seconds and is not what these tests are about. Numba files code under its source's folder,
+    and looks at the source's content before it takes any.
+    """
+    for kept in (ROOT / "worldnets" / "inference" / "__pycache__").glob("kernels-*"):
+        for folder in (ROOT / "worldnets" / "inference", *(ROOT / "worldnets" / "inference").iterdir()):
+            theirs = package / folder.relative_to(ROOT / "worldnets")
+            source, target = (
+                f"{place.name}_{hashlib.sha1(str(place).encode()).hexdigest()}" for place in (folder, theirs)
+            )
+            if (kept / source).is_dir():
+                lent = package / "inference" / "__pycache__" / kept.name / target
+                shutil.copytree(kept / source, lent, dirs_exist_ok=True)
+
+
+@contextmanager
+def begun(words, environment, folder):
+    """A program that goes on until the end of the block, in a group of its own that is ended with it."""
+    log = folder / f"{Path(words[0]).name}-{words[1]}.log"
+    with open(log, "a", encoding="utf-8") as heard:
+        process = subprocess.Popen(
+            [str(word) for word in words],
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=heard,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield log
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
+
+
+def awaited(log, pattern):
+    """The first match of a pattern in a file that is being written."""
+    for _ in range(600):
+        found = re.search(pattern, log.read_text(encoding="utf-8"))
+        if found:
+            return found[1]
+        time.sleep(0.1)
+    raise AssertionError(log.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def cluster(dask, environment, folder):
+    """A Dask scheduler on loopback and two workers of one thread each, until the end of the block; its address."""
+    quiet = ("--no-dashboard",)
+    with begun([dask, "scheduler", "--host", "127.0.0.1", "--port", "0", *quiet], environment, folder) as log:
+        address = awaited(log, r"Scheduler at:\s*(tcp://\S+)")
+        with begun([dask, "worker", address, "--nworkers", "2", "--nthreads", "1", *quiet], environment, folder):
+            yield address

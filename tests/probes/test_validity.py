@@ -157,9 +157,9 @@ def test_the_page_begins_with_what_its_sections_come_to(coins, tmp_path):
     page = tmp_path / "validity.md"
     write(page, validate_all(["coins"], 1000))
     (found,) = counted(page.read_text())
-    assert (found.probe, found.planted, found.nulls, found.intervals, found.failing) == ("coins", 1, 1, 1, 1)
+    assert (found.probe, found.planted, found.nulls, found.intervals, found.failing) == ("coins", 1, 1, 2, 2)
     assert (found.least_right, found.least_power, found.most_false) == (0.982, None, 0.054)
-    row = "| [`coins`](#coins) | 1 | ≥ 0.982 | – | 1 | ≤ 0.054 | 1 | 1 |"
+    row = "| [`coins`](#coins) | 1 | ≥ 0.982 | – | 1 | ≤ 0.054 | 2 | 2 |"
     assert page.read_text().partition("<!-- coins:begin -->")[0].rstrip().endswith(row)
 
 
