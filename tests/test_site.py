@@ -100,6 +100,16 @@ def _toml(value):
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
+def test_what_the_architecture_names_is_there():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/]+\.py)`", text))
+    files = [
+        path.relative_to(ROOT).as_posix() for part in ("worldnets", "probes") for path in (ROOT / part).rglob("*.py")
+    ]
+    assert len(named) > 60
+    assert [name for name in named if not any(f"/{file}".endswith(f"/{name}") for file in files)] == []
+
+
 def test_indices_and_powers_are_set_and_nothing_else_is_touched():
     typeset = hooks().typeset
     assert typeset("W\\*(y | x_{E_k}), p_0/p_{k−1}") == (
