@@ -112,7 +112,16 @@ def table(probes: Iterable[Counted], link: str) -> str:
         probes: what was counted.
         link: where a probe's name leads, with `{probe}` in it.
     """
-    header = ("probe", "planted", "called right", "with a stated effect", "nulls", "called wrongly", "coverages", "fail")
+    header = (
+        "probe",
+        "planted",
+        "called right",
+        "with a stated effect",
+        "nulls",
+        "called wrongly",
+        "coverages",
+        "fail",
+    )
     lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     for one in probes:
         fields = [
