@@ -149,7 +149,7 @@ def run_page(
         folder: an empty one, or with what a checkout has.
         environment: of the shell.
         timeout: seconds a command may take.
-        here: verbs of `probes` that are called in this process, and `--dry-run` with them; the same but for starting one.
+        here: verbs of `probes` that are called in this process, and `--dry-run`: the same, but for its start.
         may_say_no: how commands begin whose exit status 1 is an answer.
     """
     os.chdir(folder)
