@@ -166,7 +166,12 @@ def run_page(
                 words = shlex.split(command, comments=True)
                 if "install" in words:
                     here = ()  # only a process that starts after it sees what is new
-                light = words[0] == "probes" and bool(here) and (words[1] in here or "--dry-run" in words)
+                light = (
+                    words[0] == "probes"
+                    and bool(here)
+                    and "$" not in command
+                    and (words[1] in here or "--dry-run" in words)
+                )
                 run = _called if light else _typed
                 code, text = run(command, shell, timeout)
                 said[f"{block.page}:{block.line + offset}"] = text

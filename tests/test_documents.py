@@ -118,6 +118,7 @@ SMALLER = (
     # test_plugin.py runs the suite, and counts.
     Other("examples/lighthouse/README.md", "^probes run", r"\g<0> --dry-run"),
     Other("examples/lighthouse/README.md", "^probes validate confidence", r"\g<0> --repeats 2"),
+    Other("docs/probes/optimizer.md", '"message_passing"', '"linear"'),
     # Each has a file of tests of its own.
     *(
         Other(f"docs/probes/{page}.md", r"^print\(probes.probe\((.*)\).run\(trace\).*", r"probes.probe(\1).check")
