@@ -11,6 +11,11 @@ DEV_ENV := $(VENV)/.installed-dev
 BENCH_ENV := $(VENV)/.installed-bench
 PINS    := pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
+FAILED  := || { echo "Installing did not work; what pip said stands above. The same command goes on." >&2; \
+	echo "Mend: a network, or PIP_INDEX_URL or PIP_FIND_LINKS, which say where packages are." >&2; exit 2; }
+
+# Modules of another environment would be imported before those of this one.
+unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint types format bench pies pictures learned validity purity low_end early optimizer derivation priors modularity fingerprint steering goodhart agency reporter site notebooks newcomer constraints clean distclean
@@ -117,18 +122,18 @@ distclean: clean ## the same, and the environment
 # One environment. The development stamp implies the other, so `make run` after `make test` installs nothing.
 # A stamp is written last, so that an interrupted installation is taken up again.
 $(RUN_ENV): $(PINS) | $(BIN)/pip
-	$(INSTALL) hatchling editables
-	$(INSTALL) --no-build-isolation -e .
+	$(INSTALL) hatchling editables $(FAILED)
+	$(INSTALL) --no-build-isolation -e . $(FAILED)
 	$(BIN)/python -m worldnets.inference.warm
 	@printf '%s\n' "$(CURDIR)" > $@
 
 $(DEV_ENV): $(RUN_ENV)
-	$(INSTALL) --no-build-isolation -e ".[dev]"
+	$(INSTALL) --no-build-isolation -e ".[dev]" $(FAILED)
 	@touch $(RUN_ENV) $@
 
 $(BENCH_ENV): $(DEV_ENV)
-	$(INSTALL) --no-build-isolation -e ".[bench]"
-	$(INSTALL) --no-deps pgmax
+	$(INSTALL) --no-build-isolation -e ".[bench]" $(FAILED)
+	$(INSTALL) --no-deps pgmax $(FAILED)
 	@touch $@
 
 # An environment without pip was never finished: it is made anew.

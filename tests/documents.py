@@ -149,7 +149,7 @@ def run_page(
         folder: an empty one, or with what a checkout has.
         environment: of the shell.
         timeout: seconds a command may take.
-        here: verbs of `probes` that are called in this process, which is the same but for starting one.
+        here: verbs of `probes` that are called in this process, and `--dry-run`: the same, but for its start.
         may_say_no: how commands begin whose exit status 1 is an answer.
     """
     os.chdir(folder)
@@ -166,7 +166,13 @@ def run_page(
                 words = shlex.split(command, comments=True)
                 if "install" in words:
                     here = ()  # only a process that starts after it sees what is new
-                run = _called if words[0] == "probes" and words[1:2] and words[1] in here else _typed
+                light = (
+                    words[0] == "probes"
+                    and bool(here)
+                    and "$" not in command
+                    and (words[1] in here or "--dry-run" in words)
+                )
+                run = _called if light else _typed
                 code, text = run(command, shell, timeout)
                 said[f"{block.page}:{block.line + offset}"] = text
                 said_no = code == 1 and command.startswith(tuple(may_say_no))
