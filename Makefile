@@ -18,7 +18,7 @@ FAILED  := || { echo "Installing did not work; what pip said stands above. The s
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format bench pies learned validity purity low_end early optimizer derivation priors modularity fingerprint steering goodhart agency reporter site notebooks newcomer constraints clean distclean
+.PHONY: help run test lint types format bench pies pictures learned validity purity low_end early optimizer derivation priors modularity fingerprint steering goodhart agency reporter site notebooks newcomer constraints clean distclean
 
 # An environment copied along with its checkout would still run the old checkout's code: install again when it moved.
 ifneq ($(shell cat $(RUN_ENV) 2>/dev/null),$(CURDIR))
@@ -51,6 +51,9 @@ bench: $(BENCH_ENV) ## the benchmarks, beside other libraries where there are an
 
 pies: $(RUN_ENV) ## what there is to be known in each built-in dataset, written into its card
 	$(BIN)/python benchmarks/pies.py $(ARGS)
+
+pictures: $(RUN_ENV) ## the picture of the README, from the tables that `make low_end` keeps
+	$(BIN)/python benchmarks/pictures.py $(ARGS)
 
 learned: $(RUN_ENV) ## the world-models of built-in real clips, learned again and kept in their folders
 	$(BIN)/python benchmarks/learned_datasets.py

@@ -9,6 +9,7 @@ Written twice, for light and for dark grounds; the same tables and the same matp
 from __future__ import annotations
 
 import argparse
+import functools
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,20 +80,26 @@ def curve(panel: Panel, head: str) -> pd.DataFrame:
     Raises:
         SystemExit: the tables have no such condition.
     """
-    table = pd.read_parquet(TABLES / "findings.parquet")
-    chosen = _condition(table, panel, head)
+    chosen = _condition("findings", panel, head)
     chosen = chosen[chosen["name"] == "efficiency, deep"].sort_values("step")
     return chosen[["step", "estimate", "low", "high"]].reset_index(drop=True)
 
 
 def verdict(panel: Panel, head: str) -> str:
     """What the probe `depth` concluded of one line."""
-    return str(_condition(pd.read_parquet(TABLES / "verdicts.parquet"), panel, head)["verdict"].iloc[0])
+    return str(_condition("verdicts", panel, head)["verdict"].iloc[0])
 
 
-def _condition(table: pd.DataFrame, panel: Panel, head: str) -> pd.DataFrame:
+@functools.cache
+def _table(name: str) -> pd.DataFrame:
+    """What the probe `depth` said of heads that see all evidence from the first step."""
+    table = pd.read_parquet(TABLES / f"{name}.parquet")
+    return table[(table.probe == "depth") & (table.inputs == "evidence")]
+
+
+def _condition(name: str, panel: Panel, head: str) -> pd.DataFrame:
     wanted = {"world": panel.world, "objective": panel.objective, "target": panel.target, "head": head}
-    chosen = table[(table.probe == "depth") & (table.inputs == "evidence")]
+    chosen = _table(name)
     for column, value in wanted.items():
         chosen = chosen[chosen[column] == value]
     if chosen.empty:

@@ -1,6 +1,8 @@
-"""What docs/validity.md comes to, written into README.md and onto each probe's page. `make validity` runs this after counting.
+"""What docs/validity.md comes to, written into README.md and onto each probe's page.
 
-    python benchmarks/validity_tables.py
+`make validity` runs this after counting.
+
+python benchmarks/validity_tables.py
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ def sentence(probe: Counted) -> str:
     failing = f" **{probe.failing} of these do not hold.**" if probe.failing else ""
     return (
         f"{probe.planted} organisms with a known answer, {probe.nulls} nulls. By the limits of exact 95 % intervals "
-        f"and in the worst case, {'; '.join(shares)}.{held}{failing} [All of them, one by one](../validity.md#{probe.probe})."
+        f"and in the worst case, {'; '.join(shares)}.{held}{failing} "
+        f"[All of them, one by one](../validity.md#{probe.probe})."
     )
 
 

@@ -19,6 +19,13 @@ SHOWN = ("datasets", "notebooks", "examples", "probes", "benchmarks", "worldnets
 LINK = re.compile(r"\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)")
 NAMES = re.compile(r"<!-- names: ([\w.]+) -->")
 NAMED = re.compile(r"^::: ([\w.]+)$", flags=re.MULTILINE)
+#: A letter with an index, as in x_k, C_{k−1} or W\\*_0; what stands in code is left alone.
+INDEXED = re.compile(
+    r"(?<![\w`.*])((?:Σ|Π)?(?:KL|[A-Za-zα-ω]|Σ|Π))(\\?\*|′|⊥)?"
+    r"_(\{(?:[^{}]|\{[^{}]*\})*\}|t[−+]\d|(?<=[A-Z*]_)[a-z]{2,}|[A-Za-z]{1,2}|[0-9]+)(?![\w_])"
+)
+POWER = re.compile(r"(?<=\d)\^(\d+)")
+CODE = re.compile(r"(^ *(`{3,}).*?^ *\2$|`[^`\n]+`|<!--.*?-->|\]\([^)]*\))", flags=re.DOTALL | re.MULTILINE)
 LANGUAGES = {".py": "python", ".toml": "toml", ".ipynb": "json"}
 
 
@@ -89,7 +96,9 @@ def api_pages(config: Any) -> list[Path]:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Point links at them, and list names."""
+    """Point links at them, and list names; a page without neighbours needs no list of them beside it."""
+    if page.parent is None:
+        page.meta["hide"] = ["navigation"]
     if NAMES.search(markdown):
         lists = placed(api_pages(config))
         markdown = NAMES.sub(lambda match: "\n\n".join(f"::: {name}" for name in lists[match[1]]), markdown)
@@ -101,4 +110,17 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         up = "../" * page.file.src_uri.count("/")
         return f"]({up}{_name(path)}{match[2] or ''})"
 
-    return LINK.sub(pointed, markdown)
+    return typeset(LINK.sub(pointed, markdown))
+
+
+def typeset(markdown: str) -> str:
+    """x_k and 2^16 as they are printed; on GitHub they stay as they are written."""
+
+    def indexed(match: re.Match[str]) -> str:
+        inside = match[3][1:-1] if match[3].startswith("{") else match[3]
+        return f"{match[1]}{match[2] or ''}<sub>{INDEXED.sub(indexed, inside)}</sub>"
+
+    parts = CODE.split(markdown)
+    for place in range(0, len(parts), 3):  # what is between pieces of code; the split keeps a piece and its fence
+        parts[place] = POWER.sub(r"<sup>\1</sup>", INDEXED.sub(indexed, parts[place]))
+    return "".join(part for place, part in enumerate(parts) if place % 3 < 2)
