@@ -41,7 +41,7 @@ class Other:
     why: str = ""
 
     def of(self, block):
-        if not fnmatch.fnmatch(block.page, self.pages):
+        if not fnmatch.fnmatch(block.page, self.pages) or block.text.startswith("compile("):  # `without`
             return block
         return dataclasses.replace(block, text=re.sub(self.found, self.instead, block.text, flags=re.MULTILINE))
 
@@ -93,7 +93,7 @@ INSTEAD = (
     Other(CLUSTER, "maximum_jobs=32", "maximum=2", "the same"),
     Other(
         CLUSTER,
-        r'probes.run\("low_end", "shared/low_end",',
+        r'probes.run\("low_end", "/?shared/low_end",',
         'probes.run("quick", "shared/python", only="cue_parity/*",',
         "half an hour",
     ),

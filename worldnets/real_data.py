@@ -105,7 +105,7 @@ def from_video(
 ) -> Dataset:
     """A dataset from a video, or several: what comes next on a coarse grid of cells, each dark or bright.
 
-    `from_video("street.mp4", grid=(4, 4), frames=6)`: clips of six frames of sixteen cells; the last frame is asked for.
+    `from_video("street.mp4", grid=(4, 4), frames=6)`: clips of six frames of sixteen cells; the last is asked for.
 
     World-models are learned as by `worldnets.from_episodes`; in two-slice nets a cell may depend on those around it.
 
