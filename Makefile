@@ -11,9 +11,14 @@ DEV_ENV := $(VENV)/.installed-dev
 BENCH_ENV := $(VENV)/.installed-bench
 PINS    := pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
+FAILED  := || { echo "Installing did not work; what pip said stands above. The same command goes on." >&2; \
+	echo "Mend: a network, or PIP_INDEX_URL or PIP_FIND_LINKS, which say where packages are." >&2; exit 2; }
+
+# Modules of another environment would be imported before those of this one.
+unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types format bench pies learned validity purity low_end early optimizer derivation priors modularity fingerprint steering goodhart agency reporter site notebooks constraints clean distclean
+.PHONY: help run test lint types format bench pies pictures learned validity purity low_end early optimizer derivation priors modularity fingerprint steering goodhart agency reporter site notebooks newcomer constraints clean distclean
 
 # An environment copied along with its checkout would still run the old checkout's code: install again when it moved.
 ifneq ($(shell cat $(RUN_ENV) 2>/dev/null),$(CURDIR))
@@ -47,11 +52,15 @@ bench: $(BENCH_ENV) ## the benchmarks, beside other libraries where there are an
 pies: $(RUN_ENV) ## what there is to be known in each built-in dataset, written into its card
 	$(BIN)/python benchmarks/pies.py $(ARGS)
 
+pictures: $(RUN_ENV) ## the picture of the README, from the tables that `make low_end` keeps
+	$(BIN)/python benchmarks/pictures.py $(ARGS)
+
 learned: $(RUN_ENV) ## the world-models of built-in real clips, learned again and kept in their folders
 	$(BIN)/python benchmarks/learned_datasets.py
 
 validity: $(RUN_ENV) ## planted heads with known verdicts, 1,000 repeats each: do the probes get them right?
 	$(BIN)/probes validate --output docs/validity.md $(ARGS)
+	$(BIN)/python benchmarks/validity_tables.py
 
 purity: $(RUN_ENV) ## world-models trained through five objectives, held against the world: tables of docs/purity.md
 	$(BIN)/python benchmarks/purity.py $(ARGS)
@@ -95,6 +104,9 @@ site: $(DEV_ENV) ## the documentation as a site, in site/; warnings are errors
 notebooks: $(DEV_ENV) ## execute the notebooks
 	$(BIN)/python -m pytest notebooks $(ARGS)
 
+newcomer: $(DEV_ENV) ## a newcomer's whole path in environments made from nothing: needs a network, takes 10 minutes
+	$(BIN)/python -m pytest tests/test_newcomer.py -m slow -o log_cli=true -o log_cli_level=INFO $(ARGS)
+
 constraints: $(DEV_ENV) ## resolve the newest versions of everything and pin them in constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --dry-run --ignore-installed --no-build-isolation \
 		--report $(VENV)/resolved.json -e ".[dev,bench,dask,video]"
@@ -110,18 +122,18 @@ distclean: clean ## the same, and the environment
 # One environment. The development stamp implies the other, so `make run` after `make test` installs nothing.
 # A stamp is written last, so that an interrupted installation is taken up again.
 $(RUN_ENV): $(PINS) | $(BIN)/pip
-	$(INSTALL) hatchling editables
-	$(INSTALL) --no-build-isolation -e .
+	$(INSTALL) hatchling editables $(FAILED)
+	$(INSTALL) --no-build-isolation -e . $(FAILED)
 	$(BIN)/python -m worldnets.inference.warm
 	@printf '%s\n' "$(CURDIR)" > $@
 
 $(DEV_ENV): $(RUN_ENV)
-	$(INSTALL) --no-build-isolation -e ".[dev]"
+	$(INSTALL) --no-build-isolation -e ".[dev]" $(FAILED)
 	@touch $(RUN_ENV) $@
 
 $(BENCH_ENV): $(DEV_ENV)
-	$(INSTALL) --no-build-isolation -e ".[bench]"
-	$(INSTALL) --no-deps pgmax
+	$(INSTALL) --no-build-isolation -e ".[bench]" $(FAILED)
+	$(INSTALL) --no-deps pgmax $(FAILED)
 	@touch $@
 
 # An environment without pip was never finished: it is made anew.

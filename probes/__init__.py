@@ -1,9 +1,15 @@
 """Probes of what heads learn on a world-model, and the suites that run them.
 
 >>> import probes
->>> probes.names()
->>> result = probes.run("quick", out="runs/quick")  # the same as: probes run quick --out runs/quick
->>> result.verdicts
+>>> import worldnets as wn
+>>> probes.names()[:3]
+['agency', 'capacity', 'complexity']
+>>> parity = wn.load_dataset("cue_parity", bits=2, noise=1)
+>>> trace = wn.train(parity, "linear", "question", seeds=4, steps=500)
+>>> probes.probe("depth").run(trace).verdict.name
+'stagnating'
+
+Whole suites: `probes.run("quick", out="runs/quick").verdicts` is the same as `probes run quick --out runs/quick`.
 
 Everything listed here is imported on first use: `import probes` itself loads no numerical library.
 """

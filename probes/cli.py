@@ -33,6 +33,9 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # a terminal that has no ▬ shows a question mark, and the verdict
+                stream.reconfigure(errors="replace")
         try:
             return super().invoke(ctx)
         except WorldnetsError as error:
@@ -123,12 +126,13 @@ def names(kind: str) -> list[str]:
 
 
 @main.command()
-@click.argument("name", metavar="NAME|RUN")
+@click.argument("name", metavar="NAME|FOLDER|RUN")
 def show(name: str) -> None:
-    """What a name stands for, or the verdicts of a run directory."""
+    """What a name or a dataset folder stands for, or the verdicts of a run directory."""
     from pathlib import Path
 
-    if (Path(name) / "manifest.json").exists() or ("/" in name and Path(name).is_dir()):
+    described_here = (Path(name) / "dataset.toml").exists()
+    if (Path(name) / "manifest.json").exists() or ("/" in name and Path(name).is_dir() and not described_here):
         from probes.results import load
 
         results = load(name)
@@ -137,12 +141,19 @@ def show(name: str) -> None:
         sys.exit(0 if results.failures.empty else 1)
     from probes.describe import described
 
-    for kind in KINDS:
-        if name in names(kind) or name.replace("-", "_") in names(kind):
-            click.echo(described(kind, name))
-            return
     if Path(name).suffix == ".toml":
         click.echo(described("suites", name))
+        return
+    if "/" in name and described_here:
+        _say_what_comes_first()
+        click.echo(described("worlds", name))
+        return
+    # A world and a probe may have one name: then both are meant.
+    meant = [kind for kind in KINDS if {name, name.replace("-", "_")} & set(names(kind))]
+    if meant:
+        if "worlds" in meant:
+            _say_what_comes_first()
+        click.echo("\n\n".join(described(kind, name) for kind in meant))
         return
     known = [known for kind in KINDS for known in names(kind)]
     raise UnknownNameError("neither a name nor a run directory", found=repr(name), mend=did_you_mean(name, known))
@@ -187,6 +198,7 @@ def run(
         _dry(planned, out)
         return
     assert out is not None
+    _say_what_comes_first()
     results, outcome = execute(planned, out, jobs, _progress(), fail_fast, time_limit, backend, scheduler)
     if outcome.interrupted:
         done = outcome.done + outcome.reused
@@ -245,7 +257,9 @@ def check(dataset: str) -> None:
     from worldnets.dataset import load_dataset
     from worldnets.dataset_check import check_dataset
 
-    found = check_dataset(load_dataset(dataset))
+    loaded = load_dataset(dataset)
+    _say_what_comes_first()
+    found = check_dataset(loaded)
     for result in found:
         click.echo(f"{'ok  ' if result.ok else 'FAIL'}  {result.name}: {result.message}")
         if not result.ok and result.mend:
@@ -353,6 +367,14 @@ def _dry(planned: Plan, out: str | None) -> None:
         click.echo(f"{cell.key[:12]}  {state}  {cell.name}")
     done = sum(store.has(cell) for cell in planned.cells) if store else 0
     click.echo(f"{len(planned.cells)} cells of {len(planned.conditions)} conditions; {done} done", err=True)
+
+
+def _say_what_comes_first() -> None:
+    """Say what a first command waits for: make compiles when it installs, pip cannot."""
+    from worldnets.inference.compiled import nothing_compiled
+
+    if nothing_compiled():
+        click.echo("compiling the inference kernels, this once: about half a minute", err=True)
 
 
 def _progress() -> Any:

@@ -1,8 +1,13 @@
 """Predictors from elsewhere under the depth probe: any function from evidence rows to probabilities.
 
->>> wrapped = probes.wrap(model.predict_proba, "vault", takes="features")
->>> wrapped.pie().captured  # bits, rung by rung
->>> probes.probe("depth").run(wrapped).verdict
+>>> import probes
+>>> coins = [lambda rows: [[0.5, 0.5]] * len(rows)] * 2  # two predictors that know nothing
+>>> wrapped = probes.wrap(coins, "cue_parity")
+>>> abs(wrapped.pie().captured.round(9))  # bits, [predictors, rungs]
+array([[0., 0.],
+       [0., 0.]])
+>>> probes.probe("depth").run(wrapped).verdict.name
+'untrained'
 
 A wrapped predictor is asked like the checkpoints of a trace: for probabilities of every outcome, on rows of evidence
 that the probe chooses. What it returns is checked before anything is measured with it.

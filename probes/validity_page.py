@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -48,12 +49,97 @@ def write(path: str | Path, scores: Mapping[str, Sequence[Score]], first: int = 
     known = _sections(file.read_text(encoding="utf-8")) if file.exists() else {}
     known |= {probe: section(probe, own, first) for probe, own in scores.items()}
     blocks = [f"<!-- {probe}:begin -->\n{known[probe]}\n<!-- {probe}:end -->\n" for probe in sorted(known)]
-    write_atomically(file, "\n".join([INTRODUCTION, *blocks]))
+    everything = table((Counted.of(probe, known[probe]) for probe in sorted(known)), "#{probe}")
+    write_atomically(file, "\n".join([INTRODUCTION, f"## All probes\n\n{everything}\n", *blocks]))
 
 
 def _sections(text: str) -> dict[str, str]:
     found = re.finditer(r"<!-- (\S+):begin -->\n(.*?)\n<!-- \1:end -->", text, flags=re.DOTALL)
     return {match[1]: match[2] for match in found}
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a section of the page comes to.
+
+    Attributes:
+        probe: whose.
+        planted: organisms that have the claimed answer (roles right and power).
+        nulls: those at the edge of a claim.
+        least_right: the lowest lower limit of an organism that has its answer by a wide margin; None without any.
+        least_power: the same of those that have it by a stated effect.
+        most_false: the highest upper limit of a null.
+        intervals: how many findings' intervals were held against known numbers.
+        failing: claims and coverages that do not hold.
+    """
+
+    probe: str
+    planted: int
+    nulls: int
+    least_right: float | None
+    least_power: float | None
+    most_false: float | None
+    intervals: int
+    failing: int
+
+    @classmethod
+    def of(cls, probe: str, section: str) -> Counted:
+        """Read off the tables of one section."""
+        limits: dict[str, list[float]] = {"right": [], "power": [], "null": []}
+        for role, limit in re.findall(r"\| (right|power|null) \| .*? \| [\d.]+ \([≥≤] ([\d.]+)\) \|", section):
+            limits[role].append(float(limit))
+        return cls(
+            probe,
+            len(limits["right"]) + len(limits["power"]),
+            len(limits["null"]),
+            min(limits["right"], default=None),
+            min(limits["power"], default=None),
+            max(limits["null"], default=None),
+            len(re.findall(r"\| [\d.]+ \[[\d.]+, [\d.]+\] \|", section)),
+            section.count(f"| {yes(False)} |"),
+        )
+
+
+def counted(text: str) -> list[Counted]:
+    """What each section of the page comes to, in its order."""
+    return [Counted.of(probe, section) for probe, section in _sections(text).items()]
+
+
+def table(probes: Iterable[Counted], link: str) -> str:
+    """One row per probe.
+
+    Args:
+        probes: what was counted.
+        link: where a probe's name leads, with `{probe}` in it.
+    """
+    header = (
+        "probe",
+        "planted",
+        "called right",
+        "with a stated effect",
+        "nulls",
+        "called wrongly",
+        "coverages",
+        "fail",
+    )
+    lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    for one in probes:
+        fields = [
+            f"[`{one.probe}`]({link.format(probe=one.probe)})",
+            str(one.planted),
+            _limit("≥", one.least_right),
+            _limit("≥", one.least_power),
+            str(one.nulls),
+            _limit("≤", one.most_false),
+            str(one.intervals or "–"),
+            str(one.failing or "none"),
+        ]
+        lines.append(f"| {' | '.join(fields)} |")
+    return "\n".join(lines)
+
+
+def _limit(sign: str, limit: float | None) -> str:
+    return "–" if limit is None else f"{sign} {limit:.3f}"
 
 
 def section(probe: str, scores: Sequence[Score], first: int = 0) -> str:

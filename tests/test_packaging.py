@@ -18,8 +18,8 @@ import pytest
 
 import probes
 import worldnets
+from tests.environments import ROOT, build
 
-ROOT = Path(__file__).parents[1]
 PACKAGES = {"worldnets": worldnets, "probes": probes}
 HEAVY = ("pgmpy.models", "jax", "sklearn", "matplotlib", "numba", "pandas")
 
@@ -30,31 +30,6 @@ def _python(code, *arguments, cwd=None, path=()):
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
-
-
-def _build(kind, source, out):
-    command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", out, source]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = (path for path in out.iterdir() if path.is_file())
-    return built
-
-
-@pytest.fixture(scope="module")
-def sdist(tmp_path_factory):
-    return _build("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
-
-
-@pytest.fixture(scope="module")
-def wheel(sdist, tmp_path_factory):
-    """The wheel as an installer without a checkout makes it: from the source archive."""
-    folder = tmp_path_factory.mktemp("source")
-    with tarfile.open(sdist) as archive:
-        # Python 3.11 knows filters only from its fourth patch on.
-        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-        archive.extractall(folder, **safely)
-    (source,) = folder.iterdir()
-    return _build("wheel", source, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +58,7 @@ def test_the_wheel_holds_every_data_file_of_the_checkout(wheel):
 
 
 def test_the_wheel_of_the_checkout_is_the_wheel_of_the_source_archive(wheel, tmp_path):
-    direct = _build("wheel", ROOT, tmp_path)
+    direct = build("wheel", ROOT, tmp_path)
     assert set(zipfile.ZipFile(direct).namelist()) == set(zipfile.ZipFile(wheel).namelist())
 
 

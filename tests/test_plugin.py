@@ -57,10 +57,3 @@ def test_its_suite_runs_and_finds_that_pairs_are_needed_in_fog(installed, tmp_pa
     assert verdicts["linear", "depth"] == "stagnating"
     assert verdicts["pairwise", "depth"] == "deepening"
     assert (tmp_path / "run" / "report.html").exists()
-
-
-def test_its_card_shows_commands_that_exist():
-    from probes.cli import main
-
-    lines = (EXAMPLE / "README.md").read_text(encoding="utf-8").splitlines()
-    assert {line.split()[1] for line in lines if line.startswith("probes ")} <= set(main.commands)

@@ -1,8 +1,12 @@
 """Generative world-models as Bayes nets, exact messages in them, and the heads trained on top.
 
+>>> import pandas as pd
 >>> import worldnets as wn
->>> net = wn.load_dataset("alarm").net
->>> beliefs = wn.Inference(net).query(evidence)  # a DataFrame of state labels, missing = unobserved
+>>> net = wn.load_dataset("asia").net
+>>> evidence = pd.DataFrame({"smoke": ["yes", None]})  # state labels, missing = unobserved
+>>> wn.Inference(net).query(evidence)["lung"].round(3)  # [rows, states]
+array([[0.1  , 0.9  ],
+       [0.055, 0.945]])
 
 Everything listed here is imported on first use: `import worldnets` itself loads no numerical library.
 """

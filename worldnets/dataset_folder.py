@@ -101,7 +101,11 @@ def read_description(folder: Path) -> Description:
     """
     path = folder / FILE
     if not folder.is_dir():
-        raise DatasetError("no such dataset folder", file=folder, mend=f"give a folder with a {FILE}")
+        raise DatasetError(
+            "no such dataset folder",
+            file=folder,
+            mend=f"give a folder with a {FILE}; paths start where the command is run",
+        )
     if not path.is_file():
         raise DatasetError(f"the folder has no {FILE}", file=folder, mend="see worldnets.dataset_folder for its format")
     try:

@@ -44,9 +44,14 @@ T = TypeVar("T")
 class EpisodeWriter:
     """Writes clips to a parquet file piece by piece, so that they need never be in memory together.
 
-    >>> with EpisodeWriter("street.parquet", layout) as writer:
-    ...     for codes, sources in pieces:
-    ...         writer.write(codes, sources)
+    >>> import numpy as np
+    >>> from worldnets.episodes import ClipLayout
+    >>> layout = ClipLayout({"light": ("red", "green")}, length=2, latents={})
+    >>> with EpisodeWriter("street.parquet", layout, sources=True) as writer:
+    ...     for day in range(3):
+    ...         writer.write(np.zeros((10, 2), dtype=np.int16), sources=np.full(10, day))
+    >>> len(read_episodes("street.parquet"))
+    30
 
     The file appears under its name when it is complete; after an error there is none.
 

@@ -43,8 +43,12 @@ def from_episodes(
 ) -> Dataset:
     """A dataset from finite real clips, whose world no one knows.
 
-    >>> dataset = wn.from_episodes("visits.csv", latents=["weather"], quantise={"people": 3})
-    >>> dataset.candidates.to_pandas()  # held-out bits of every world-model that was learned
+    >>> import pandas as pd
+    >>> import worldnets as wn
+    >>> visits = pd.DataFrame({"weather": ["wet", "dry"] * 40, "people_1": range(80), "people_2": range(80)})
+    >>> dataset = wn.from_episodes(visits, latents=["weather"], quantise={"people": 3})
+    >>> dataset.candidates.to_pandas()["world_model"].tolist()  # all that were learned; beside it, held-out bits
+    ['marginals', 'Chow-Liu tree', ...]
 
     Several world-models are learned from training clips; the one with the fewest bits on validation clips is
     `dataset.net`, what ladders take for the truth (`dataset.reference` is "learned"); bits on test clips are reported.
@@ -101,7 +105,7 @@ def from_video(
 ) -> Dataset:
     """A dataset from a video, or several: what comes next on a coarse grid of cells, each dark or bright.
 
-    >>> dataset = wn.from_video("street.mp4", grid=(4, 4), frames=6)
+    `from_video("street.mp4", grid=(4, 4), frames=6)`: clips of six frames of sixteen cells; the last is asked for.
 
     World-models are learned as by `worldnets.from_episodes`; in two-slice nets a cell may depend on those around it.
 

@@ -21,7 +21,7 @@ from probes.validity import (
     validate,
     validate_all,
 )
-from probes.validity_page import section, write
+from probes.validity_page import counted, section, write
 from worldnets.errors import ProbeError, UnknownNameError
 
 SLOW = {"optimizer", "purity"}  # organisms that take seconds to make: their own tests count them
@@ -151,6 +151,16 @@ def test_the_page_keeps_other_probes_sections_and_is_the_same_when_written_again
     assert "1,000 repeats of each, seeds from 0 on" in text
     write(page, validate_all(["coins"], 1000))
     assert page.read_text() == text
+
+
+def test_the_page_begins_with_what_its_sections_come_to(coins, tmp_path):
+    page = tmp_path / "validity.md"
+    write(page, validate_all(["coins"], 1000))
+    (found,) = counted(page.read_text())
+    assert (found.probe, found.planted, found.nulls, found.intervals, found.failing) == ("coins", 1, 1, 2, 2)
+    assert (found.least_right, found.least_power, found.most_false) == (0.982, None, 0.054)
+    row = "| [`coins`](#coins) | 1 | ≥ 0.982 | – | 1 | ≤ 0.054 | 2 | 2 |"
+    assert page.read_text().partition("<!-- coins:begin -->")[0].rstrip().endswith(row)
 
 
 def test_a_section_without_known_numbers_has_no_table_of_coverage():

@@ -1,10 +1,19 @@
 """Pictures of nets, of beliefs in them, of plans, and of messages on their way.
 
+>>> import pandas as pd
+>>> import worldnets as wn
+>>> net = wn.load_dataset("asia").net
+>>> evidence = pd.DataFrame({"smoke": ["yes"]})
+>>> engine, loopy = wn.Inference(net), wn.LoopyInference(net)
 >>> net.draw(engine.query(evidence), evidence)  # belief bars on the net; a click on a box opens its table
->>> net.explore()  # evidence changed by hand, beliefs redrawn
->>> draw_net(net, engine.query(evidence), evidence=evidence)  # the same as a figure, for paper
->>> draw_plan(engine.plan)  # the junction tree and what its tables cost
->>> draw_messages(net, loopy.history(evidence, rounds=12))  # which message moved, how much, round by round
+NetDrawing('asia, 8 variables, given smoke = yes')
+>>> explorer = net.explore()  # evidence changed by hand, beliefs redrawn
+>>> wn.draw_net(net, engine.query(evidence), evidence=evidence)  # the same as a figure, for paper
+<Picture size ... with 1 Axes>
+>>> wn.draw_plan(engine.plan)  # the junction tree and what its tables cost
+Drawing('Junction tree of 4 cliques over 8 variables')
+>>> wn.draw_messages(net, loopy.history(evidence, rounds=3))  # which message moved, how much, round by round
+Animation('3 rounds of message passing on asia')
 
 Two kinds of picture: matplotlib figures (`draw_net`, `draw_beliefs`), and drawings written as markup (`inspect_net`,
 which is `net.draw`, `draw_plan`, `draw_messages`) that can be opened, played, hovered over and kept as a page. All show

@@ -1,8 +1,16 @@
 """Pictures of nets and of beliefs in them.
 
+>>> import pandas as pd
+>>> import worldnets as wn
+>>> net = wn.load_dataset("asia").net
 >>> draw_net(net)  # layers from causes to effects; a clip as one column per frame
->>> draw_net(net, engine.query(evidence), evidence={"HR": "HIGH"}).savefig("alarm.png")
+<Picture size ... with 1 Axes>
+>>> evidence = {"xray": "yes", "dysp": "yes"}
+>>> row = pd.DataFrame([evidence])
+>>> exact, loopy = wn.Inference(net).query(row), wn.LoopyInference(net).query(row, rounds=20)
+>>> draw_net(net, exact, evidence=evidence).savefig("asia.png")
 >>> draw_net(net, exact, evidence, beside=loopy, names=("exact", "loopy"))  # two bars a state, KL in bits
+<Picture size ... with 1 Axes>
 """
 
 from __future__ import annotations

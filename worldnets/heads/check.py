@@ -1,7 +1,13 @@
 """Does a head keep the promises that training, traces and probes rely on? For heads of one's own.
 
->>> for result in wn.check_head(MyHead):
-...     print(result)
+>>> import worldnets as wn
+>>> from worldnets.heads import REGISTRY
+>>> for result in wn.check_head(REGISTRY.get("linear")):
+...     print(result.name, result.ok)
+options True
+is built True
+...
+rows are independent True
 
 Not part of the line from dataset to trace: this module looks at heads from its end.
 """

@@ -68,6 +68,15 @@ def _cache_folder(usual: str) -> str | None:
     return str(folder) if os.access(folder, os.W_OK) else None
 
 
+def nothing_compiled() -> bool:
+    """Whether no process has compiled a kernel for this installation yet, or none could keep it."""
+    import numba
+
+    config: Any = numba.config
+    folder = _cache_folder(config.CACHE_DIR)
+    return folder is None or next(Path(folder).rglob("*.nbi"), None) is None
+
+
 def forget_other_kernels() -> None:
     """Remove compiled code of sources that this installation no longer has."""
     import numba
