@@ -209,8 +209,8 @@ def _page(stage: Stage, size: tuple[float, float], svg: str, title: str) -> str:
         (left, top), (width, height) = stage.corners[v], stage.sizes[v]
         x, y, w, h = left / size[0], top / size[1], width / size[0], height / size[1]
         # By the stage's width: a table that opens below makes the stage higher, and no box may move for it.
-        down, high = (f"{100 * part / size[0]:.4f}cqw" for part in (top, height))
-        place = f"left:{x:.4%};top:{down};width:{w:.4%};height:{high}"
+        fallen, high = (f"{100 * part / size[0]:.4f}cqw" for part in (top, height))
+        place = f"left:{x:.4%};top:{fallen};width:{w:.4%};height:{high}"
         across = f"left:{x:.4%}" if x + w / 2 < 0.5 else f"right:{1 - x - w:.4%}"
         down = f"top:calc({y + h:.4%} + 4px)" if y + h / 2 < 0.5 else f"bottom:calc({1 - y:.4%} + 4px)"
         spot = f' style="{across};{down}"' if over else ""

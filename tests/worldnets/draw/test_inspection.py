@@ -186,9 +186,11 @@ def test_a_table_opens_by_keyboard_and_by_click_without_scripts(sprinkler, tmp_p
         page.goto(page_path.as_uri())
         table = page.locator("table", has_text="W(rain)")
         assert not table.is_visible()
+        box = page.locator('summary[title="Table of grass"]').bounding_box()
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         assert table.is_visible()
+        assert page.locator('summary[title="Table of grass"]').bounding_box() == box  # though the page grew
         page.click('summary[title="Table of grass"]')
         assert page.locator("table", has_text="W(grass | rain, sprinkler)").is_visible()
         page.goto(wn.Inference(sprinkler).plan.animate().save(tmp_path / "plan.html").as_uri())
