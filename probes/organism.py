@@ -46,6 +46,15 @@ class Organism:
         return {"schema": CELL_SCHEMA, "probe": dict(self.probe), "organism": organism}
 
     @property
+    def count(self) -> int:
+        """One cell."""
+        return 1
+
+    def cell(self, number: int) -> Cell:
+        """The one it has."""
+        return self.cells[number]
+
+    @property
     def cells(self) -> tuple[Cell, ...]:
         """One."""
         return (Cell(self.identity, self.title, {}),)

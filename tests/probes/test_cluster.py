@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import pytest
 
 from probes.backend import Dask, backend
-from probes.pool import cells_of, run_cells
+from probes.pool import run_cells
+from probes.worklist import cells_of
 from probes.progress import Quiet
 from tests.fake_cells import conditions, content, go, store
 from worldnets.errors import ClusterError

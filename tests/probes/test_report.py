@@ -8,7 +8,7 @@ import pytest
 
 from probes.catalogue.depth import DepthProbe, measure_heads, pack
 from probes.ladder import References, Sampling
-from probes.pool import cells_of
+from probes.worklist import cells_of
 from probes.presentation import number
 from probes.report import palette, render
 from probes.report.depth import rung_labels

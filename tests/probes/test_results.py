@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import probes
-from probes.pool import cells_of
+from probes.worklist import cells_of
 from probes.results import FINDING_COLUMNS, Results
 from probes.runner import plan
 from probes.store import Store

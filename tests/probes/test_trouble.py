@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from probes.pool import cells_of, run_cells
+from probes.pool import run_cells
+from probes.worklist import cells_of
 from probes.store import Store
 from tests import fake_cells
 from tests.fake_cells import conditions, content, go, store
@@ -49,7 +50,7 @@ def runner(tmp_path, run, jobs=1, **options):
     script = f"""
         import sys
         sys.path[:0] = [{str(tmp_path)!r}, {HERE!r}]
-        from probes.pool import cells_of
+        from probes.worklist import cells_of
         from fake_cells import conditions, go, store
         outcome = go(store({str(run)!r}), cells_of(conditions(**{options!r})), jobs={jobs})
         sys.exit(0 if outcome.complete else 1)
@@ -176,7 +177,7 @@ def test_where_no_file_may_grow_every_failure_says_why(tmp_path, fake):
     script = f"""
         import resource, sys
         sys.path[:0] = [{str(tmp_path)!r}, {HERE!r}]
-        from probes.pool import cells_of
+        from probes.worklist import cells_of
         from fake_cells import conditions, go, store
         run = store({str(tmp_path / "run")!r})
         resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))

@@ -1,0 +1,132 @@
+"""The files of finished cells: two loose ones each, or packed together by the thousand. Bytes under keys, no more.
+
+    RUN/cells/ab/ab….json    what a cell measured; names the sha256 of its arrays
+    RUN/cells/ab/ab….npz     its arrays
+    RUN/cells/ab-….zip       cells whose keys begin with ab, packed (`probes.packs`)
+
+A cell is finished when both its files are there, or when it is in a pack; where both is the case they are the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from probes.packs import Pack, pack_names
+from worldnets.files import write_together
+
+ENDINGS = (".json", ".npz")
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+class Keys:
+    """Which cells are finished, as of when it was made: 32 bytes and little more for each."""
+
+    def __init__(self, files: CellFiles) -> None:
+        self._buckets: dict[str, bytes] = {}
+        for prefix in files.prefixes():
+            for key in files.finished(prefix):
+                # Buckets of a few dozen at a million cells; what they have in common is not kept.
+                self._buckets[key[:4]] = self._buckets.get(key[:4], b"") + bytes.fromhex(key[4:])
+
+    def __contains__(self, key: str) -> bool:
+        bucket, wanted = self._buckets.get(key[:4], b""), bytes.fromhex(key[4:])
+        place = bucket.find(wanted)
+        while place % len(wanted) and place >= 0:  # across two keys
+            place = bucket.find(wanted, place + 1)
+        return place >= 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._buckets.values())) // 30
+
+
+class CellFiles:
+    """The cells of one run directory, by key.
+
+    Args:
+        folder: RUN/cells.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._packs: dict[str, tuple[Pack, ...]] = {}
+        self._listed = -1  # when `folder` had last changed as its packs were listed
+
+    def place(self, key: str, ending: str) -> Path:
+        """Where a loose file of a cell is, or would be."""
+        return self.folder / key[:2] / f"{key}{ending}"
+
+    def has(self, key: str) -> bool:
+        """Whether a cell is finished, now."""
+        if all(self.place(key, ending).is_file() for ending in ENDINGS):
+            return True
+        return any(key in pack for pack in self.packs(key[:2]))
+
+    def read(self, key: str) -> tuple[bytes, bytes]:
+        """The bytes of both files.
+
+        Raises:
+            OSError: the cell is not there, or cannot be read.
+        """
+        try:
+            found = [self.place(key, ending).read_bytes() for ending in ENDINGS]
+            return found[0], found[1]
+        except FileNotFoundError:
+            for pack in self.packs(key[:2]):
+                with contextlib.suppress(KeyError):
+                    return pack.read(key)
+            raise
+
+    def write(self, key: str, json: bytes, npz: bytes) -> None:
+        """Store a cell: both files whole, or a cell that is not finished.
+
+        Raises:
+            StoreError: they cannot be written.
+        """
+        folder = self.place(key, "").parent
+        folder.mkdir(parents=True, exist_ok=True)
+        for left_over in os.listdir(folder):  # of a process that was killed while it wrote
+            if left_over.startswith(f".{key}") and left_over.endswith(".tmp"):
+                (folder / left_over).unlink(missing_ok=True)
+        write_together(folder, {f"{key}.npz": npz, f"{key}.json": json})
+
+    def prefixes(self) -> list[str]:
+        """The first two digits of keys that have loose files or packs, sorted."""
+        with contextlib.suppress(OSError):
+            return sorted({name[:2] for name in os.listdir(self.folder) if re.match(r"[0-9a-f]{2}(-|$)", name)})
+        return []
+
+    def loose(self, prefix: str) -> set[str]:
+        """Keys with these first digits of which both loose files are there."""
+        try:
+            names = set(os.listdir(self.folder / prefix))
+        except OSError:
+            return set()
+        keys = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+        return {key for key in keys if f"{key}.npz" in names and _KEY.fullmatch(key)}
+
+    def finished(self, prefix: str) -> set[str]:
+        """All keys with these first two digits that are finished."""
+        # Packs last: what is packed meanwhile is in one of the two lists.
+        keys = self.loose(prefix)
+        for pack in self.packs(prefix):
+            keys.update(pack.keys())
+        return keys
+
+    def packs(self, prefix: str) -> tuple[Pack, ...]:
+        """Packs of keys with these first two digits."""
+        with contextlib.suppress(OSError):
+            changed = self.folder.stat().st_mtime_ns
+            if changed != self._listed:
+                found: dict[str, tuple[Pack, ...]] = {}
+                for name in sorted(pack_names(self.folder)):
+                    found[name[:2]] = (*found.get(name[:2], ()), Pack(self.folder / name))
+                self._packs, self._listed = found, changed
+        return self._packs.get(prefix, ())
+
+    def __iter__(self) -> Iterator[str]:
+        for prefix in self.prefixes():
+            yield from sorted(self.finished(prefix))
