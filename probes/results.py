@@ -7,22 +7,23 @@ suite fixed before the run. A condition of which cells are missing gets no verdi
 from __future__ import annotations
 
 import functools
-import io
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probes.cells import GROUP, Cell, Condition
+from probes.columns import FINDINGS, VERDICTS_FIRST, VERDICTS_LAST, verdict_columns
 from probes.store import Store
 from probes.suite import Settings
+from probes.tables import pandas_type, write_table
 from worldnets.errors import WorldnetsError
 from worldnets.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from probes.columns import Column
     from probes.finding import Conclusion
     from probes.presentation import Presentation
     from probes.validity import Score
@@ -69,6 +70,11 @@ class Results:
     def concluded(self) -> tuple[Concluded, ...]:
         """Every condition of the suite, in its order, with its conclusion where all its cells are there."""
         return tuple(self._conclude(condition) for condition in self.store.conditions)
+
+    @property
+    def verdict_columns(self) -> tuple[Column, ...]:
+        """The columns of `verdicts`: those of every run with those of its probes between them."""
+        return verdict_columns(column for shown in self.presentations.values() for column in shown.columns)
 
     def measured(self, condition: Condition) -> list[dict[str, Any]]:
         """What the condition's cells hold, one per seed group; of the last group only the seeds asked for.
@@ -122,8 +128,8 @@ class Results:
                 rows.append({**row, "seeds_needed": verdict.seeds_needed})
         _holm(rows)
         frame = pd.DataFrame(rows)
-        return frame.reindex(columns=[*verdict_columns(self.presentations.values())]).astype(
-            {"seeds": "Int64", "diverged": "Int64", "seeds_needed": "Int64"}
+        return frame.reindex(columns=[column.name for column in self.verdict_columns]).astype(
+            {column.name: pandas_type(column) for column in self.verdict_columns if column.kind != "text"}
         )
 
     @functools.cached_property
@@ -146,7 +152,9 @@ class Results:
             if one.conclusion is not None
             for finding in one.conclusion
         ]
-        return pd.DataFrame(rows, columns=[*FINDING_COLUMNS]).astype({"rung": "Int64", "step": "Int64"})
+        return pd.DataFrame(rows, columns=[*FINDING_COLUMNS]).astype(
+            {column.name: pandas_type(column) for column in FINDINGS if column.kind != "text"}
+        )
 
     @functools.cached_property
     def scores(self) -> dict[str, list[Score]]:
@@ -196,10 +204,10 @@ class Results:
         Raises:
             StoreError: they cannot be written.
         """
-        for name, frame in (("findings", self.findings), ("verdicts", self.verdicts)):
-            stream = io.BytesIO()
-            frame.to_parquet(stream, index=False)
-            write_atomically(self.path / f"{name}.parquet", stream.getvalue())
+        tables = (("findings", self.findings, FINDINGS), ("verdicts", self.verdicts, self.verdict_columns))
+        for name, frame, columns in tables:
+            place = self.path / f"{name}.parquet"
+            write_table(place, [frame], columns, name, self.store.suite.name, self.store.manifest["versions"])
 
     def report(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write the HTML report, by default RUN/report.html, and return its path.
@@ -217,27 +225,15 @@ class Results:
         return f"Results({str(self.path)!r}, {self.store.suite.name}: {said})"
 
     def _repr_html_(self) -> str:
-        own = [c for c in verdict_columns(self.presentations.values()) if c not in {*NAMES, *_FIRST, *_LAST}]
+        common = {column.name for column in (*VERDICTS_FIRST, *VERDICTS_LAST)}
+        own = [column.name for column in self.verdict_columns if column.name not in common]
         limits = tuple(f"{column}{end}" for column in own for end in ("_low", "_high"))
         shown = self.verdicts[["world", "objective", "target", "head", "inputs", "verdict"]]
         shown = shown.join(self.verdicts[[column for column in own if column not in limits]])
         return str(shown.to_html(index=False, escape=True, float_format="{:.3f}".format, na_rep="–"))
 
 
-FINDING_COLUMNS = (
-    *NAMES,
-    *("target", "name", "rung", "step", "unit", "estimate", "low", "high", "level", "kind", "n", "note", "title"),
-)
-
-# Columns of the verdict table that every probe has, before and after those of its own.
-_FIRST = ("target", "verdict")
-_LAST = ("p", "survives_holm", "seeds", "diverged", "seeds_needed", "primary", "reasons", "title")
-
-
-def verdict_columns(presentations: Iterable[Presentation]) -> tuple[str, ...]:
-    """Columns of the verdict table of a run with these probes."""
-    own = dict.fromkeys(column for presentation in presentations for column in presentation.columns)
-    return (*NAMES, *_FIRST, *own, *_LAST)
+FINDING_COLUMNS = tuple(column.name for column in FINDINGS)
 
 
 def load(path: str | os.PathLike[str]) -> Results:

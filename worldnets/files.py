@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from worldnets.errors import StoreError
 
 
-def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path:
+def write_atomically(path: str | os.PathLike[str], content: str | bytes, *, follow_links: bool = True) -> Path:
     """Write a file whole or not at all: a temporary file in the same folder, fsync, then rename over `path`.
 
     Text is written as UTF-8 with its newlines as they are. An existing file keeps its permissions. The folder must
     exist.
+
+    Args:
+        path: the file.
+        content: all of it.
+        follow_links: where `path` is a link, write what it points to. Without, the link itself is replaced: for files
+            in folders that may come from strangers, whose links could point anywhere.
 
     Returns:
         The path written.
@@ -21,30 +29,45 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> Path
     Raises:
         StoreError: the file cannot be written; nothing is left behind and what stood at `path` is untouched.
     """
+    with writing_atomically(path, follow_links=follow_links) as stream:
+        stream.write(content.encode("utf-8") if isinstance(content, str) else content)
+    return Path(path)
+
+
+@contextlib.contextmanager
+def writing_atomically(path: str | os.PathLike[str], *, follow_links: bool = True) -> Iterator[IO[bytes]]:
+    """As `write_atomically`, piece by piece: a stream of bytes that becomes the file when the block ends well.
+
+    Raises:
+        StoreError: the file cannot be written, or the block raised an OSError; nothing is left behind and what stood at
+            `path` is untouched, as after any other exception of the block.
+    """
     target = Path(path)
     try:
-        # rename() would replace a link by a file; what it points to is what the caller means.
-        real = Path(os.path.realpath(target))
-        data = content.encode("utf-8") if isinstance(content, str) else content
-        if real.is_dir():
+        # rename() replaces a link by a file; who follows links means what they point to.
+        real = Path(os.path.realpath(target)) if follow_links else Path(os.path.realpath(target.parent)) / target.name
+        if real.is_dir() and not (real.is_symlink() and not follow_links):
             raise IsADirectoryError(f"{target} is a folder")
-        _replace(real, data)
+        with _replaced(real) as stream:
+            yield stream
+    except StoreError:
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         mend = "check that the folder exists, is writable and has space"
         raise StoreError("cannot write", file=target, found=reason, mend=mend) from error
     _sync_folder(real.parent)
-    return target
 
 
-def _replace(real: Path, data: bytes) -> None:
+@contextlib.contextmanager
+def _replaced(real: Path) -> Iterator[IO[bytes]]:
     temporary = real.with_name(f".{real.name[:100]}.{os.urandom(6).hex()}.tmp")
     try:
         with open(temporary, "xb") as stream:
-            stream.write(data)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        if real.exists():
+        if real.is_file() and not real.is_symlink():
             os.chmod(temporary, real.stat().st_mode & 0o777)
         os.replace(temporary, real)
     except BaseException:  # an interrupt too must leave nothing behind

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pytest
 
 from worldnets.errors import StoreError
-from worldnets.files import write_atomically
+from worldnets.files import write_atomically, writing_atomically
 
 
 def test_text_and_bytes_arrive_as_they_are(tmp_path):
@@ -60,3 +61,28 @@ def test_a_link_stays_a_link_and_permissions_stay(tmp_path):
     assert (tmp_path / "link.txt").is_symlink()
     assert real.read_text() == "new"
     assert real.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_link_that_is_not_followed_is_replaced_and_what_it_points_to_is_left_alone(tmp_path, folder):
+    real = tmp_path / "real"
+    real.mkdir() if folder else real.write_text("old")
+    (tmp_path / "link.txt").symlink_to(real)
+    write_atomically(tmp_path / "link.txt", "new", follow_links=False)
+    assert not (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "link.txt").read_text() == "new"
+    assert list(real.iterdir()) == [] if folder else real.read_text() == "old"
+
+
+def test_a_stream_becomes_the_file_at_its_end_and_not_before(tmp_path):
+    path = tmp_path / "a.txt"
+    with writing_atomically(path) as stream:
+        stream.write(b"one ")
+        assert not path.exists()
+        stream.write(b"two")
+    assert path.read_bytes() == b"one two"
+    with contextlib.suppress(KeyError), writing_atomically(path) as stream:
+        stream.write(b"three")
+        raise KeyError
+    assert path.read_bytes() == b"one two"
+    assert os.listdir(tmp_path) == ["a.txt"]
