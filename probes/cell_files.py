@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from probes.packs import Pack, pack_names
@@ -75,6 +74,7 @@ class CellFiles:
             found = [self.place(key, ending).read_bytes() for ending in ENDINGS]
             return found[0], found[1]
         except FileNotFoundError:
+            self.forget()  # it may have been packed this very moment
             for pack in self.packs(key[:2]):
                 with contextlib.suppress(KeyError):
                     return pack.read(key)
@@ -110,11 +110,16 @@ class CellFiles:
 
     def finished(self, prefix: str) -> set[str]:
         """All keys with these first two digits that are finished."""
-        # Packs last: what is packed meanwhile is in one of the two lists.
+        # Packs are listed after: what is packed meanwhile is in one of the two lists.
         keys = self.loose(prefix)
+        self.forget()
         for pack in self.packs(prefix):
             keys.update(pack.keys())
         return keys
+
+    def forget(self) -> None:
+        """List the packs anew when they are next asked for."""
+        self._listed = -1
 
     def packs(self, prefix: str) -> tuple[Pack, ...]:
         """Packs of keys with these first two digits."""
@@ -126,7 +131,3 @@ class CellFiles:
                     found[name[:2]] = (*found.get(name[:2], ()), Pack(self.folder / name))
                 self._packs, self._listed = found, changed
         return self._packs.get(prefix, ())
-
-    def __iter__(self) -> Iterator[str]:
-        for prefix in self.prefixes():
-            yield from sorted(self.finished(prefix))

@@ -190,6 +190,17 @@ def _listed(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
+class Shared:
+    """One object for all equal tables it is shown: a hundred thousand conditions differ in little."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Any] = {}
+
+    def __call__(self, value: Any) -> Any:
+        """The value, or one that equals it, in the same order; texts and numbers as they are."""
+        return self._seen.setdefault(json.dumps(value), value) if isinstance(value, Mapping) else value
+
+
 class Titled(Protocol):
     """A line of a run that has cells: a condition, or an organism."""
 

@@ -347,11 +347,18 @@ def _dry(planned: Plan, out: str | None) -> None:
 
     from probes.store import Store
 
-    store = Store.open(out) if out and (Path(out) / "manifest.json").exists() else None
+    finished = Store.open(out).finished() if out and (Path(out) / "manifest.json").exists() else ()
+    done = 0
+    lines: list[str] = []
     for cell in planned.cells:
-        state = "done" if store and store.has(cell) else "to do"
-        click.echo(f"{cell.key[:12]}  {state}  {cell.name}")
-    done = sum(store.has(cell) for cell in planned.cells) if store else 0
+        there = cell.key in finished
+        done += there
+        lines.append(f"{cell.key[:12]}  {'done' if there else 'to do'}  {cell.name}")
+        if len(lines) == 4096:
+            click.echo("\n".join(lines))
+            lines.clear()
+    if lines:
+        click.echo("\n".join(lines))
     click.echo(f"{len(planned.cells)} cells of {len(planned.conditions)} conditions; {done} done", err=True)
 
 

@@ -37,9 +37,9 @@ def plan(
         SuiteError, DatasetError, UnknownNameError: the suite does not say what to run.
     """
     from probes.organism import organisms
-    from probes.worklist import cells_of, shard_of
     from probes.resolve import resolve
     from probes.suite import Suite, load_suite
+    from probes.worklist import cells_of, shard_of
 
     loaded = suite if isinstance(suite, Suite) else load_suite(suite)
     if seeds is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -56,7 +56,7 @@ def writing_atomically(path: str | os.PathLike[str], *, follow_links: bool = Tru
         reason = getattr(error, "strerror", None) or str(error)
         mend = "check that the folder exists, is writable and has space"
         raise StoreError("cannot write", file=target, found=reason, mend=mend) from error
-    _sync_folder(real.parent)
+    sync_folder(real.parent)
 
 
 @contextlib.contextmanager
@@ -76,11 +76,46 @@ def _replaced(real: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
-    # The rename itself survives a power cut only once the folder is on disk; not every system lets one open a folder.
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on disk: only then does a renaming survive a power cut."""
+    # Not every system lets one open a folder.
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def write_together(folder: str | os.PathLike[str], contents: Mapping[str, bytes]) -> None:
+    """Write some files of one folder, each whole or not at all, in this order, with one wait for the folder.
+
+    All are on disk under other names before the first gets its own. So whatever happens, a file that is there is whole;
+    after a power cut some of them may be there without the others. Links are replaced, not followed.
+
+    Raises:
+        StoreError: one cannot be written; what has its name already stays.
+    """
+    temporary: dict[str, str] = {}
+    name = ""
+    try:
+        with contextlib.ExitStack() as opened:
+            streams = []
+            for name, content in contents.items():
+                temporary[name] = os.path.join(folder, f".{name[:100]}.{os.urandom(6).hex()}.tmp")
+                streams.append(opened.enter_context(open(temporary[name], "xb")))
+                streams[-1].write(content)
+                streams[-1].flush()
+            for stream in streams:
+                os.fsync(stream.fileno())
+        for name in contents:
+            os.replace(temporary[name], os.path.join(folder, name))
+            del temporary[name]
+    except OSError as error:
+        mend = "check that the folder exists, is writable and has space"
+        raise StoreError("cannot write", file=os.path.join(folder, name), found=error.strerror, mend=mend) from error
+    finally:  # an interrupt too must leave nothing behind
+        for place in temporary.values():
+            with contextlib.suppress(OSError):
+                os.unlink(place)
+    sync_folder(Path(folder))

@@ -11,8 +11,8 @@ import pytest
 
 from probes.backend import Dask, backend
 from probes.pool import run_cells
-from probes.worklist import cells_of
 from probes.progress import Quiet
+from probes.worklist import cells_of
 from tests.fake_cells import conditions, content, go, store
 from worldnets.errors import ClusterError
 

@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 
 import probes
-from probes.worklist import cells_of
 from probes.results import FINDING_COLUMNS, Results
 from probes.runner import plan
 from probes.store import Store
 from probes.suite import read_suite
 from probes.worker import work
+from probes.worklist import cells_of
 from tests.tiny_suite import tiny_suite
 from worldnets.errors import StoreError
 

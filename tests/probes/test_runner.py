@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from probes.cells import parse_shard
-from probes.worklist import batches, cells_of, shard_of
 from probes.resolve import resolve
 from probes.suite import read_suite
 from probes.worker import measure_cell, thread_settings
+from probes.worklist import batches, cells_of, shard_of
 from tests import fake_cells
 from tests.fake_cells import conditions, content, go, store
 from worldnets import training

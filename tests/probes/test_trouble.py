@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from probes.pool import run_cells
-from probes.worklist import cells_of
 from probes.store import Store
+from probes.worklist import cells_of
 from tests import fake_cells
 from tests.fake_cells import conditions, content, go, store
 from worldnets.errors import StoreError, SuiteError
