@@ -216,6 +216,23 @@ def report(run: str, output: str | None) -> None:
 
 
 @main.command()
+@click.argument("run", metavar="RUN")
+def pack(run: str) -> None:
+    """Pack the cells of a run directory by the thousand, so that millions of small files become hundreds.
+
+    Every command reads packed cells as it reads loose ones, and a run goes on.
+    """
+    from probes.store import Store
+
+    done = Store.open(run).pack()
+    click.echo(f"{done.packed:,} cells packed; {done.cells:,} finished cells in {done.packs:,} packs and loose files")
+    for key in done.damaged:
+        click.echo(f"damaged: {key}, left as it is", err=True)
+    if done.damaged:
+        sys.exit(1)
+
+
+@main.command()
 @click.argument("a", metavar="RUN")
 @click.argument("b", metavar="RUN")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")

@@ -38,6 +38,7 @@ LARGEST, FULL = 16_384, 1 << 30
 LINE = 64 + 4 * 11 + 1
 
 _NAME = re.compile(r"[0-9a-f]{2}-[0-9a-f]{16}\.zip")
+_LEFT = re.compile(r"\.[0-9a-f]{2}\.[0-9a-f]{12}\.tmp")
 _KEY = re.compile(r"[0-9a-f]{64}")
 _END = struct.Struct("<4s4H2LH")
 
@@ -135,13 +136,19 @@ class Packed:
 
 
 def pack(files: CellFiles) -> Packed:
-    """Pack what is loose, with packs that are not half full; then remove what is packed. Runners may be at work.
+    """Pack what is loose, with packs that are not half full; then remove what is packed.
+
+    Runners may be at work, but nobody else may pack.
 
     Raises:
         StoreError: a pack cannot be written; everything is where it was.
     """
     cells = packed = packs = 0
     damaged: list[str] = []
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(files.folder):
+            if _LEFT.fullmatch(name):  # by a packing that was killed
+                (files.folder / name).unlink(missing_ok=True)
     for prefix in files.prefixes():
         done = _pack_one(files, prefix, damaged)
         packed += done
