@@ -14,7 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from probes.cells import GROUP
 from probes.suites import suite_names
@@ -119,15 +120,34 @@ class Settings(Model):
     conclude: dict[str, Any] = {}
 
 
+class Include(Model):
+    """One `[[include]]`: all jobs of another suite, as they stand there (`probes.include`)."""
+
+    #: A built-in name, or a file beside this one.
+    suite: str
+    #: Stands before the included labels, by default the suite's name: `low_end.vault/question/mlp/evidence`.
+    prefix: str | None = Field(default=None, pattern=NAME)
+    #: Instead of the numbers of seeds that stand there.
+    seeds: int | None = Field(default=None, ge=2)
+
+
 class Suite(Model):
     """A suite file as read. Frozen; `probes.resolve.resolve` says what it runs."""
 
     suite: Heading
+    #: Other suites whose jobs stand before this one's own; none are left in a suite that has been read.
+    include: Annotated[tuple[Include, ...], BeforeValidator(_listed)] = ()
     defaults: Defaults = Defaults()
     probes: dict[str, Settings] = {}
     #: Probe → repeats: how often it says of its planted organisms what is known of them, counted in the same run.
     organisms: dict[str, Annotated[int, Field(ge=1)]] = {}
-    jobs: Annotated[tuple[Job, ...], BeforeValidator(_listed), Field(min_length=1)]
+    jobs: Annotated[tuple[Job, ...], BeforeValidator(_listed)] = ()
+
+    @model_validator(mode="after")
+    def _something(self) -> Suite:
+        if not self.jobs and not self.include:
+            raise PydanticCustomError("nothing", "jobs: a suite needs some")
+        return self
 
     @property
     def name(self) -> str:
@@ -170,21 +190,42 @@ def load_suite(name: str | Path) -> Suite:
     if isinstance(name, str) and re.match(NAME, text) and not text.endswith(".toml"):
         if text not in suite_names():
             if Path(text).is_file():
-                return read_suite(Path(text).read_bytes(), text)
+                return read_suite(Path(text).read_bytes(), text, Path(text).parent)
             mend = did_you_mean(text, suite_names()) + "; a file is named with its path, ending in .toml"
             raise SuiteError("unknown suite", found=repr(text), mend=mend)
-        return read_suite((files("probes") / "suites" / f"{text}.toml").read_bytes(), f"{text}.toml")
+        return read_suite(built_in(text), f"{text}.toml")
     path = Path(name)
     try:
         content = path.read_bytes()
     except OSError as error:
         mend = f"give the path of a TOML file or one of: {', '.join(suite_names())}"
         raise SuiteError("cannot read the suite file", file=path, found=error.strerror, mend=mend) from error
-    return read_suite(content, path)
+    return read_suite(content, path, path.parent)
 
 
-def read_suite(content: bytes | str, file: object = None) -> Suite:
-    """The suite in the text of a TOML file; `file` only says where errors are.
+def built_in(name: str) -> bytes:
+    """The file of a suite that comes with the package."""
+    return (files("probes") / "suites" / f"{name}.toml").read_bytes()
+
+
+def read_suite(content: bytes | str, file: object = None, folder: Path | None = None) -> Suite:
+    """The suite in the text of a TOML file, with those it includes.
+
+    Args:
+        content: the text.
+        file: only says where errors are.
+        folder: where included files are; None: only suites that come with the package can be included.
+
+    Raises:
+        SuiteError: as `load_suite`.
+    """
+    from probes.include import expanded
+
+    return expanded(parse_suite(content, file), file, folder)
+
+
+def parse_suite(content: bytes | str, file: object = None) -> Suite:
+    """The suite in the text of a TOML file, as it stands there.
 
     Raises:
         SuiteError: as `load_suite`.
@@ -207,6 +248,7 @@ _MODELS: Mapping[tuple[str, ...], type[Model]] = {
     ("defaults",): Defaults,
     ("jobs",): Job,
     ("jobs", "heads"): Head,
+    ("include",): Include,
 }
 
 
@@ -222,6 +264,9 @@ def _validated(tables: Mapping[str, Any], file: object) -> Suite:
         model = _MODELS.get(path, Settings if path[:1] == ("probes",) else Suite)
         mend = did_you_mean(str(first["loc"][-1]), model.model_fields)
         raise SuiteError(f"unknown key {place}", file=file, mend=mend)
+    if first["type"] == "nothing":
+        mend = "add a table [[jobs]] with a world and an objective, or [[include]] another suite"
+        raise SuiteError("a suite without jobs", file=file, mend=mend)
     if first["type"] == "missing":
         raise SuiteError(f"the key {place} is missing", file=file, mend="add it")
     if place.endswith("seeds"):
