@@ -51,7 +51,7 @@ class CellFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._packs: dict[str, tuple[Pack, ...]] = {}
+        self._packs: dict[str, list[str]] = {}
         self._listed = -1  # when `folder` had last changed as its packs were listed
 
     def place(self, key: str, ending: str) -> Path:
@@ -74,10 +74,11 @@ class CellFiles:
             found = [self.place(key, ending).read_bytes() for ending in ENDINGS]
             return found[0], found[1]
         except FileNotFoundError:
-            self.forget()  # it may have been packed this very moment
-            for pack in self.packs(key[:2]):
-                with contextlib.suppress(KeyError):
-                    return pack.read(key)
+            for _ in range(2):
+                for pack in self.packs(key[:2]):
+                    with contextlib.suppress(KeyError):
+                        return pack.read(key)
+                self.forget()  # it may have been packed this very moment
             raise
 
     def write(self, key: str, json: bytes, npz: bytes) -> None:
@@ -126,8 +127,8 @@ class CellFiles:
         with contextlib.suppress(OSError):
             changed = self.folder.stat().st_mtime_ns
             if changed != self._listed:
-                found: dict[str, tuple[Pack, ...]] = {}
+                found: dict[str, list[str]] = {}
                 for name in sorted(pack_names(self.folder)):
-                    found[name[:2]] = (*found.get(name[:2], ()), Pack(self.folder / name))
+                    found.setdefault(name[:2], []).append(name)
                 self._packs, self._listed = found, changed
-        return self._packs.get(prefix, ())
+        return tuple(Pack(self.folder / name) for name in self._packs.get(prefix, ()))

@@ -94,7 +94,8 @@ def batches(cells: Cells, jobs: int) -> Batches:
     """Work items: cells of one world and objective stay together, so that what they are measured against is built once.
 
     Among them those of one training stand side by side, so that it is trained once for all probes that look at it. No
-    item holds more than a job's fair share, or than `LARGEST`.
+    item holds more than a job's fair share, or than `LARGEST`; of what all jobs have to take several times, each gets as
+    many.
     """
     if not len(cells):
         return Batches(cells, np.empty(0, dtype=np.int64))
@@ -117,7 +118,8 @@ def batches(cells: Cells, jobs: int) -> Batches:
     ends: list[int] = []
     total = 0
     for size in sizes.tolist():
-        ends += [*range(total + share, total + size, share), total + size]
+        pieces = -(-size // share) if size <= share * jobs else jobs * -(-size // (share * jobs))
+        ends += [total + size * piece // pieces for piece in range(1, pieces + 1)]
         total += size
     return Batches(cells[order], np.array(ends))
 
