@@ -11,11 +11,15 @@
     RUN/findings.parquet, verdicts.parquet, report.html    rebuilt from the cells at any time
 
 The bytes of a cell depend on nothing but the cell: no times, hosts or paths. Nothing is pickled.
+
+A run directory may come from a stranger. What stands in it is data; links in it are refused, not followed, so that
+neither reading nor writing leaves it (RUN itself may be a link). docs/untrusted.md has the whole of it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import itertools
@@ -36,15 +40,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes.cells import CELL_SCHEMA, Cell, Condition, Line, canonical
+from probes.lines import checked
 from probes.organism import Organism
 from probes.suite import Suite, read_suite
-from worldnets.errors import StoreError, SuiteError
-from worldnets.files import write_atomically
+from worldnets.archive import DAMAGE, array_of, members_of
+from worldnets.errors import StoreError, SuiteError, WorldnetsError
+from worldnets.files import read_whole, write_atomically
 
 #: Goes up when the layout of a run directory changes.
 RUN_SCHEMA = 1
 
 PACKAGES = ("worldnets", "numpy", "numba", "jax", "jaxlib", "equinox", "optax", "scipy", "pandas", "pgmpy")
+
+#: Bytes of the largest files that are read, for they may come from strangers: a cell's arrays, its JSON or any other
+#: file. Assign other numbers to read larger ones that you trust.
+ARRAYS_LIMIT = 1 << 32
+FILE_LIMIT = 1 << 30
+
+#: Flags for files that are opened to be written: a link at their place is not followed.
+_NOT_ELSEWHERE = getattr(os, "O_NOFOLLOW", 0)
 
 _ARRAY, _NUMBER = "$array", "$number"
 
@@ -100,16 +114,17 @@ class Store:
             raise StoreError(
                 "this folder holds something else than a run", file=folder, found=", ".join(foreign[:4]), mend=mend
             )
+        _refuse_links(folder)
         try:
             for name in ("cells", "failed", "log"):
                 (folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             mend = "check that the folder's parent exists and is writable"
             raise StoreError("cannot make the run directory", file=folder, found=error.strerror, mend=mend) from error
-        write_atomically(folder / "suite.toml", suite.to_toml())
-        write_atomically(folder / "conditions.json", _listed(conditions))
+        _write(folder / "suite.toml", suite.to_toml())
+        _write(folder / "conditions.json", _listed(conditions))
         if organisms:
-            write_atomically(folder / "organisms.json", _listed(organisms))
+            _write(folder / "organisms.json", _listed(organisms))
         manifest = {
             "schema": RUN_SCHEMA,
             "suite": suite.name,
@@ -117,7 +132,7 @@ class Store:
             "versions": versions(),
             "history": [],
         }
-        write_atomically(folder / "manifest.json", _json(manifest))
+        _write(folder / "manifest.json", _json(manifest))
         return cls(folder, manifest, suite, tuple(conditions), tuple(organisms))
 
     @classmethod
@@ -132,17 +147,19 @@ class Store:
         if not folder.is_dir():
             raise StoreError("no run directory", file=folder, mend=mend)
         manifest = _read_json(folder / "manifest.json", "no manifest: this is not a run directory", mend)
-        schema = manifest.get("schema")
-        if not isinstance(schema, int) or not isinstance(manifest.get("versions"), dict):
+        schema, packages = manifest.get("schema"), manifest.get("versions")
+        texts = isinstance(packages, dict) and all(isinstance(version, str) for version in packages.values())
+        if type(schema) is not int or not texts or not isinstance(manifest.get("history", []), list):
             raise StoreError("not a run's manifest", file=folder / "manifest.json", mend=mend)
         if schema != RUN_SCHEMA:
             mend = "read it with the version of worldnets that the manifest names"
             raise StoreError(
                 "another schema", file=folder / "manifest.json", found=schema, expected=RUN_SCHEMA, mend=mend
             )
+        _refuse_links(folder)
         try:
-            suite = read_suite((folder / "suite.toml").read_bytes(), folder / "suite.toml")
-        except (OSError, SuiteError) as error:
+            suite = read_suite(_content(folder / "suite.toml"), folder / "suite.toml")
+        except SuiteError as error:
             mend = "put the resolved suite back, or start a new run"
             raise StoreError("unreadable suite", file=folder / "suite.toml", found=str(error), mend=mend) from error
         conditions = _read_lines(folder / "conditions.json", Condition)
@@ -160,9 +177,9 @@ class Store:
                     "the run directory was made with other cells", file=self.path, found=name[0], mend=mend
                 )
         if extended is not self:
-            write_atomically(self.path / "conditions.json", _listed(conditions))
-            write_atomically(self.path / "suite.toml", suite.to_toml())
-            write_atomically(self.path / "manifest.json", _json(extended.manifest))
+            _write(self.path / "conditions.json", _listed(conditions))
+            _write(self.path / "suite.toml", suite.to_toml())
+            _write(self.path / "manifest.json", _json(extended.manifest))
         return extended
 
     def _extended(self, suite: Suite, conditions: tuple[Condition, ...]) -> Store:
@@ -203,11 +220,13 @@ class Store:
         arrays: dict[str, NDArray[Any]] = {}
         tree = _packed(measured, "", arrays)
         folder = self._place(cell.key, "").parent
+        if folder.is_symlink():
+            raise _linked(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for left_over in folder.glob(f".{cell.key}*.tmp"):  # of a process that was killed while it wrote
             left_over.unlink(missing_ok=True)
         content = _npz(arrays)
-        write_atomically(self._place(cell.key, ".npz"), content)
+        _write(self._place(cell.key, ".npz"), content)
         body = {
             "schema": CELL_SCHEMA,
             "key": cell.key,
@@ -216,7 +235,7 @@ class Store:
             "arrays": {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)},
             "measured": tree,
         }
-        write_atomically(self._place(cell.key, ".json"), _json(body))
+        _write(self._place(cell.key, ".json"), _json(body))
         with contextlib.suppress(FileNotFoundError):
             (self.path / "failed" / f"{cell.key}.json").unlink()
 
@@ -229,14 +248,15 @@ class Store:
         place = self._place(cell.key, ".json")
         mend = "delete this cell's files and run the same command again"
         body = _read_json(place, "no such cell", mend)
+        content = _content(self._place(cell.key, ".npz"), mend, "ARRAYS_LIMIT")
         try:
-            content = self._place(cell.key, ".npz").read_bytes()
             if hashlib.sha256(content).hexdigest() != body["arrays"]["sha256"] or body["key"] != cell.key:
                 raise ValueError("the arrays are not those the cell was written with")
-            with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-                tree = _unpacked(body["measured"], {name: stored[name] for name in stored.files})
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise StoreError("damaged cell", file=place, found=str(error), mend=mend) from error
+            arrays = {name.removesuffix(".npy"): array_of(member) for name, member in members_of(content).items()}
+            tree = _unpacked(body["measured"], arrays)
+        except DAMAGE as error:
+            found = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise StoreError("damaged cell", file=place, found=found, mend=mend) from error
         if not isinstance(tree, dict):
             raise StoreError("damaged cell", file=place, found=type(tree).__name__, expected="a table", mend=mend)
         return tree
@@ -247,16 +267,14 @@ class Store:
         Raises:
             StoreError: they cannot be read.
         """
-        places = [self._place(cell.key, ending) for ending in (".json", ".npz")]
-        try:
-            return places[0].read_bytes(), places[1].read_bytes()
-        except OSError as error:
-            raise StoreError("unreadable cell", file=places[0], found=error.strerror) from error
+        mend = "delete this cell's files and run the same command again"
+        text = _content(self._place(cell.key, ".json"), mend)
+        return text, _content(self._place(cell.key, ".npz"), mend, "ARRAYS_LIMIT")
 
     def fail(self, cell: Cell, error: str, traceback: str) -> None:
         """Keep what went wrong with a cell; the next run tries it again."""
         body = {"key": cell.key, "name": cell.name, "title": cell.title, "error": error, "traceback": traceback}
-        write_atomically(self.path / "failed" / f"{cell.key}.json", _json(body))
+        _write(self.path / "failed" / f"{cell.key}.json", _json(body))
 
     def failure(self, cell: Cell) -> dict[str, str] | None:
         """What went wrong with a cell the last time; None where nothing did."""
@@ -270,8 +288,10 @@ class Store:
         """Add a line to this process's log: times and hosts, never part of a result."""
         line = json.dumps({"when": _now(), **event}, default=str) + "\n"
         name = f"{platform.node() or 'host'}-{os.getpid()}.jsonl"
-        with contextlib.suppress(OSError), open(self.path / "log" / name, "a", encoding="utf-8") as stream:
-            stream.write(line)
+        with contextlib.suppress(OSError):
+            handle = os.open(self.path / "log" / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NOT_ELSEWHERE, 0o666)
+            with os.fdopen(handle, "a", encoding="utf-8") as stream:
+                stream.write(line)
 
     @contextlib.contextmanager
     def claimed(self, cell: Cell, wait: bool = True) -> Iterator[bool]:
@@ -285,7 +305,10 @@ class Store:
         """
         import filelock
 
-        lock = filelock.FileLock(self.path / "log" / f"claim-{cell.key[:16]}.lock", timeout=-1 if wait else 0)
+        place = self.path / "log" / f"claim-{cell.key[:16]}.lock"
+        if place.is_symlink() or (place.exists() and not place.is_file()):  # locking would open, and empty, what it is
+            raise _linked(place)
+        lock = filelock.FileLock(place, timeout=-1 if wait else 0)
         try:
             lock.acquire()
         except filelock.Timeout:
@@ -310,7 +333,7 @@ class Store:
         """The error of a cell that took longer than it may, kept with its traceback; None of any other."""
         place = self.overrun(cell)
         try:
-            traceback = place.read_text(encoding="utf-8")
+            traceback = read_whole(place, FILE_LIMIT, follow_links=False).decode("utf-8", "replace")
             place.unlink()
         except OSError:
             return None
@@ -335,14 +358,17 @@ class Store:
                 place.unlink()
             else:
                 temporary = place.with_suffix(f".{os.getpid()}.tmp")
+                temporary.unlink(missing_ok=True)  # never written through, should it be a link
                 temporary.write_text(json.dumps({"time": time.time(), **state}, default=float))
                 temporary.replace(place)
 
     def told(self) -> Iterator[dict[str, Any]]:
         """What the cells at work have last said."""
         for place in sorted((self.path / "log").glob("now-*.json")):
-            with contextlib.suppress(OSError, ValueError):
-                yield json.loads(place.read_text())
+            with contextlib.suppress(OSError, ValueError, RecursionError):
+                said = json.loads(read_whole(place, FILE_LIMIT, follow_links=False))
+                if isinstance(said, dict):
+                    yield said
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r}, suite {self.suite.name!r})"
@@ -376,22 +402,75 @@ def _identities(*lines: Sequence[Condition | Organism]) -> dict[tuple[str, str],
 
 def _read_lines(path: Path, kind: Callable[..., Line]) -> tuple[Line, ...]:
     """What `_listed` wrote."""
+    mend = "start a new run"
     try:
-        return tuple(kind(**fields) for fields in json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError) as error:
-        raise StoreError(f"unreadable {path.stem}", file=path, found=str(error), mend="start a new run") from error
+        listed = _decoded(_content(path, mend))
+        if not isinstance(listed, list):
+            raise TypeError("no list")
+        return tuple(kind(**checked(kind, fields)) for fields in listed)
+    except WorldnetsError as error:
+        raise error.at(file=path) from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise StoreError(f"unreadable {path.stem}", file=path, found=str(error), mend=mend) from error
 
 
 def _read_json(path: Path, absent: str, mend: str) -> dict[str, Any]:
+    if not os.path.lexists(path):
+        raise StoreError(absent, file=path, mend=mend)
     try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise StoreError(absent, file=path, mend=mend) from error
-    except (OSError, ValueError) as error:
+        value = _decoded(_content(path, mend))
+    except (ValueError, RecursionError) as error:
         raise StoreError("unreadable", file=path, found=str(error), mend=mend) from error
     if not isinstance(value, dict):
         raise StoreError("unreadable", file=path, found=type(value).__name__, expected="a table", mend=mend)
     return value
+
+
+def _content(path: Path, mend: str = "check its permissions, or start a new run", limit: str = "FILE_LIMIT") -> bytes:
+    """All bytes of a file of a run directory; `limit` names the constant that says how many there may be."""
+    if path.parent.is_symlink():
+        raise _linked(path.parent)
+    try:
+        return read_whole(path, globals()[limit], follow_links=False)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            mend = f"raise probes.store.{limit} if you trust the file"
+        raise StoreError("unreadable", file=path, found=error.strerror, mend=mend) from error
+
+
+def _decoded(content: bytes) -> Any:
+    """The value of a JSON text whose tables have every name once.
+
+    Raises:
+        ValueError, RecursionError: no JSON, a name twice, NaN, nesting of more than a few hundred levels.
+    """
+
+    def table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError("a name stands twice in one table")
+        return found
+
+    def refused(constant: str) -> Any:
+        raise ValueError(f"{constant}, which is no JSON")
+
+    return json.loads(content, object_pairs_hook=table, parse_constant=refused)
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    write_atomically(path, content, follow_links=False)
+
+
+def _refuse_links(folder: Path) -> None:
+    """The folders of a run directory lie inside it, so that nothing is written elsewhere."""
+    for name in ("cells", "failed", "log"):
+        if (folder / name).is_symlink():
+            raise _linked(folder / name)
+
+
+def _linked(path: Path) -> StoreError:
+    mend = "put the real thing in its place; only the run directory itself may be a link"
+    return StoreError("a link in a run directory", file=path, mend=mend)
 
 
 def differences(before: Any, after: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:

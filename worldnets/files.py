@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or the next run after a kill, never sees half of one; reading files from strangers."""
+"""Files written so that a reader, or the next run after a kill, never sees half of one; files of strangers, read."""
 
 from __future__ import annotations
 
