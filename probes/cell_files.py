@@ -15,7 +15,12 @@ import re
 from pathlib import Path
 
 from probes.packs import Pack, pack_names
+from probes.run_files import content, linked
+from worldnets.errors import StoreError
 from worldnets.files import write_together
+
+#: How a damaged cell is mended.
+AGAIN = "delete this cell's files and run the same command again"
 
 ENDINGS = (".json", ".npz")
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -68,17 +73,33 @@ class CellFiles:
         """The bytes of both files.
 
         Raises:
-            OSError: the cell is not there, or cannot be read.
+            StoreError: the cell is not there, or cannot be read.
         """
-        try:
-            found = [self.place(key, ending).read_bytes() for ending in ENDINGS]
-            return found[0], found[1]
-        except FileNotFoundError:
-            for _ in range(2):
-                for pack in self.packs(key[:2]):
-                    with contextlib.suppress(KeyError):
-                        return pack.read(key)
+        places = [self.place(key, ending) for ending in ENDINGS]
+        for again in (False, True):
+            if all(os.path.lexists(place) for place in places):
+                with contextlib.suppress(FileNotFoundError):
+                    return self._loose_content(places)
+            for pack in self.packs(key[:2]):
+                try:
+                    return pack.read(key)
+                except KeyError:
+                    continue
+                except OSError as error:
+                    what, found = "unreadable cell", error.strerror or str(error)
+                    raise StoreError(what, file=pack.path, node=key, found=found, mend=AGAIN) from error
+            if not again:
                 self.forget()  # it may have been packed this very moment
+        half = next((place for place in reversed(places) if os.path.lexists(place)), None)
+        missing = next(place for place in places if place != half)
+        raise StoreError("no such cell", file=missing, mend=AGAIN)
+
+    def _loose_content(self, places: list[Path]) -> tuple[bytes, bytes]:
+        try:
+            return content(places[0], AGAIN), content(places[1], AGAIN, "ARRAYS_LIMIT")
+        except StoreError as error:
+            if isinstance(error.__cause__, FileNotFoundError):  # packed between two looks
+                raise error.__cause__ from None
             raise
 
     def write(self, key: str, json: bytes, npz: bytes) -> None:
@@ -88,6 +109,8 @@ class CellFiles:
             StoreError: they cannot be written.
         """
         folder = self.place(key, "").parent
+        if folder.is_symlink():
+            raise linked(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for left_over in os.listdir(folder):  # of a process that was killed while it wrote
             if left_over.startswith(f".{key}") and left_over.endswith(".tmp"):

@@ -20,11 +20,12 @@ import numpy as np
 
 from probes.cell_files import CellFiles, Keys
 from probes.cells import Cell
-from probes.encoding import AGAIN, decode, encode, read_table, spelled
+from probes.encoding import decode, encode
 from probes.packs import Packed, pack
+from probes.run_files import FILE_LIMIT, NOT_ELSEWHERE, linked, read_table, spelled, write
 from probes.worklist import Cells
 from worldnets.errors import StoreError
-from worldnets.files import write_atomically
+from worldnets.files import read_whole
 
 
 class CellStore:
@@ -81,12 +82,7 @@ class CellStore:
         Raises:
             StoreError: they cannot be read.
         """
-        try:
-            return self.files.read(cell.key)
-        except OSError as error:
-            place = self.files.place(cell.key, ".json")
-            what = "no such cell" if isinstance(error, FileNotFoundError) else "unreadable cell"
-            raise StoreError(what, file=place, found=error.strerror or str(error), mend=AGAIN) from error
+        return self.files.read(cell.key)
 
     def pack(self) -> Packed:
         """Pack the finished cells' files together by the thousand; runners may be at work, and go on after.
@@ -96,7 +92,10 @@ class CellStore:
         """
         import filelock
 
-        lock = filelock.FileLock(self.path / "log" / "pack.lock", timeout=0)
+        place = self.path / "log" / "pack.lock"
+        if place.is_symlink() or (place.exists() and not place.is_file()):
+            raise linked(place)
+        lock = filelock.FileLock(place, timeout=0)
         try:
             lock.acquire()
         except filelock.Timeout as error:
@@ -114,7 +113,7 @@ class CellStore:
     def fail(self, cell: Cell, error: str, traceback: str) -> None:
         """Keep what went wrong with a cell; the next run tries it again."""
         body = {"key": cell.key, "name": cell.name, "title": cell.title, "error": error, "traceback": traceback}
-        write_atomically(self.path / "failed" / f"{cell.key}.json", spelled(body))
+        write(self.path / "failed" / f"{cell.key}.json", spelled(body))
 
     def failure(self, cell: Cell) -> dict[str, str] | None:
         """What went wrong with a cell the last time; None where nothing did."""
@@ -128,8 +127,10 @@ class CellStore:
         """Add a line to this process's log: times and hosts, never part of a result."""
         line = json.dumps({"when": now(), **event}, default=str) + "\n"
         name = f"{platform.node() or 'host'}-{os.getpid()}.jsonl"
-        with contextlib.suppress(OSError), open(self.path / "log" / name, "a", encoding="utf-8") as stream:
-            stream.write(line)
+        with contextlib.suppress(OSError):
+            handle = os.open(self.path / "log" / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NOT_ELSEWHERE, 0o666)
+            with os.fdopen(handle, "a", encoding="utf-8") as stream:
+                stream.write(line)
 
     @contextlib.contextmanager
     def claimed(self, cell: Cell, wait: bool = True) -> Iterator[bool]:
@@ -143,7 +144,10 @@ class CellStore:
         """
         import filelock
 
-        lock = filelock.FileLock(self.path / "log" / f"claim-{cell.key[:16]}.lock", timeout=-1 if wait else 0)
+        place = self.path / "log" / f"claim-{cell.key[:16]}.lock"
+        if place.is_symlink() or (place.exists() and not place.is_file()):  # locking would open, and empty, what it is
+            raise linked(place)
+        lock = filelock.FileLock(place, timeout=-1 if wait else 0)
         try:
             lock.acquire()
         except filelock.Timeout:
@@ -168,7 +172,7 @@ class CellStore:
         """The error of a cell that took longer than it may, kept with its traceback; None of any other."""
         place = self.overrun(cell)
         try:
-            traceback = place.read_text(encoding="utf-8")
+            traceback = read_whole(place, FILE_LIMIT, follow_links=False).decode("utf-8", "replace")
             place.unlink()
         except OSError:
             return None
@@ -200,14 +204,17 @@ class CellStore:
                 place.unlink()
             else:
                 temporary = place.with_suffix(f".{os.getpid()}.tmp")
+                temporary.unlink(missing_ok=True)  # never written through, should it be a link
                 temporary.write_text(json.dumps({"time": time.time(), **state}, default=float))
                 temporary.replace(place)
 
     def told(self) -> Iterator[dict[str, Any]]:
         """What the cells at work have last said."""
         for place in sorted((self.path / "log").glob("now-*.json")):
-            with contextlib.suppress(OSError, ValueError):
-                yield json.loads(place.read_text())
+            with contextlib.suppress(OSError, ValueError, RecursionError):
+                said = json.loads(read_whole(place, FILE_LIMIT, follow_links=False))
+                if isinstance(said, dict):
+                    yield said
 
 
 def now() -> str:

@@ -183,7 +183,7 @@ def growth_label(growth: Mapping[str, Any]) -> str:
 def _default(penalty: str, option: str) -> Any:
     from worldnets.penalties import REGISTRY
 
-    return next(field.default for field in fields(REGISTRY.get(penalty)) if field.name == option)
+    return next((field.default for field in fields(REGISTRY.get(penalty)) if field.name == option), None)
 
 
 def _listed(value: Any) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import math
 import zipfile
 from collections.abc import Mapping
@@ -17,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from probes.cell_files import AGAIN
 from probes.cells import CELL_SCHEMA, Cell
+from probes.run_files import as_table, spelled
+from worldnets.archive import DAMAGE, array_of, members_of
 from worldnets.errors import StoreError
 
 _ARRAY, _NUMBER = "$array", "$number"
-
-#: How a damaged cell is mended.
-AGAIN = "delete this cell's files and run the same command again"
 
 
 def encode(cell: Cell, measured: Mapping[str, Any]) -> tuple[bytes, bytes]:
@@ -54,41 +53,18 @@ def decode(cell: Cell, written: bytes, content: bytes, place: Path) -> dict[str,
     Raises:
         StoreError: the files are damaged or do not belong together.
     """
+    body = as_table(written, place, AGAIN)
     try:
-        body = json.loads(written)
-        if not isinstance(body, dict):
-            raise ValueError("not a table")
         if hashlib.sha256(content).hexdigest() != body["arrays"]["sha256"] or body["key"] != cell.key:
             raise ValueError("the arrays are not those the cell was written with")
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            tree = _unpacked(body["measured"], {name: stored[name] for name in stored.files})
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise StoreError("damaged cell", file=place, found=str(error), mend=AGAIN) from error
+        arrays = {name.removesuffix(".npy"): array_of(member) for name, member in members_of(content).items()}
+        tree = _unpacked(body["measured"], arrays)
+    except DAMAGE as error:
+        found = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise StoreError("damaged cell", file=place, found=found, mend=AGAIN) from error
     if not isinstance(tree, dict):
         raise StoreError("damaged cell", file=place, found=type(tree).__name__, expected="a table", mend=AGAIN)
     return tree
-
-
-def spelled(value: Any) -> str:
-    """JSON as it stands in the files of a run directory: sorted, one line per value."""
-    return json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n"
-
-
-def read_table(path: Path, absent: str, mend: str) -> dict[str, Any]:
-    """The table in a JSON file.
-
-    Raises:
-        StoreError: saying `absent` where there is no file; it cannot be read, or holds something else.
-    """
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise StoreError(absent, file=path, mend=mend) from error
-    except (OSError, ValueError) as error:
-        raise StoreError("unreadable", file=path, found=str(error), mend=mend) from error
-    if not isinstance(value, dict):
-        raise StoreError("unreadable", file=path, found=type(value).__name__, expected="a table", mend=mend)
-    return value
 
 
 def _packed(value: Any, place: str, arrays: dict[str, NDArray[Any]]) -> Any:

@@ -13,23 +13,31 @@ import os
 from pathlib import Path
 from typing import Any
 
-from probes.suite import Include, Job, Settings, Suite, built_in, parse_suite
+from probes.suite import SUITE_LIMIT, Include, Job, Settings, Suite, built_in, parse_suite
 from probes.suites import suite_names
 from worldnets.errors import SuiteError, did_you_mean
+from worldnets.files import read_whole
+
+#: Suites that one suite includes, by others too: more than anybody means.
+MOST = 256
 
 
-def expanded(suite: Suite, file: object = None, folder: Path | None = None, within: tuple[str, ...] = ()) -> Suite:
+def expanded(suite: Suite, file: object = None, folder: Path | None = None) -> Suite:
     """The suite with the jobs of those it includes before its own; the same one where it includes none.
 
     Args:
         suite: as it stands in its file.
         file: only says where errors are.
         folder: where the files are that it may include.
-        within: names of the suites that include it, outermost first.
 
     Raises:
         SuiteError: no such suite, suites that include each other, or two margins for one probe.
     """
+    return _expanded(suite, file, folder, (), [])
+
+
+def _expanded(suite: Suite, file: object, folder: Path | None, within: tuple[str, ...], read: list[str]) -> Suite:
+    """`within`: names of the suites that include it, outermost first; `read`: of all that have been read so far."""
     if not suite.include:
         return suite
     jobs: list[Job] = []
@@ -37,7 +45,7 @@ def expanded(suite: Suite, file: object = None, folder: Path | None = None, with
     organisms: dict[str, int] = {}
     for number, entry in enumerate(suite.include, 1):
         try:
-            other, source = _included(entry, folder, (*within, suite.name))
+            other, source = _included(entry, folder, (*within, suite.name), read)
         except SuiteError as error:
             raise error.at(file=file, node=f"include[{number}]") from None
         jobs += [_taken(job, other, entry) for job in other.jobs]
@@ -60,21 +68,25 @@ def expanded(suite: Suite, file: object = None, folder: Path | None = None, with
     return suite.model_copy(update=change)
 
 
-def _included(entry: Include, folder: Path | None, within: tuple[str, ...]) -> tuple[Suite, str]:
+def _included(entry: Include, folder: Path | None, within: tuple[str, ...], read: list[str]) -> tuple[Suite, str]:
     """The suite an entry names, itself expanded, and what to call it."""
     name = entry.suite
+    read.append(name)
+    if len(read) > MOST:
+        raise SuiteError("too many suites included", expected=f"at most {MOST}", mend="write the jobs into fewer files")
     if name.endswith(".toml"):
         if folder is None:
             raise SuiteError("a suite file included from nowhere", found=name, mend="include suites by their names")
         place = folder / name
         # A suite file may be a stranger's: it reads nothing outside its own folder.
+        mend = "put it beside the suite that includes it, and give its file name alone"
         if os.path.basename(name) != name or place.is_symlink():
-            mend = "put it beside the suite that includes it, and give its file name alone"
             raise SuiteError("an included file lies elsewhere", found=name, mend=mend)
         try:
-            content = place.read_bytes()
-        except OSError as error:
-            raise SuiteError("cannot read the included suite", found=f"{name}: {error.strerror}") from error
+            content = read_whole(place, SUITE_LIMIT, follow_links=False)
+        except (OSError, ValueError) as error:
+            found = f"{name}: {getattr(error, 'strerror', None) or error}"
+            raise SuiteError("cannot read the included suite", found=found, mend=mend) from error
     elif name in suite_names():
         content = built_in(name)
     else:
@@ -84,7 +96,7 @@ def _included(entry: Include, folder: Path | None, within: tuple[str, ...]) -> t
     if suite.name in within:
         circle = " → ".join([*within[within.index(suite.name) :], suite.name])
         raise SuiteError("suites include each other", found=circle, mend="leave one of them out, or name them apart")
-    return expanded(suite, name, folder, within), name
+    return _expanded(suite, name, folder, within, read), name
 
 
 def _taken(job: Job, suite: Suite, entry: Include) -> Job:

@@ -63,7 +63,7 @@ class Organism:
         """What the stored counts say.
 
         Raises:
-            StoreError: the probe no longer has such a plant.
+            StoreError: the probe no longer has such a plant, or they are no counts.
         """
         from probes.validity import Tally, plants, scored
 
@@ -71,7 +71,13 @@ class Organism:
         if plant is None:
             mend = "read the run with the version of worldnets that made it"
             raise StoreError("an organism that is no longer there", node=self.title, mend=mend)
-        return scored(plant, Tally(measured["verdicts"], measured["held"], measured["asked"]))
+        parts: list[Any] = [measured.get(name) for name in ("verdicts", "held", "asked")]
+        for part in parts:
+            counts = part.values() if isinstance(part, dict) else (None,)
+            if not all(type(count) is int and 0 <= count <= self.repeats for count in counts):
+                mend = "delete this organism's cell and run the same command again"
+                raise StoreError("counts that are none", node=self.title, found=repr(part), mend=mend)
+        return scored(plant, Tally(*parts))
 
 
 def organisms(suite: Suite) -> tuple[Organism, ...]:

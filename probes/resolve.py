@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from probes.cells import Condition, Shared, canonical, growth_label, matching, penalty_label
+from probes import suite as limits
+from probes.cells import GROUP, Condition, Shared, canonical, growth_label, matching, penalty_label
 from probes.settings import configured, measure_settings
 from probes.suite import Settings
 from worldnets.errors import SuiteError, WorldnetsError, did_you_mean
@@ -26,8 +28,12 @@ def resolve(suite: Suite) -> tuple[Condition, ...]:
         SuiteError: unknown names, two conditions with one title, a primary pattern that matches nothing.
         DatasetError: a world that cannot be built with its parameters.
     """
+    check_size(suite)
     for name, settings in suite.probes.items():
-        configured(name, settings.measure, settings.conclude)  # also where no job uses it
+        try:
+            configured(name, settings.measure, settings.conclude)  # also where no job uses it
+        except WorldnetsError as error:
+            raise error.at(file=suite.name) from None
     worlds: dict[str, Dataset] = {}
     shared = Shared()
     conditions: list[Condition] = []
@@ -39,6 +45,26 @@ def resolve(suite: Suite) -> tuple[Condition, ...]:
     _check_titles(conditions)
     primary = _primary(suite, conditions)
     return tuple(replace(condition, primary=condition.title in primary) for condition in conditions)
+
+
+def check_size(suite: Suite) -> None:
+    """Refuse a suite that crosses its lists to more conditions or cells than could be listed.
+
+    Raises:
+        SuiteError: more than `probes.suite.MOST_CONDITIONS` or `MOST_CELLS`.
+    """
+    conditions = cells = 0
+    for job in suite.jobs:
+        lists = (job.objective, job.heads, job.inputs, job.penalties or ({},), job.growth or ("none",))
+        own = math.prod(map(len, (*lists, job.probes or suite.defaults.probes)))
+        conditions += own
+        cells += own * -(-(job.seeds or suite.defaults.seeds) // GROUP)
+    for what, count, name in (("conditions", conditions, "MOST_CONDITIONS"), ("cells", cells, "MOST_CELLS")):
+        most = getattr(limits, name)
+        if count > most:
+            mend = f"divide the suite into several, or raise probes.suite.{name}"
+            found, expected = f"{count:,}", f"at most {most:,}"
+            raise SuiteError(f"a suite of too many {what}", file=suite.name, found=found, expected=expected, mend=mend)
 
 
 def world_identity(dataset: Dataset) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import os
-from dataclasses import dataclass
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +19,16 @@ from probes.columns import FINDINGS, VERDICTS_FIRST, VERDICTS_LAST, verdict_colu
 from probes.store import Store
 from probes.suite import Settings
 from probes.tables import pandas_type, write_table
-from worldnets.errors import WorldnetsError
+from worldnets.errors import StoreError, WorldnetsError
 from worldnets.files import write_atomically
+from worldnets.printable import printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from probes.columns import Column
     from probes.finding import Conclusion
+    from probes.organism import Organism
     from probes.presentation import Presentation
     from probes.validity import Score
 
@@ -34,12 +38,21 @@ NAMES = ("world", "objective", "head", "inputs", "probe")
 
 @dataclass(frozen=True)
 class Concluded:
-    """One condition and what came of it: a conclusion, or why there is none."""
+    """One condition and what came of it: a conclusion, or why there is none.
+
+    Attributes:
+        condition, conclusion: which, and what its probe says of it.
+        missing: cells that are not there.
+        problem, traceback: why there is no conclusion; where, if that was nothing foreseen.
+        headlines: the probe's own columns of the verdict table, by target.
+    """
 
     condition: Condition
     conclusion: Conclusion | None
     missing: int = 0
     problem: str = ""
+    traceback: str = ""
+    headlines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -101,9 +114,13 @@ class Results:
         settings = self.store.suite.probes.get(name, Settings())
         try:
             conclusion = configured(name, {}, settings.conclude).conclude(self.measured(condition))
+            shown = {target: self.presentations[name].headlines(conclusion, target) for target in conclusion.verdicts}
         except WorldnetsError as error:
             return Concluded(condition, None, 0, str(error))
-        return Concluded(condition, conclusion)
+        except Exception as error:  # noqa: BLE001 — cells may be a stranger's: what is in them is one condition's matter
+            problem = f"its cells do not hold what the probe writes: {type(error).__name__}: {error}"
+            return Concluded(condition, None, 0, printable(problem), traceback.format_exc())
+        return Concluded(condition, conclusion, headlines=shown)
 
     @functools.cached_property
     def verdicts(self) -> pd.DataFrame:
@@ -123,7 +140,7 @@ class Results:
                 continue
             for target, verdict in one.conclusion.verdicts.items():
                 row = {**names, "target": target, "verdict": verdict.name, "reasons": " ".join(verdict.reasons)}
-                row |= self.presentations[str(names["probe"])].headlines(one.conclusion, target)
+                row |= one.headlines[target]
                 row |= {"p": verdict.p, "seeds": verdict.seeds, "diverged": verdict.diverged}
                 rows.append({**row, "seeds_needed": verdict.seeds_needed})
         _holm(rows)
@@ -160,12 +177,23 @@ class Results:
     def scores(self) -> dict[str, list[Score]]:
         """What probes said of the suite's planted organisms, by probe: of those that have been counted."""
         found: dict[str, list[Score]] = {}
+        for organism, score in self._scored:
+            own = found.setdefault(str(organism.probe["name"]), [])
+            if not isinstance(score, str):
+                own.append(score)
+        return found
+
+    @functools.cached_property
+    def _scored(self) -> list[tuple[Organism, Score | str]]:
+        """Every organism with its score, or why there is none; "" when it has not been counted."""
+        scored: list[tuple[Organism, Score | str]] = []
         for organism in self.store.organisms:
             (cell,) = organism.cells
-            own = found.setdefault(str(organism.probe["name"]), [])
-            if self.store.has(cell):
-                own.append(organism.score(self.store.read(cell)))
-        return found
+            try:
+                scored.append((organism, organism.score(self.store.read(cell)) if self.store.has(cell) else ""))
+            except StoreError as error:
+                scored.append((organism, str(error)))
+        return scored
 
     @functools.cached_property
     def failures(self) -> pd.DataFrame:
@@ -182,10 +210,14 @@ class Results:
                     rows.append({**one.condition.names, **self._absent(cell)})
             if one.conclusion is None and not one.missing:
                 what = {"cell": one.condition.title, "state": "no conclusion", "error": one.problem}
-                rows.append({**one.condition.names, **what, "key": "", "traceback": ""})
-        for organism in self.store.organisms:
+                rows.append({**one.condition.names, **what, "key": "", "traceback": one.traceback})
+        for organism, score in self._scored:
             names = {**dict.fromkeys(NAMES, ""), "probe": str(organism.probe["name"])}
-            rows += [{**names, **self._absent(cell)} for cell in organism.cells if not self.store.has(cell)]
+            if score == "":
+                rows += [{**names, **self._absent(cell)} for cell in organism.cells]
+            elif isinstance(score, str):
+                what = {"cell": organism.title, "state": "no conclusion", "error": score, "key": "", "traceback": ""}
+                rows.append({**names, **what})
         return pd.DataFrame(rows, columns=[*NAMES, "cell", "state", "error", "traceback", "key"])
 
     def _absent(self, cell: Cell) -> dict[str, str]:
@@ -217,7 +249,17 @@ class Results:
         """
         from probes.report import render
 
-        return write_atomically(Path(path) if path is not None else self.path / "report.html", render(self))
+        try:
+            page = render(self)
+        except WorldnetsError:
+            raise
+        except Exception as error:  # cells may be a stranger's, and a figure shows what no conclusion looked at
+            mend = "delete the cells that were made up or damaged, and run the same command again"
+            what, found = "no report can be made of what the cells hold", f"{type(error).__name__}: {error}"
+            raise StoreError(what, file=self.path, found=found, mend=mend) from error
+        own = self.path / "report.html"
+        # In the run directory, which may be a stranger's, no link is followed; elsewhere the user's own may be.
+        return write_atomically(own if path is None else Path(path), page, follow_links=path is not None)
 
     def __repr__(self) -> str:
         counts = self.verdicts["verdict"].value_counts()

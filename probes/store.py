@@ -10,11 +10,15 @@
     RUN/findings.parquet, verdicts.parquet, report.html    rebuilt from the cells at any time
 
 The bytes of a cell depend on nothing but the cell: no times, hosts or paths. Nothing is pickled.
+
+A run directory may come from a stranger. What stands in it is data; links in it are refused, not followed, so that
+neither reading nor writing leaves it (RUN itself may be a link). docs/untrusted.md has the whole of it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import json
 import os
@@ -27,11 +31,11 @@ from typing import Any
 
 from probes.cell_store import CellStore, now
 from probes.cells import Condition, Line, Shared, canonical
-from probes.encoding import read_table, spelled
+from probes.lines import checked
 from probes.organism import Organism
+from probes.run_files import content, decoded, read_table, refuse_links, spelled, write
 from probes.suite import Suite, read_suite
-from worldnets.errors import StoreError, SuiteError
-from worldnets.files import write_atomically
+from worldnets.errors import StoreError, SuiteError, WorldnetsError
 
 #: Goes up when the layout of a run directory changes.
 RUN_SCHEMA = 1
@@ -91,16 +95,17 @@ class Store(CellStore):
             raise StoreError(
                 "this folder holds something else than a run", file=folder, found=", ".join(foreign[:4]), mend=mend
             )
+        refuse_links(folder)
         try:
             for name in ("cells", "failed", "log"):
                 (folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             mend = "check that the folder's parent exists and is writable"
             raise StoreError("cannot make the run directory", file=folder, found=error.strerror, mend=mend) from error
-        write_atomically(folder / "suite.toml", suite.to_toml())
-        write_atomically(folder / "conditions.json", _listed(conditions))
+        write(folder / "suite.toml", suite.to_toml())
+        write(folder / "conditions.json", _listed(conditions))
         if organisms:
-            write_atomically(folder / "organisms.json", _listed(organisms))
+            write(folder / "organisms.json", _listed(organisms))
         manifest = {
             "schema": RUN_SCHEMA,
             "suite": suite.name,
@@ -108,7 +113,7 @@ class Store(CellStore):
             "versions": versions(),
             "history": [],
         }
-        write_atomically(folder / "manifest.json", spelled(manifest))
+        write(folder / "manifest.json", spelled(manifest))
         return cls(folder, manifest, suite, tuple(conditions), tuple(organisms))
 
     @classmethod
@@ -123,17 +128,19 @@ class Store(CellStore):
         if not folder.is_dir():
             raise StoreError("no run directory", file=folder, mend=mend)
         manifest = read_table(folder / "manifest.json", "no manifest: this is not a run directory", mend)
-        schema = manifest.get("schema")
-        if not isinstance(schema, int) or not isinstance(manifest.get("versions"), dict):
+        schema, packages = manifest.get("schema"), manifest.get("versions")
+        texts = isinstance(packages, dict) and all(isinstance(version, str) for version in packages.values())
+        if type(schema) is not int or not texts or not isinstance(manifest.get("history", []), list):
             raise StoreError("not a run's manifest", file=folder / "manifest.json", mend=mend)
         if schema != RUN_SCHEMA:
             mend = "read it with the version of worldnets that the manifest names"
             raise StoreError(
                 "another schema", file=folder / "manifest.json", found=schema, expected=RUN_SCHEMA, mend=mend
             )
+        refuse_links(folder)
         try:
-            suite = read_suite((folder / "suite.toml").read_bytes(), folder / "suite.toml")
-        except (OSError, SuiteError) as error:
+            suite = read_suite(content(folder / "suite.toml"), folder / "suite.toml")
+        except SuiteError as error:
             mend = "put the resolved suite back, or start a new run"
             raise StoreError("unreadable suite", file=folder / "suite.toml", found=str(error), mend=mend) from error
         conditions = _read_lines(folder / "conditions.json", Condition)
@@ -151,9 +158,9 @@ class Store(CellStore):
                     "the run directory was made with other cells", file=self.path, found=name[0], mend=mend
                 )
         if extended is not self:
-            write_atomically(self.path / "conditions.json", _listed(conditions))
-            write_atomically(self.path / "suite.toml", suite.to_toml())
-            write_atomically(self.path / "manifest.json", spelled(extended.manifest))
+            write(self.path / "conditions.json", _listed(conditions))
+            write(self.path / "suite.toml", suite.to_toml())
+            write(self.path / "manifest.json", spelled(extended.manifest))
         return extended
 
     def _extended(self, suite: Suite, conditions: tuple[Condition, ...]) -> Store:
@@ -201,25 +208,28 @@ def _identities(*lines: Sequence[Condition | Organism]) -> dict[tuple[str, str],
 
 def _read_lines(path: Path, kind: Callable[..., Line]) -> tuple[Line, ...]:
     """What `_listed` wrote, now or in a layout of its own; equal tables become one."""
+    mend = "start a new run"
     shared = Shared()
     try:
-        return tuple(kind(**{name: shared(value) for name, value in fields.items()}) for fields in _tables(path))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise StoreError(f"unreadable {path.stem}", file=path, found=str(error), mend="start a new run") from error
+        lines = (checked(kind, fields) for fields in _tables(content(path, mend)))
+        return tuple(kind(**{name: shared(value) for name, value in fields.items()}) for fields in lines)
+    except WorldnetsError as error:
+        raise error.at(file=path) from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise StoreError(f"unreadable {path.stem}", file=path, found=str(error), mend=mend) from error
 
 
-def _tables(path: Path) -> Iterator[dict[str, Any]]:
-    with open(path, encoding="utf-8") as stream:
-        if stream.readline() != "[\n":
-            stream.seek(0)
-            yield from json.load(stream)
-            return
-        try:
-            for line in stream:
-                if line not in {"\n", "]\n"}:
-                    yield json.loads(line.removesuffix("\n").removesuffix(","))
-        except ValueError:
-            raise ValueError("no list with a table on each line") from None
+def _tables(text: bytes) -> Iterator[Any]:
+    lines = io.BytesIO(text)
+    if lines.readline() != b"[\n":
+        listed = decoded(text)
+        if not isinstance(listed, list):
+            raise TypeError("no list")
+        yield from listed
+        return
+    for line in lines:
+        if line not in {b"\n", b"]\n"}:
+            yield decoded(line.removesuffix(b"\n").removesuffix(b","))
 
 
 def differences(before: Any, after: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:

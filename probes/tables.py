@@ -62,7 +62,7 @@ def write_table(
     }
     schema = arrow_schema(columns, about)
     with (
-        writing_atomically(path) as stream,
+        writing_atomically(path, follow_links=False) as stream,
         pq.ParquetWriter(stream, schema, compression="zstd", store_schema=True) as writer,
     ):
         for group in _groups(frames, schema, path):

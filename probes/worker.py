@@ -153,7 +153,8 @@ def _limited(store: CellStore, cell: Cell, limit: float | None) -> Iterator[None
         yield
         return
     place = store.overrun(cell)
-    with open(place, "w", encoding="utf-8") as stream:
+    place.unlink(missing_ok=True)  # a new file: never written through, should it be a link
+    with open(place, "x", encoding="utf-8") as stream:
         faulthandler.dump_traceback_later(limit, exit=True, file=stream)
         try:
             yield

@@ -94,8 +94,7 @@ def batches(cells: Cells, jobs: int) -> Batches:
     """Work items: cells of one world and objective stay together, so that what they are measured against is built once.
 
     Among them those of one training stand side by side, so that it is trained once for all probes that look at it. No
-    item holds more than a job's fair share, or than `LARGEST`; of what all jobs have to take several times, each gets as
-    many.
+    item holds more than a job's fair share, or than `LARGEST`; where all jobs have to take several, each gets as many.
     """
     if not len(cells):
         return Batches(cells, np.empty(0, dtype=np.int64))

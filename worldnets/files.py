@@ -1,14 +1,49 @@
-"""Writing files so that a reader, or the next run after a kill, never sees half of one."""
+"""Files written so that a reader, or the next run after a kill, never sees half of one; files of strangers, read."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
 from worldnets.errors import StoreError
+
+
+def read_whole(path: str | os.PathLike[str], limit: int, *, follow_links: bool = True) -> bytes:
+    """All bytes of an ordinary file that is no larger than a limit.
+
+    Never waits for a pipe and never reads a device, whatever stands at the path.
+
+    Args:
+        path: the file.
+        limit: bytes.
+        follow_links: read what a link points to; without, a link is refused.
+
+    Raises:
+        OSError: no such file, no permission, no ordinary file, or a link that is not followed; with `errno.EFBIG` one
+            that is larger.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    if not follow_links and os.path.islink(path):
+        raise OSError(errno.ELOOP, "a link, where a file belongs")
+    handle = os.open(path, flags | (0 if follow_links else getattr(os, "O_NOFOLLOW", 0)))
+    try:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "a folder" if stat.S_ISDIR(about.st_mode) else "no ordinary file")
+        if about.st_size > limit:
+            raise OSError(errno.EFBIG, f"{about.st_size:,} bytes, more than {limit:,}")
+        with os.fdopen(handle, "rb", closefd=False) as stream:
+            content = stream.read(limit + 1)
+        if len(content) > limit:  # it grew meanwhile, or is of a kind that has no size
+            raise OSError(errno.EFBIG, f"more than {limit:,} bytes")
+        return content
+    finally:
+        os.close(handle)
 
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes, *, follow_links: bool = True) -> Path:
