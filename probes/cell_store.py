@@ -115,6 +115,13 @@ class CellStore:
         body = {"key": cell.key, "name": cell.name, "title": cell.title, "error": error, "traceback": traceback}
         write(self.path / "failed" / f"{cell.key}.json", spelled(body))
 
+    def failed(self) -> set[str]:
+        """Keys of the cells that failed when they were last tried."""
+        with contextlib.suppress(OSError):
+            names = os.listdir(self.path / "failed")
+            return {name.removesuffix(".json") for name in names if name.endswith(".json")}
+        return set()
+
     def failure(self, cell: Cell) -> dict[str, str] | None:
         """What went wrong with a cell the last time; None where nothing did."""
         place = self.path / "failed" / f"{cell.key}.json"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,11 +26,15 @@ from worldnets.printable import printable
 if TYPE_CHECKING:
     import pandas as pd
 
+    from probes.cell_files import Keys
     from probes.columns import Column
     from probes.finding import Conclusion
     from probes.organism import Organism
     from probes.presentation import Presentation
     from probes.validity import Score
+
+#: Conclusions that are kept in memory, and rows of a table that are made at a time: a run can have any number.
+KEPT, PIECE = 2_000, 4_096
 
 #: Columns that say which row of the verdict table something belongs to.
 NAMES = ("world", "objective", "head", "inputs", "probe")
@@ -81,8 +85,50 @@ class Results:
 
     @functools.cached_property
     def concluded(self) -> tuple[Concluded, ...]:
-        """Every condition of the suite, in its order, with its conclusion where all its cells are there."""
-        return tuple(self._conclude(condition) for condition in self.store.conditions)
+        """Every condition of the suite, in its order, with its conclusion where all its cells are there.
+
+        All in memory: of a run of very many conditions look at `each` instead.
+        """
+        return tuple(self.each())
+
+    def each(self) -> Iterator[Concluded]:
+        """As `concluded`, one by one: of no more than `KEPT` conditions the conclusions are kept, others drawn anew."""
+        if "concluded" in self.__dict__:
+            yield from self.concluded
+            return
+        for number, condition in enumerate(self.store.conditions):
+            one = self._kept.get(number) or self._conclude(condition)
+            if number < KEPT:
+                self._kept[number] = one
+            yield one
+
+    @functools.cached_property
+    def _kept(self) -> dict[int, Concluded]:
+        return {}
+
+    @functools.cached_property
+    def _finished(self) -> Keys:
+        return self.store.finished()
+
+    @functools.cached_property
+    def _failed(self) -> set[str]:
+        return self.store.failed()
+
+    @functools.cached_property
+    def _lines(self) -> _Lines:
+        """A line or two of every condition: what is left in memory of a pass over all of them."""
+        for _ in self._passing():
+            pass
+        lines: _Lines = self.__dict__["_lines"]
+        return lines
+
+    def _passing(self) -> Iterator[Concluded]:
+        """Every condition once; after the last one `_lines` is known."""
+        lines = _Lines(self.verdict_columns)
+        for number, one in enumerate(self.each()):
+            lines.add(number, one)
+            yield one
+        self.__dict__["_lines"] = lines
 
     @property
     def verdict_columns(self) -> tuple[Column, ...]:
@@ -106,10 +152,11 @@ class Results:
     def _conclude(self, condition: Condition) -> Concluded:
         from probes.settings import configured
 
-        missing = sum(not self.store.has(cell) for cell in condition.cells)
-        if missing:
-            failed = sum(self.store.failure(cell) is not None for cell in condition.cells)
-            return Concluded(condition, None, missing, f"{failed} of its cells failed" if failed else "not run yet")
+        absent = [cell.key for cell in condition.cells if cell.key not in self._finished]
+        if absent:
+            failed = sum(key in self._failed for key in absent)
+            problem = f"{failed} of its cells failed" if failed else "not run yet"
+            return Concluded(condition, None, len(absent), problem)
         name = str(condition.probe["name"])
         settings = self.store.suite.probes.get(name, Settings())
         try:
@@ -132,46 +179,34 @@ class Results:
         """
         import pandas as pd
 
-        rows: list[dict[str, Any]] = []
-        for one in self.concluded:
-            names = {**one.condition.names, "title": one.condition.title, "primary": one.condition.primary}
-            if one.conclusion is None:
-                rows.append({**names, "target": "", "verdict": "missing", "reasons": one.problem})
-                continue
-            for target, verdict in one.conclusion.verdicts.items():
-                row = {**names, "target": target, "verdict": verdict.name, "reasons": " ".join(verdict.reasons)}
-                row |= one.headlines[target]
-                row |= {"p": verdict.p, "seeds": verdict.seeds, "diverged": verdict.diverged}
-                rows.append({**row, "seeds_needed": verdict.seeds_needed})
-        _holm(rows)
-        frame = pd.DataFrame(rows)
-        return frame.reindex(columns=[column.name for column in self.verdict_columns]).astype(
-            {column.name: pandas_type(column) for column in self.verdict_columns if column.kind != "text"}
-        )
+        frame = self._lines.frame()
+        frame["survives_holm"] = pd.array(_holm(frame["p"], frame["primary"]), dtype="boolean")
+        return frame
 
     @functools.cached_property
     def notes(self) -> dict[str, tuple[str, ...]]:
         """What every reader must know of a world, by its label: that its reference was learned, and how good it is."""
-        found: dict[str, dict[str, None]] = {}
-        for one in self.concluded:
-            if one.conclusion is not None and one.conclusion.notes:
-                found.setdefault(one.condition.label, {}).update(dict.fromkeys(one.conclusion.notes))
-        return {label: tuple(own) for label, own in found.items()}
+        return {label: tuple(own) for label, own in self._lines.notes.items()}
 
     @functools.cached_property
     def findings(self) -> pd.DataFrame:
         """One row per number, the columns of `FINDING_COLUMNS`."""
         import pandas as pd
 
-        rows = [
-            {**one.condition.names, "title": one.condition.title, **finding.to_dict()}
-            for one in self.concluded
-            if one.conclusion is not None
-            for finding in one.conclusion
-        ]
-        return pd.DataFrame(rows, columns=[*FINDING_COLUMNS]).astype(
-            {column.name: pandas_type(column) for column in FINDINGS if column.kind != "text"}
-        )
+        return pd.concat([_typed(FINDINGS, []), *self._found()], ignore_index=True)
+
+    def _found(self) -> Iterator[pd.DataFrame]:
+        """The findings in pieces, in one pass over the conditions."""
+        rows: list[dict[str, Any]] = []
+        for one in self._passing():
+            if one.conclusion is not None:
+                names = {**one.condition.names, "title": one.condition.title}
+                rows += [{**names, **finding.to_dict()} for finding in one.conclusion]
+            if len(rows) >= PIECE:
+                yield _typed(FINDINGS, rows)
+                rows = []
+        if rows:
+            yield _typed(FINDINGS, rows)
 
     @functools.cached_property
     def scores(self) -> dict[str, list[Score]]:
@@ -204,13 +239,14 @@ class Results:
         import pandas as pd
 
         rows = []
-        for one in self.concluded:
-            for cell in one.condition.cells:
-                if one.missing and not self.store.has(cell):
-                    rows.append({**one.condition.names, **self._absent(cell)})
-            if one.conclusion is None and not one.missing:
-                what = {"cell": one.condition.title, "state": "no conclusion", "error": one.problem}
-                rows.append({**one.condition.names, **what, "key": "", "traceback": one.traceback})
+        for number, problem, where in self._lines.without:
+            condition = self.store.conditions[number]
+            if problem is None:
+                absent = (cell for cell in condition.cells if cell.key not in self._finished)
+                rows += [{**condition.names, **self._absent(cell)} for cell in absent]
+            else:
+                what = {"cell": condition.title, "state": "no conclusion", "error": problem}
+                rows.append({**condition.names, **what, "key": "", "traceback": where})
         for organism, score in self._scored:
             names = {**dict.fromkeys(NAMES, ""), "probe": str(organism.probe["name"])}
             if score == "":
@@ -222,7 +258,7 @@ class Results:
 
     def _absent(self, cell: Cell) -> dict[str, str]:
         """Why a cell is not there."""
-        said = self.store.failure(cell) or {}
+        said = (self.store.failure(cell) if cell.key in self._failed else None) or {}
         what = {"cell": cell.name, "state": "failed" if said else "missing", "key": cell.key}
         return what | {"error": said.get("error", ""), "traceback": said.get("traceback", "")}
 
@@ -236,10 +272,10 @@ class Results:
         Raises:
             StoreError: they cannot be written.
         """
-        tables = (("findings", self.findings, FINDINGS), ("verdicts", self.verdicts, self.verdict_columns))
-        for name, frame, columns in tables:
-            place = self.path / f"{name}.parquet"
-            write_table(place, [frame], columns, name, self.store.suite.name, self.store.manifest["versions"])
+        about = (self.store.suite.name, self.store.manifest["versions"])
+        found = [self.findings] if "findings" in self.__dict__ else self._found()
+        write_table(self.path / "findings.parquet", found, FINDINGS, "findings", *about)
+        write_table(self.path / "verdicts.parquet", [self.verdicts], self.verdict_columns, "verdicts", *about)
 
     def report(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write the HTML report, by default RUN/report.html, and return its path.
@@ -287,13 +323,56 @@ def load(path: str | os.PathLike[str]) -> Results:
     return Results(Store.open(path))
 
 
-def _holm(rows: list[dict[str, Any]]) -> None:
-    """Adds survives_holm: True or False for primary rows with a p, None elsewhere."""
+class _Lines:
+    """What a pass over conditions keeps of each: its rows of the verdict table, notes, and why there is no verdict."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns = columns
+        self._frames: list[pd.DataFrame] = []
+        self._rows: list[dict[str, Any]] = []
+        self.notes: dict[str, dict[str, None]] = {}
+        #: Of conditions without a conclusion: their position; None where cells are missing, else the problem and where.
+        self.without: list[tuple[int, str | None, str]] = []
+
+    def add(self, number: int, one: Concluded) -> None:
+        names = {**one.condition.names, "title": one.condition.title, "primary": one.condition.primary}
+        if one.conclusion is None:
+            self._rows.append({**names, "target": "", "verdict": "missing", "reasons": one.problem})
+            self.without.append((number, None if one.missing else one.problem, one.traceback))
+        else:
+            for target, verdict in one.conclusion.verdicts.items():
+                row = {**names, "target": target, "verdict": verdict.name, "reasons": " ".join(verdict.reasons)}
+                row |= one.headlines[target]
+                row |= {"p": verdict.p, "seeds": verdict.seeds, "diverged": verdict.diverged}
+                self._rows.append({**row, "seeds_needed": verdict.seeds_needed})
+            if one.conclusion.notes:
+                self.notes.setdefault(one.condition.label, {}).update(dict.fromkeys(one.conclusion.notes))
+        if len(self._rows) >= PIECE:
+            self._piece()
+
+    def _piece(self) -> None:
+        self._frames.append(_typed(self._columns, self._rows))
+        self._rows = []
+
+    def frame(self) -> pd.DataFrame:
+        import pandas as pd
+
+        self._piece()
+        return pd.concat(self._frames, ignore_index=True)
+
+
+def _typed(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """A table of these columns; what a row lacks is missing in it."""
+    import pandas as pd
+
+    frame = pd.DataFrame(rows).reindex(columns=[column.name for column in columns])
+    return frame.astype({column.name: pandas_type(column) for column in columns if column.kind != "text"})
+
+
+def _holm(p: pd.Series, primary: pd.Series) -> list[bool | None]:
+    """survives_holm: True or False for primary rows with a p, None elsewhere."""
     from probes.statistics import holm
 
-    tested = {
-        str(i): row["p"] for i, row in enumerate(rows) if row["primary"] and row.get("p", float("nan")) == row.get("p")
-    }
+    tested = {str(i): float(value) for i, value in enumerate(p) if primary.iloc[i] and value == value}
     survives = holm(tested) if tested else {}
-    for i, row in enumerate(rows):
-        row["survives_holm"] = survives.get(str(i))
+    return [survives.get(str(i)) for i in range(len(p))]
