@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from timing import progress, taking_turns, where
 
-TRIVIAL, JOBS, DRY, DASK = 2_000, 2, 100_000, 48
+TRIVIAL, JOBS, DRY, DASK = 2_000, 2, 100_000, 40
 AIM_TRIVIAL, AIM_DRY, AIM_DRY_MEMORY, AIM_DASK = 20.0, 5.0, 500, 1.7
 SIZES = (1_000, 10_000, 100_000)
 GROUPS = 10
@@ -41,7 +41,7 @@ SMALL = """
 name = "small"
 [defaults]
 seeds = {seeds}
-steps = 400
+steps = 1000
 batch = 64
 checkpoints = 6
 [[jobs]]
@@ -128,20 +128,25 @@ class Cost(NamedTuple):
     memory: float
 
 
+#: Starts a command from a small process: a new process inherits the peak of the one that it was forked from.
+LAUNCH = """
+import json, os, subprocess, sys, time
+begin = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, used = os.wait4(process.pid, 0)
+print(json.dumps([time.perf_counter() - begin, used.ru_maxrss, os.waitstatus_to_exitcode(status)]))
+"""
+
+
 def cost(command: list[str], path: str | None = None) -> Cost:
     """Run a command and see what it took; its children's memory is not counted."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [path, os.environ.get("PYTHONPATH")]))}
-    begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
-    assert process.stderr is not None
-    said = process.stderr.read().decode()
-    _, status, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - begin
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stderr.close()
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command[:4])} … failed:\n{said}")
-    return Cost(seconds, used.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3))
+    launch = [sys.executable, "-S", "-c", LAUNCH, *command]
+    done = subprocess.run(launch, capture_output=True, text=True, env=environment, check=True)
+    seconds, memory, failed = json.loads(done.stdout)
+    if failed:
+        raise SystemExit(f"{' '.join(command[:4])} … failed:\n{done.stderr}")
+    return Cost(seconds, memory / (1e6 if sys.platform == "darwin" else 1e3))
 
 
 def probes(*words: object) -> list[str]:
@@ -211,7 +216,7 @@ def synthetic(folder: Path, cells: int) -> Path:
     from probes.worker import measure_cell
     from probes.worklist import cells_of
 
-    planned = plan(read_suite(SMALL.format(seeds=8).replace("steps = 400", "steps = 30")))
+    planned = plan(read_suite(SMALL.format(seeds=8).replace("steps = 1000", "steps = 30")))
     (first,) = planned.conditions
     measured = measure_cell(planned.cells[0], lambda state: None)
     lines = [
@@ -229,6 +234,7 @@ def synthetic(folder: Path, cells: int) -> Path:
         for cell in cells_of(lines):
             seeds = list(range(8 * cell.group, 8 * cell.group + 8))
             store.write(cell, {**measured, "metadata": {**measured["metadata"], "seeds": seeds}})
+    os.sync()  # or whoever first waits for the disk waits for all of it
     return store.path
 
 

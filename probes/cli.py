@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from probes.runner import Plan
     from probes.validity import Score
 
+#: Lines about cells that are not there, on a terminal.
+SHOWN = 40
+
 KINDS = ("worlds", "heads", "objectives", "penalties", "probes", "suites")
 
 
@@ -404,9 +407,13 @@ def _organisms(results: Results) -> None:
 
 def _failures(results: Results) -> None:
     failures = results.failures
-    for row in failures.to_dict("records"):
+    # Those that failed first: what has not run yet needs no explanation.
+    ordered = failures.sort_values("state", key=lambda states: states == "missing", kind="stable")
+    for row in ordered.head(SHOWN).to_dict("records"):
         said = ": " + " ".join(str(row["error"]).split()) if row["error"] else ""
         click.echo(f"{row['state']}: {row['cell']}{said}", err=True)
+    if len(failures) > SHOWN:
+        click.echo(f"… and {len(failures) - SHOWN:,} more; `probes.load(RUN).failures` has all of them", err=True)
     if not failures.empty and (failures["state"] == "failed").any():
         command = f"probes run {shlex.quote(results.store.suite.name)} --out {shlex.quote(str(results.path))}"
         click.echo(f"tracebacks: {results.path / 'failed'}; `{command}` tries them again", err=True)

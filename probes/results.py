@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from probes.validity import Score
 
 #: Conclusions that are kept in memory, and rows of a table that are made at a time: a run can have any number.
-KEPT, PIECE = 2_000, 4_096
+KEPT, PIECE = 1_000, 4_096
 
 #: Columns that say which row of the verdict table something belongs to.
 NAMES = ("world", "objective", "head", "inputs", "probe")

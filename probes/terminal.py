@@ -21,6 +21,7 @@ STYLES = {"deep": "bold blue", "coming": "yellow", "shallow": "bold red", "back"
 
 
 NAMES = ("world", "objective", "target", "head", "inputs")
+BLOCK = 500  # rows of one table: of more of them each has its own widths, and no more are in memory
 FULL_WIDTH = 135  # characters; on a narrower terminal the names share one column and only the first number stays
 
 
@@ -31,13 +32,16 @@ def verdict_table(results: Results) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 150, soft_wrap=False)
     for probe, presentation in results.presentations.items():
-        console.print(_table(console, results, probe, presentation))
+        rows = results.verdicts.index[results.verdicts["probe"] == probe]
+        for first in range(0, max(len(rows), 1), BLOCK):
+            block = results.verdicts.loc[rows[first : first + BLOCK]].to_dict("records")
+            console.print(_table(console, block, presentation))
     for world, notes in results.notes.items():
         for note in notes:
             console.print(Text(f"{world}: {note}"), soft_wrap=False)
 
 
-def _table(console: Console, results: Results, probe: str, presentation: Presentation) -> Table:
+def _table(console: Console, rows: Sequence[Mapping[Any, Any]], presentation: Presentation) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -50,9 +54,7 @@ def _table(console: Console, results: Results, probe: str, presentation: Present
     for title in presentation.titles if full else presentation.titles[:1]:
         table.add_column(title[:1].lower() + title[1:], justify="right", no_wrap=True)
     previous: tuple[str, str] | None = None
-    for row in results.verdicts.to_dict("records"):
-        if row["probe"] != probe:
-            continue
+    for row in rows:
         block = (str(row["world"]), str(row["objective"]))
         if previous not in (None, block):
             table.add_section()

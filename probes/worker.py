@@ -39,6 +39,7 @@ def thread_settings(threads: int) -> dict[str, str]:
         "NUMBA_NUM_THREADS",
         "VECLIB_MAXIMUM_THREADS",
         "WORLDNETS_THREADS",
+        "PJRT_NPROC",  # of XLA, which does not split its sums, and runs what is independent of each other at once
     )
     flags = os.environ.get("XLA_FLAGS", "")
     eigen = "--xla_cpu_multi_thread_eigen=false"

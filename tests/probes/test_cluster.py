@@ -94,6 +94,20 @@ def test_a_cell_that_kills_its_workers_or_hangs_fails_and_the_others_are_done(tm
     assert dict(os.environ) == before
 
 
+def test_libraries_in_a_dask_worker_keep_to_one_thread(tmp_path, reported):
+    from thread_report import threads
+
+    with cluster(tmp_path, 1) as (address, _):
+        made = connected(address, store(tmp_path / "run"))
+        try:
+            ready(made, 1)
+            (found,) = made._client.run(threads).values()
+        finally:
+            made.close()
+    assert (found["numba"], found["blas"], found["ours"]) == (1, {1}, 1)
+    assert found["xla"] < 1.3
+
+
 def test_a_worker_that_does_not_see_the_run_directory_is_refused(tmp_path, fake):
     with cluster(tmp_path, 1) as (address, _), pytest.raises(ClusterError, match="does not see the run directory"):
         connected(address, type("Elsewhere", (), {"path": tmp_path / "nowhere"}))
