@@ -149,9 +149,15 @@ class CellStore:
             cell: which.
             wait: for another process to let go of it; else whether it could be had is yielded at once.
         """
+        with self._claimed(cell.key[:16], wait) as ours:
+            yield ours
+
+    @contextlib.contextmanager
+    def _claimed(self, short: str, wait: bool) -> Iterator[bool]:
+        """As `claimed`, by the digits that file names have of a key."""
         import filelock
 
-        place = self.path / "log" / f"claim-{cell.key[:16]}.lock"
+        place = self.path / "log" / f"claim-{short}.lock"
         if place.is_symlink() or (place.exists() and not place.is_file()):  # locking would open, and empty, what it is
             raise linked(place)
         lock = filelock.FileLock(place, timeout=-1 if wait else 0)
@@ -214,6 +220,14 @@ class CellStore:
                 temporary.unlink(missing_ok=True)  # never written through, should it be a link
                 temporary.write_text(json.dumps({"time": time.time(), **state}, default=float))
                 temporary.replace(place)
+
+    def hush(self) -> None:
+        """Take back what was told of cells that nobody is at any more: their workers were killed."""
+        for place in (self.path / "log").glob("now-*.json"):
+            with self._claimed(place.stem.removeprefix("now-"), wait=False) as nobody:
+                if nobody:
+                    with contextlib.suppress(OSError):
+                        place.unlink()
 
     def told(self) -> Iterator[dict[str, Any]]:
         """What the cells at work have last said."""

@@ -103,8 +103,7 @@ def run_cells(
                     _alone(task, cell, settle)
         except KeyboardInterrupt:
             interrupted = True
-    for key in out:
-        store.tell(key, None)
+    store.hush()
     done = len(missing) - left - failed
     seconds = time.perf_counter() - begun
     return Outcome(done, len(cells) - len(missing), failed, left, interrupted, seconds)

@@ -92,6 +92,9 @@ def test_a_cell_that_kills_its_workers_or_hangs_fails_and_the_others_are_done(tm
         (tmp_path / "trouble.txt").unlink()
         assert run_cells(run, cells, made, measure="fake_measure:measure").complete
     assert dict(os.environ) == before
+    alone = store(tmp_path / "alone")
+    go(alone, cells, 2)
+    assert content(run) == content(alone)
 
 
 def test_libraries_in_a_dask_worker_keep_to_one_thread(tmp_path, reported):

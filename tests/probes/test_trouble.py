@@ -91,6 +91,20 @@ def test_a_cell_that_runs_out_of_memory_fails_and_the_others_are_done(tmp_path, 
     assert content(run) == undisturbed(tmp_path, cells)
 
 
+def test_a_cell_whose_worker_the_system_kills_fails_and_the_others_are_done(tmp_path, fake, trouble):
+    # As a system does that has run out of memory.
+    cells, run = cells_of(conditions()), store(tmp_path / "run")
+    trouble.write_text("is killed")
+    outcome = go(run, cells, jobs=2)
+    assert (outcome.done, outcome.failed, outcome.missing) == (4, 4, 0)
+    assert "the worker process died" in run.failure(cells[-1])["error"]
+    trouble.unlink()
+    assert go(run, cells, jobs=2).complete
+    assert content(run) == undisturbed(tmp_path, cells)
+    assert not list(run.path.glob("failed/*"))
+    assert not list((run.path / "log").glob("now-*"))
+
+
 def test_a_worker_killed_from_outside_costs_nothing_but_time(tmp_path, fake):
     cells, run = cells_of(conditions(sleep=0.4)), tmp_path / "run"
     process = runner(tmp_path, run, jobs=2, sleep=0.4)
@@ -169,6 +183,28 @@ def test_on_a_full_disk_what_is_stored_stays_and_the_rest_is_done_later(tmp_path
         assert go(run, cells).complete
         assert content(run) == expected
         assert not list(run.path.glob("failed/*"))
+
+
+def test_packing_on_a_full_disk_removes_nothing_and_is_done_later(tmp_path, fake):
+    cells = cells_of(conditions())
+    expected = undisturbed(tmp_path, cells)
+    with small_disk(tmp_path / "disk", "4m") as remount:
+        run = store(tmp_path / "disk" / "run")
+        assert go(run, cells).complete
+        (tmp_path / "disk" / "filler").write_bytes(bytes(os.statvfs(tmp_path / "disk").f_bavail * 4096))
+        with pytest.raises(StoreError, match="No space left"):
+            run.pack()
+        assert content(run) == expected
+        assert whole(run)
+        remount("ro")
+        with pytest.raises(StoreError, match="Read-only"):
+            run.pack()
+        assert all(run.content(cell)[1] == expected[f"{cell.key}.npz"] for cell in cells)
+        remount("rw")
+        (tmp_path / "disk" / "filler").unlink()
+        assert run.pack().packed == len(cells)
+        assert go(run, cells).reused == len(cells)
+        assert all(run.content(cell) == (expected[f"{cell.key}.json"], expected[f"{cell.key}.npz"]) for cell in cells)
 
 
 def test_where_no_file_may_grow_every_failure_says_why(tmp_path, fake):
