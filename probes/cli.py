@@ -199,7 +199,7 @@ def run(
         sys.exit(130)
     _table(results)
     _organisms(results)
-    _failures(results)
+    _failures(results, part=bool(only or shard))
     click.echo(f"report: {results.path / 'report.html'}")
     if not outcome.complete:
         sys.exit(1)
@@ -228,7 +228,7 @@ def pack(run: str) -> None:
     from probes.store import Store
 
     done = Store.open(run).pack()
-    click.echo(f"{done.packed:,} cells packed; {done.cells:,} finished cells in {done.packs:,} packs and loose files")
+    click.echo(f"{done.packed:,} cells packed now; {done.cells:,} finished cells, {done.packs:,} packs")
     for key in done.damaged:
         click.echo(f"damaged: {key}, left as it is", err=True)
     if done.damaged:
@@ -373,7 +373,7 @@ def _dry(planned: Plan, out: str | None) -> None:
     for cell in planned.cells:
         there = cell.key in finished
         done += there
-        lines.append(f"{cell.key[:12]}  {'done' if there else 'to do'}  {cell.name}")
+        lines.append(f"{cell.key[:12]}  {'done ' if there else 'to do'}  {cell.name}")
         if len(lines) == 4096:
             click.echo("\n".join(lines))
             lines.clear()
@@ -405,8 +405,13 @@ def _organisms(results: Results) -> None:
         validity_table(f"organisms of {name}", scores)
 
 
-def _failures(results: Results) -> None:
+def _failures(results: Results, part: bool = False) -> None:
+    """Say which cells are not there, and why; where only a part was asked for, of the others how many."""
     failures = results.failures
+    if part and (waiting := int((failures["state"] == "missing").sum())):
+        failures = failures[failures["state"] != "missing"]
+        cells = "cell of the suite has" if waiting == 1 else "cells of the suite have"
+        click.echo(f"{waiting:,} {cells} not run yet: `probes show {shlex.quote(str(results.path))}`", err=True)
     # Those that failed first: what has not run yet needs no explanation.
     ordered = failures.sort_values("state", key=lambda states: states == "missing", kind="stable")
     for row in ordered.head(SHOWN).to_dict("records"):
@@ -415,5 +420,9 @@ def _failures(results: Results) -> None:
     if len(failures) > SHOWN:
         click.echo(f"… and {len(failures) - SHOWN:,} more; `probes.load(RUN).failures` has all of them", err=True)
     if not failures.empty and (failures["state"] == "failed").any():
-        command = f"probes run {shlex.quote(results.store.suite.name)} --out {shlex.quote(str(results.path))}"
+        from probes.suites import suite_names
+
+        name = results.store.suite.name
+        suite = name if name in suite_names() else shlex.quote(str(results.path / "suite.toml"))
+        command = f"probes run {suite} --out {shlex.quote(str(results.path))}"
         click.echo(f"tracebacks: {results.path / 'failed'}; `{command}` tries them again", err=True)
