@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from worldnets.printable import printable
+
 if TYPE_CHECKING:
     from probes.cells import Cell
     from probes.store import Store
@@ -62,7 +64,7 @@ class Lines:
         self._say(f"[{self.count}/{self.total}] {cell.name}: {result}{end}")
 
     def _say(self, line: str) -> None:
-        print(line, file=self.stream, flush=True)
+        print(printable(line, newlines=False), file=self.stream, flush=True)
 
 
 class Live:
@@ -111,9 +113,13 @@ class Live:
                 self.bars.remove_task(shown.pop(name))
             for name, state in said.items():
                 if name not in shown:
-                    shown[name] = self.bars.add_task("  " + escape(name), total=state.get("steps"), note="")
+                    shown[name] = self.bars.add_task(
+                        "  " + escape(printable(name, newlines=False)), total=state.get("steps"), note=""
+                    )
                 loss = state.get("loss")
-                note = str(state.get("phase") or (f"loss {loss:.3f} bits" if isinstance(loss, float) else ""))
+                note = escape(
+                    printable(str(state.get("phase") or (f"loss {loss:.3f} bits" if isinstance(loss, float) else "")))
+                )
                 self.bars.update(shown[name], completed=state.get("step", 0), total=state.get("steps"), note=note)
 
     def finished(self, cell: Cell, error: str | None, seconds: float) -> None:
@@ -123,7 +129,7 @@ class Live:
         if error:
             from rich.markup import escape
 
-            self.console.print(f"[red]failed[/red] {escape(cell.name)}: {escape(error)}")
+            self.console.print(f"[red]failed[/red] {escape(printable(cell.name))}: {escape(printable(error))}")
 
 
 @contextmanager
