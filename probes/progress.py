@@ -112,6 +112,8 @@ class Live:
             for name in shown.keys() - said.keys():
                 self.bars.remove_task(shown.pop(name))
             for name, state in said.items():
+                # What workers leave is read back from the run directory: only numbers are taken for numbers.
+                step, steps = (n if isinstance(n := state.get(key), int | float) else None for key in ("step", "steps"))
                 if name not in shown:
                     shown[name] = self.bars.add_task(
                         "  " + escape(printable(name, newlines=False)), total=state.get("steps"), note=""
@@ -120,7 +122,7 @@ class Live:
                 note = escape(
                     printable(str(state.get("phase") or (f"loss {loss:.3f} bits" if isinstance(loss, float) else "")))
                 )
-                self.bars.update(shown[name], completed=state.get("step", 0), total=state.get("steps"), note=note)
+                self.bars.update(shown[name], completed=step or 0, total=steps, note=note)
 
     def finished(self, cell: Cell, error: str | None, seconds: float) -> None:
         """The bar moves on; a failure stays on the screen."""
