@@ -16,6 +16,7 @@ import click
 
 from probes.backend import NAMES
 from worldnets.errors import SuiteError, UnknownNameError, WorldnetsError, did_you_mean
+from worldnets.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +41,10 @@ class Group(click.Group):
             return super().invoke(ctx)
         except WorldnetsError as error:
             click.echo(f"error: {' '.join(str(error).split())}", err=True)
+            ctx.exit(2)
+        except (MemoryError, RecursionError) as error:
+            mend = "what was asked for is too large for this machine, or a file asks for too much (docs/untrusted.md)"
+            click.echo(f"error: {type(error).__name__}: {printable(str(error))}. Mend: {mend}.", err=True)
             ctx.exit(2)
         except BrokenPipeError:  # `probes list | head`
             sys.stderr.close()
@@ -142,10 +147,10 @@ def show(name: str) -> None:
 
     for kind in KINDS:
         if name in names(kind) or name.replace("-", "_") in names(kind):
-            click.echo(described(kind, name))
+            click.echo(printable(described(kind, name)))
             return
     if Path(name).suffix == ".toml":
-        click.echo(described("suites", name))
+        click.echo(printable(described("suites", name)))
         return
     known = [known for kind in KINDS for known in names(kind)]
     raise UnknownNameError("neither a name nor a run directory", found=repr(name), mend=did_you_mean(name, known))
@@ -267,9 +272,9 @@ def check(dataset: str) -> None:
 
     found = check_dataset(load_dataset(dataset))
     for result in found:
-        click.echo(f"{'ok  ' if result.ok else 'FAIL'}  {result.name}: {result.message}")
+        click.echo(printable(f"{'ok  ' if result.ok else 'FAIL'}  {result.name}: {result.message}"))
         if not result.ok and result.mend:
-            click.echo(f"      mend: {result.mend}")
+            click.echo(printable(f"      mend: {result.mend}"))
     if not all(result.ok for result in found):
         sys.exit(1)
 
@@ -373,7 +378,8 @@ def _dry(planned: Plan, out: str | None) -> None:
     for cell in planned.cells:
         there = cell.key in finished
         done += there
-        lines.append(f"{cell.key[:12]}  {'done ' if there else 'to do'}  {cell.name}")
+        state = "done " if there else "to do"
+        lines.append(f"{cell.key[:12]}  {state}  {printable(cell.name, newlines=False)}")
         if len(lines) == 4096:
             click.echo("\n".join(lines))
             lines.clear()
@@ -416,7 +422,7 @@ def _failures(results: Results, part: bool = False) -> None:
     ordered = failures.sort_values("state", key=lambda states: states == "missing", kind="stable")
     for row in ordered.head(SHOWN).to_dict("records"):
         said = ": " + " ".join(str(row["error"]).split()) if row["error"] else ""
-        click.echo(f"{row['state']}: {row['cell']}{said}", err=True)
+        click.echo(printable(f"{row['state']}: {row['cell']}{said}", newlines=False), err=True)
     if len(failures) > SHOWN:
         click.echo(f"… and {len(failures) - SHOWN:,} more; `probes.load(RUN).failures` has all of them", err=True)
     if not failures.empty and (failures["state"] == "failed").any():

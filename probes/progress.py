@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from worldnets.printable import printable
+
 if TYPE_CHECKING:
     from probes.cells import Cell
     from probes.store import Store
@@ -62,7 +64,7 @@ class Lines:
         self._say(f"[{self.count}/{self.total}] {cell.name}: {result}{end}")
 
     def _say(self, line: str) -> None:
-        print(line, file=self.stream, flush=True)
+        print(printable(line, newlines=False), file=self.stream, flush=True)
 
 
 class Live:
@@ -110,11 +112,17 @@ class Live:
             for name in shown.keys() - said.keys():
                 self.bars.remove_task(shown.pop(name))
             for name, state in said.items():
+                # What workers leave is read back from the run directory: only numbers are taken for numbers.
+                step, steps = (n if isinstance(n := state.get(key), int | float) else None for key in ("step", "steps"))
                 if name not in shown:
-                    shown[name] = self.bars.add_task("  " + escape(name), total=state.get("steps"), note="", left="")
+                    shown[name] = self.bars.add_task(
+                        "  " + escape(printable(name, newlines=False)), total=steps, note="", left=""
+                    )
                 loss = state.get("loss")
-                note = str(state.get("phase") or (f"loss {loss:.3f} bits" if isinstance(loss, float) else ""))
-                self.bars.update(shown[name], completed=state.get("step", 0), total=state.get("steps"), note=note)
+                note = escape(
+                    printable(str(state.get("phase") or (f"loss {loss:.3f} bits" if isinstance(loss, float) else "")))
+                )
+                self.bars.update(shown[name], completed=step or 0, total=steps, note=note)
             at_work = 0.0
             for row in shown.values():
                 own = self.bars.tasks[self.bars.task_ids.index(row)]
@@ -130,7 +138,7 @@ class Live:
         if error:
             from rich.markup import escape
 
-            self.console.print(f"[red]failed[/red] {escape(cell.name)}: {escape(error)}")
+            self.console.print(f"[red]failed[/red] {escape(printable(cell.name))}: {escape(printable(error))}")
 
 
 @contextmanager

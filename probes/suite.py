@@ -10,7 +10,6 @@ import errno
 import json
 import math
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +22,7 @@ from probes.cells import GROUP
 from probes.suites import suite_names
 from worldnets.errors import SuiteError, did_you_mean
 from worldnets.files import read_whole
+from worldnets.toml import parsed
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
@@ -252,7 +252,7 @@ def parse_suite(content: bytes | str, file: object = None) -> Suite:
         text = content.decode("utf-8") if isinstance(content, bytes) else content
         if len(text) > SUITE_LIMIT:
             raise ValueError(f"{len(text):,} characters, more than {SUITE_LIMIT:,}")
-        tables = tomllib.loads(text)
+        tables = parsed(text)
     except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         place = re.search(r"\(at line (\d+)", str(error))
         message = re.sub(r" \(at .*\)$", "", str(error))

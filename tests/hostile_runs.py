@@ -6,11 +6,24 @@ import copy
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
+
+from worldnets.errors import WorldnetsError
+
+
+def refusal(action: Callable[[], Any]) -> str:
+    """The error of ours that an action ends with, or "" if it ends well; any other error is the test's own failure."""
+    try:
+        action()
+    except WorldnetsError as error:
+        return str(error)
+    return ""
+
 
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2, 8, 10**6, 10**12, 2**63, 10**30, 0.5, -0.0, 1e308, -1e308, 5e-324),
