@@ -247,6 +247,8 @@ class Store:
         """
         place = self._place(cell.key, ".json")
         mend = "delete this cell's files and run the same command again"
+        if place.parent.is_symlink():
+            raise _linked(place.parent)
         body = _read_json(place, "no such cell", mend)
         content = _content(self._place(cell.key, ".npz"), mend, "ARRAYS_LIMIT")
         try:
@@ -268,6 +270,8 @@ class Store:
             StoreError: they cannot be read.
         """
         mend = "delete this cell's files and run the same command again"
+        if self._place(cell.key, "").parent.is_symlink():
+            raise _linked(self._place(cell.key, "").parent)
         text = _content(self._place(cell.key, ".json"), mend)
         return text, _content(self._place(cell.key, ".npz"), mend, "ARRAYS_LIMIT")
 
@@ -428,8 +432,6 @@ def _read_json(path: Path, absent: str, mend: str) -> dict[str, Any]:
 
 def _content(path: Path, mend: str = "check its permissions, or start a new run", limit: str = "FILE_LIMIT") -> bytes:
     """All bytes of a file of a run directory; `limit` names the constant that says how many there may be."""
-    if path.parent.is_symlink():
-        raise _linked(path.parent)
     try:
         return read_whole(path, globals()[limit], follow_links=False)
     except OSError as error:
