@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from probes.columns import FINDINGS, SCHEMA, VERDICTS_FIRST, VERDICTS_LAST, Column, verdict_columns
 from worldnets.errors import StoreError
