@@ -28,6 +28,7 @@ BLOCKS = {
     "pie-cost": "pie_cost",
     "reading": "reading",
     "startup": "startup",
+    "running": "running",
 }
 
 

@@ -76,6 +76,8 @@ class CellFiles:
             StoreError: the cell is not there, or cannot be read.
         """
         places = [self.place(key, ending) for ending in ENDINGS]
+        if places[0].parent.is_symlink():
+            raise linked(places[0].parent)
         for again in (False, True):
             if all(os.path.lexists(place) for place in places):
                 with contextlib.suppress(FileNotFoundError):

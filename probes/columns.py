@@ -105,3 +105,38 @@ def own_column(name: str) -> Column:
 def by_name(columns: Iterable[Column]) -> Mapping[str, Column]:
     """The columns by their names."""
     return {column.name: column for column in columns}
+
+
+def markdown(columns: Iterable[Column]) -> str:
+    """The columns as a table of a page: name, type, unit, meaning."""
+    lines = ["| column | type | unit | what it is |", "|---|---|---|---|"]
+    for column in columns:
+        kind = f"{column.kind}, may be missing" if column.optional else column.kind
+        lines.append(f"| `{column.name}` | {kind} | {column.unit} | {column.meaning} |")
+    return "\n".join(lines)
+
+
+def own_markdown() -> str:
+    """The own columns of every registered probe as a table of a page."""
+    from probes.registry import names, probe
+    from probes.report.purity import HEADLINES
+
+    lines = ["| probe | column | what it is |", "|---|---|---|"]
+    for name in names():
+        shown = probe(name).presentation
+        findings: Mapping[str, str] = HEADLINES if name == "purity" else getattr(shown, "headlines_of", {})
+        bare = [c for c in shown.columns if not c.endswith(("_low", "_high"))]
+        for column in bare:
+            limits = f", with `{column}_low` and `{column}_high`" if f"{column}_low" in shown.columns else ""
+            meaning = f"the finding `{findings[column]}` at the last step" if column in findings else _OWN[name, column]
+            lines.append(f"| {name} | `{column}`{limits} | {meaning} |")
+    return "\n".join(lines)
+
+
+# Own columns that are no finding's last value as it stands.
+_OWN = {
+    ("depth", "efficiency"): "the finding `efficiency, deep` at the last step",
+    ("depth", "gap"): "what is missing from `efficiency` to the verdict's ceiling, a share",
+    ("depth", "pie"): "bits that all rungs offer together",
+    ("depth", "deep_pie"): "bits that the deep rungs offer together",
+}

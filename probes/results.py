@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probes.cells import GROUP, Cell, Condition
-from probes.columns import FINDINGS, VERDICTS_FIRST, VERDICTS_LAST, verdict_columns
+from probes.columns import FINDINGS, SCHEMA, VERDICTS_FIRST, VERDICTS_LAST, verdict_columns
 from probes.store import Store
 from probes.suite import Settings
 from probes.tables import pandas_type, write_table
@@ -25,6 +25,7 @@ from worldnets.printable import printable
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
     from probes.cell_files import Keys
     from probes.columns import Column
@@ -265,6 +266,24 @@ class Results:
     def to_pandas(self) -> pd.DataFrame:
         """The verdicts."""
         return self.verdicts
+
+    def to_xarray(self, probe: str | None = None) -> xr.Dataset:
+        """The findings of one probe as labelled arrays: curves over steps with their intervals, condition by condition.
+
+        >>> results.to_xarray("depth")["efficiency, deep"].sel(target="answer").plot.line(x="step", hue="condition")
+
+        Args:
+            probe: whose; may be left out where the suite has one. Dimensions, coordinates and attributes are those of
+                `probes.labelled.labelled`.
+
+        Raises:
+            MissingDependencyError: xarray is not installed (the extra `xarray`).
+            StoreError: the run has findings of several probes and none is named, or none of that probe.
+        """
+        from probes.labelled import labelled
+
+        found = labelled(self.findings, probe)
+        return found.assign_attrs(suite=self.store.suite.name, schema=SCHEMA)
 
     def compact(self) -> None:
         """Write findings.parquet and verdicts.parquet into the run directory; they can be rebuilt at any time.

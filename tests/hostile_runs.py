@@ -16,6 +16,20 @@ import numpy as np
 from worldnets.errors import WorldnetsError
 
 
+def planted_cell(seed: int) -> dict[str, Any]:
+    """What the depth probe stores of eight made-up heads on a made-up world: no head need be trained for it."""
+    from probes.catalogue.depth import measure_heads, pack
+    from probes.ladder import References, Sampling
+    from probes.sources import TableSource
+
+    random = np.random.default_rng(seed)
+    heads = np.log(random.dirichlet(np.ones(3), (3, 8, 12)))
+    made = References(TableSource(random.random((3, 4, 3))), Sampling(method="enumerate")).get([["x1"], ["x2"]], "y")
+    rows = np.ravel_multi_index(made.inputs.T, (3, 4))
+    steps = np.array([0, 9, 30])
+    return pack([measure_heads(made, "y", tuple(range(8)), steps, lambda t: heads[t][:, rows])], "depth", 3)
+
+
 def refusal(action: Callable[[], Any]) -> str:
     """The error of ours that an action ends with, or "" if it ends well; any other error is the test's own failure."""
     try:

@@ -33,7 +33,9 @@ def render(results: Results) -> str:
 def _ladders(content: Any) -> set[int]:
     """Lengths of the ladders whose colours the page's pictures use."""
     if isinstance(content, str):
-        return {int(count) for count in re.findall(r"var\(--rung-(\d+)-", content)} if "--rung-" in content else set()
+        # Three digits at most: a name can look like this, too, and must not ask for a million colours.
+        found = re.findall(r"var\(--rung-(\d{1,3})-", content) if "--rung-" in content else ()
+        return {int(count) for count in found}
     if isinstance(content, Mapping):
         return set().union(*map(_ladders, content.values()))
     return set().union(*map(_ladders, content)) if isinstance(content, list | tuple) else set()

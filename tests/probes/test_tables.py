@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+import probes
 from probes import tables
 from probes.columns import FINDINGS, SCHEMA, VERDICTS_FIRST, VERDICTS_LAST, verdict_columns
 from probes.tables import write_table
@@ -91,3 +92,95 @@ def test_a_value_of_another_kind_is_refused_and_leaves_no_file(tmp_path, column,
     with pytest.raises(StoreError, match=rf"f\.parquet, node '{column}': a table cannot be written"):
         write(tmp_path / "f.parquet", [findings(3), bad])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_reader_gives_back_what_was_written(tmp_path):
+    frame = findings(10)
+    write(tmp_path / "findings.parquet", [frame])
+    for place in (tmp_path, tmp_path / "findings.parquet", str(tmp_path)):
+        found = probes.read_findings(place)
+        pd.testing.assert_frame_equal(found, frame, check_dtype=True)
+        assert found.attrs["worldnets"] == {
+            "table": "findings",
+            "schema": SCHEMA,
+            "suite": "tiny",
+            "versions": VERSIONS,
+        }
+
+
+def test_a_file_of_before_there_were_versions_is_read_with_the_types_of_now(tmp_path):
+    old = findings(4)
+    old["rung"] = pd.Series([None] * 4, dtype=object)  # then a column without a value had no type
+    old.to_parquet(tmp_path / "findings.parquet", index=False)
+    found = probes.read_findings(tmp_path)
+    assert found.attrs["worldnets"]["schema"] == 1
+    assert (str(found["rung"].dtype), str(found["step"].dtype)) == ("Int64", "Int64")
+    assert found["estimate"].tolist() == old["estimate"].tolist()
+
+
+def test_verdicts_are_read_with_the_probes_own_columns(tmp_path):
+    columns = verdict_columns(["gain", "left"])
+    row = dict.fromkeys([column.name for column in columns if column.kind == "text"], "x")
+    row |= {"gain": 0.5, "p": None, "survives_holm": True, "seeds": 8, "primary": False}
+    write(tmp_path / "verdicts.parquet", [pd.DataFrame([row])], columns, "verdicts")
+    found = probes.read_verdicts(tmp_path)
+    assert list(found.columns) == [column.name for column in columns]
+    assert {name: str(found[name].dtype) for name in ("gain", "survives_holm", "seeds", "primary")} == {
+        "gain": "float64",
+        "survives_holm": "boolean",
+        "seeds": "Int64",
+        "primary": "bool",
+    }
+
+
+def changed_metadata(path, **about):
+    table = pq.read_table(path)
+    said = {**table.schema.metadata, **{f"worldnets.{key}".encode(): value for key, value in about.items()}}
+    pq.write_table(table.replace_schema_metadata(said), path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda path: changed_metadata(path, schema=b"99"), "a newer version of the table; found 99.*that wrote it"),
+        (lambda path: changed_metadata(path, schema=b"x"), "not a readable table"),
+        (lambda path: changed_metadata(path, table=b"verdicts"), "give it to probes.read_verdicts"),
+        (lambda path: changed_metadata(path, versions=b"{"), "not a readable table"),
+        (lambda path: path.write_bytes(path.read_bytes()[:200]), "not a readable table"),
+        (lambda path: path.write_text("x"), "not a readable table"),
+        (lambda path: path.unlink(), "no file of findings.*probes report RUN"),
+        (lambda path: pd.DataFrame({"a": [1]}).to_parquet(path), "no column 'world'"),
+        (lambda path: findings(2).assign(step="x").to_parquet(path), "not a readable table"),
+    ],
+)
+def test_what_is_no_table_of_this_version_is_refused_with_a_mend(tmp_path, damage, said):
+    path = write(tmp_path / "findings.parquet", [findings()])
+    damage(path)
+    with pytest.raises(StoreError, match=rf"findings\.parquet: .*{said}") as caught:
+        probes.read_findings(tmp_path)
+    assert "Mend" in str(caught.value)
+
+
+def test_more_rows_than_a_frame_should_have_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    write(tmp_path / "findings.parquet", [findings()])
+    monkeypatch.setattr(tables, "MOST_ROWS", 9)
+    with pytest.raises(
+        StoreError, match=r"too many rows for a frame; found 10; expected 9\. Mend: query it with DuckDB"
+    ):
+        probes.read_findings(tmp_path)
+
+
+def test_the_pages_show_the_columns_and_limits_of_the_code():
+    from pathlib import Path
+
+    from probes import columns, limits
+
+    docs = Path(__file__).parents[2] / "docs"
+    for page, name, text in (
+        ("results.md", "findings", columns.markdown(FINDINGS)),
+        ("results.md", "verdicts", columns.markdown((*VERDICTS_FIRST, *VERDICTS_LAST))),
+        ("results.md", "own", columns.own_markdown()),
+        ("untrusted.md", "limits", limits.markdown()),
+    ):
+        said = (docs / page).read_text(encoding="utf-8").partition(f"<!-- {name}:begin -->\n")[2]
+        assert said.partition(f"\n<!-- {name}:end -->")[0] == text, f"run python benchmarks/columns.py ({page})"
