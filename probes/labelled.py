@@ -1,4 +1,4 @@
-"""Findings as labelled arrays: curves over steps, rung by rung, with their intervals. Needs xarray, the extra `xarray`."""
+"""Findings as labelled arrays: curves over steps, rung by rung, with their intervals. Needs the extra `xarray`."""
 
 from __future__ import annotations
 

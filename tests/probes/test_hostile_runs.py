@@ -128,7 +128,8 @@ def test_what_is_no_ordinary_file_of_the_folder_is_refused_at_once(run, name, ki
     elif kind == "hole":
         with open(place, "wb") as stream:
             stream.truncate(1 << 40)
-    with pytest.raises(StoreError, match=rf"{name}.*Mend: {'raise probes.run_files.FILE_LIMIT' if kind == 'hole' else ''}"):
+    mend = "raise probes.run_files.FILE_LIMIT" if kind == "hole" else ""
+    with pytest.raises(StoreError, match=rf"{name}.*Mend: {mend}"):
         probes.load(run)
 
 
