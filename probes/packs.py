@@ -149,35 +149,38 @@ def pack(files: CellFiles) -> Packed:
         for name in os.listdir(files.folder):
             if _LEFT.fullmatch(name):  # by a packing that was killed
                 (files.folder / name).unlink(missing_ok=True)
-    for prefix in files.prefixes():
-        done = _pack_one(files, prefix, damaged)
-        packed += done
+    # First all packs, then all removals: where a disk is told of every block that is freed, waiting for it is dear.
+    replaced = {prefix: _packed(files, prefix, damaged) for prefix in files.prefixes()}
+    files.forget()
+    for prefix, small in replaced.items():
+        packed += _remove(files, prefix, sorted(files.loose(prefix)))
+        for one in small:
+            one.path.unlink(missing_ok=True)
+    files.forget()
+    for prefix in replaced:
         cells += len(files.finished(prefix))
         packs += len(files.packs(prefix))
     return Packed(cells, packed, packs, tuple(damaged))
 
 
-def _pack_one(files: CellFiles, prefix: str, damaged: list[str]) -> int:
-    """Cells of one folder; how many were loose and are packed now."""
+def _packed(files: CellFiles, prefix: str, damaged: list[str]) -> list[Pack]:
+    """Write packs of what is loose in one folder, and of small packs; those small packs, which are then not needed."""
     files.forget()
     old = {one: one.keys() for one in files.packs(prefix)}
     already = {key for keys in old.values() for key in keys}
-    loose = sorted(files.loose(prefix))
     small = [one for one, keys in old.items() if len(keys) < LARGEST // 2]
-    fresh = {key for key in loose if key not in already}
-    if fresh or len(small) > 1:
-        rest = sorted({*fresh, *(key for one in small for key in old[one])})
-        while rest:
-            made, rest = _write(files, prefix, rest, fresh, damaged)
-            for key, digest in made.digests.items():
-                if _digest(made.pack.read(key)) != digest:
-                    mend = "check the disk; nothing was removed"
-                    raise StoreError("a pack reads back as something else", file=made.pack.path, mend=mend)
-            small = [one for one in small if one.path != made.pack.path]
-        for one in small:
-            one.path.unlink(missing_ok=True)
-    files.forget()
-    return _remove(files, prefix, loose)
+    fresh = {key for key in files.loose(prefix) if key not in already}
+    if not fresh and len(small) < 2:
+        return []
+    rest = sorted({*fresh, *(key for one in small for key in old[one])})
+    while rest:
+        made, rest = _write(files, prefix, rest, fresh, damaged)
+        for key, digest in made.digests.items():
+            if _digest(made.pack.read(key)) != digest:
+                mend = "check the disk; nothing was removed"
+                raise StoreError("a pack reads back as something else", file=made.pack.path, mend=mend)
+        small = [one for one in small if one.path != made.pack.path]
+    return small
 
 
 @dataclass(frozen=True)
@@ -252,7 +255,7 @@ def _digest(content: tuple[bytes, bytes]) -> bytes:
 def _remove(files: CellFiles, prefix: str, loose: list[str]) -> int:
     """Remove loose files of cells that a pack has, byte for byte; how many cells."""
     removed = 0
-    for key in loose:
+    for key in loose:  # those that came since are in no pack yet
         content = (files.place(key, ".json").read_bytes(), files.place(key, ".npz").read_bytes())
         for one in files.packs(prefix):
             with contextlib.suppress(KeyError):
