@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from timing import progress, taking_turns, where
 
-TRIVIAL, JOBS, DRY, DASK = 2_000, 2, 100_000, 40
+TRIVIAL, JOBS, DRY, DASK = 2_000, 2, 100_000, 24
 AIM_TRIVIAL, AIM_DRY, AIM_DRY_MEMORY, AIM_DASK = 20.0, 5.0, 500, 1.7
 SIZES = (1_000, 10_000)
 GROUPS = 10
@@ -41,7 +41,7 @@ SMALL = """
 name = "small"
 [defaults]
 seeds = {seeds}
-steps = 1000
+steps = 3000
 batch = 64
 checkpoints = 6
 [[jobs]]
@@ -216,7 +216,7 @@ def synthetic(folder: Path, cells: int) -> Path:
     from probes.worker import measure_cell
     from probes.worklist import cells_of
 
-    planned = plan(read_suite(SMALL.format(seeds=8).replace("steps = 1000", "steps = 30")))
+    planned = plan(read_suite(SMALL.format(seeds=8).replace("steps = 3000", "steps = 30")))
     (first,) = planned.conditions
     measured = measure_cell(planned.cells[0], lambda state: None)
     lines = [
