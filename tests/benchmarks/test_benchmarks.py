@@ -1,8 +1,6 @@
 """The benchmarks measure what they say; how fast anything is, is not tested."""
 
-import importlib
 import math
-import sys
 import time
 from pathlib import Path
 
@@ -16,17 +14,6 @@ from worldnets.public_nets import public_net
 from worldnets.training_plan import plan_training
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def benchmark(monkeypatch):
-    """Import a module of the benchmarks' folder by name, and leave no trace of it."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    before = set(sys.modules)
-    yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(ROOT / "benchmarks")):
-            del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
