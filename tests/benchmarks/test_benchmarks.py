@@ -1,6 +1,7 @@
 """The benchmarks measure what they say; how fast anything is, is not tested."""
 
 import math
+import sys
 import time
 from pathlib import Path
 
