@@ -221,7 +221,7 @@ def test_a_synthetic_run_directory_is_finished_and_a_process_reports_its_own_mem
     assert [condition.count for condition in store.conditions] == [10, 10]
     assert not store.missing(cells_of(store.conditions))
     assert set(load(run).verdicts["seeds"]) == {80}
-    small, large = (running.cost([sys.executable, "-c", f"x = bytes({n})"]) for n in (10, 200_000_000))
+    small, large = (running.cost([sys.executable, "-c", f"x = b'x' * {n}"]) for n in (10, 200_000_000))
     assert 150 < large.memory - small.memory < 250
     with pytest.raises(SystemExit, match="failed"):
         running.cost([sys.executable, "-c", "raise SystemExit(3)"])
