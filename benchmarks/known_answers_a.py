@@ -10,17 +10,13 @@ them beside an independent measurement.
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import itertools
-import platform
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from answers import arguments_of, publish, written
 from numpy.typing import NDArray
 
 import worldnets as wn
@@ -201,7 +197,6 @@ def trained(dataset: wn.Dataset, heads: Any, steps: int) -> tuple[Any, float]:
 
 def report(known: Strings, recurrent: dict[tuple[str, bool], NDArray[np.float64]], seconds: float, seeds: int) -> str:
     """The page."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("jax", "jaxlib", "equinox", "optax", "numpy"))
     entropies = [
         f"| {t} | {known.entropy[t]:.4f} | {f'{ENTROPIES[t]:.4f}' if t in ENTROPIES else '–'} |"
         for t in range(LONGEST + 1)
@@ -216,8 +211,7 @@ def report(known: Strings, recurrent: dict[tuple[str, bool], NDArray[np.float64]
     lines = [
         "# Mess3: decodable is not deep",
         "",
-        f"Written by `benchmarks/known_answers_a.py --seeds {seeds}` on {datetime.date.today().isoformat()}, "
-        f"Python {platform.python_version()}, {packages}.",
+        written(f"known_answers_a.py --seeds {seeds}", "jax", "jaxlib", "equinox", "optax", "numpy"),
         "",
         "Three hidden states, three tokens (x = .05, alpha = .85; Shai et al. 2024, arXiv 2405.15943). “Expected” was",
         "measured independently of this project.",
@@ -258,10 +252,9 @@ def _figure(values: NDArray[np.float64]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments_of(__doc__, "known_answers_a.md")
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "known_answers_a.md")
     arguments = parser.parse_args()
     dataset = wn.load_dataset("mess3", frames=LONGEST + 1)
     known = strings(dataset)
@@ -274,9 +267,7 @@ def main() -> None:
         recurrent[after, as_pytorch] = hidden_r2(dataset, known, heads)
         seconds += took
     text = report(known, recurrent, seconds, arguments.seeds)
-    print(text)
-    arguments.out.parent.mkdir(exist_ok=True)
-    arguments.out.write_text(text, encoding="utf-8")
+    publish(text, arguments.out)
 
 
 if __name__ == "__main__":

@@ -16,18 +16,14 @@ Source: Shah, Tamuly, Raghunathan, Jain & Netrapalli 2020, "The Pitfalls of Simp
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import platform
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
+from answers import arguments_of, publish, written
 from slabs import MASSES, Coordinates, Width, points, slabs_dataset
 
 import worldnets as wn
@@ -114,13 +110,12 @@ def quantised(masses: str, seeds: int, checkpoints: tuple[int, ...] = CHECKPOINT
 
 
 def report(sizes: dict[Size, int], seeds: int) -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in ("jax", "equinox", "optax", "numpy"))
+    command = f"known_answers_c.py --seeds {seeds}{' --full' if FULL in sizes else ''}"
     begun = time.perf_counter()
     lines = [
         "# Simplicity bias: a line before slabs, and its control",
         "",
-        f"Written by `benchmarks/known_answers_c.py --seeds {seeds}{' --full' if FULL in sizes else ''}` on "
-        f"{datetime.date.today().isoformat()}, Python {platform.python_version()}, {packages}.",
+        written(command, "jax", "equinox", "optax", "numpy"),
         "",
         "## The published experiment",
         "",
@@ -175,15 +170,13 @@ def _figure(values: np.ndarray) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments_of(__doc__, "known_answers_c.md")
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--full", action="store_true", help="one seed of 50 coordinates and 100,000 points besides")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "known_answers_c.md")
     arguments = parser.parse_args()
     sizes = {REDUCED: min(3, arguments.seeds)} | ({FULL: 1} if arguments.full else {})
     text = report(sizes, arguments.seeds)
-    print(text)
-    arguments.out.write_text(text, encoding="utf-8")
+    publish(text, arguments.out)
 
 
 if __name__ == "__main__":

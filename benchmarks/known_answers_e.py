@@ -10,15 +10,11 @@ memorizer and deriver cannot be told apart, where it has to say so.
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import platform
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
+from answers import arguments_of, publish, written
 
 from probes.derivation.meta_worlds import HELD_OUT, Chains, MetaWorld, starts
 from probes.derivation.predictors import CONTROLS, counted, retrieved, true_predictions
@@ -196,9 +192,8 @@ def identifiability() -> tuple[list[str], bool]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments_of(__doc__, "known_answers_e.md")
     parser.add_argument("--quick", action="store_true", help="fewer clips: whether it runs, not whether it holds")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "known_answers_e.md")
     arguments = parser.parse_args()
     began = time.perf_counter()
     drawn = {4: (4, 8), 64: (2, 8), 1024: (1, 8)} if arguments.quick else DRAWN
@@ -208,12 +203,10 @@ def main() -> None:
     third, told = identifiability()
     seconds = time.perf_counter() - began
     options = " --quick" if arguments.quick else ""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy"))
     lines = [
         "# Markov-chain mixtures: reference predictors, and heads placed between them",
         "",
-        f"Written by `benchmarks/known_answers_e.py{options}` on {datetime.date.today().isoformat()}, Python "
-        f"{platform.python_version()}, {packages}, in {seconds:.0f} s.",
+        written(f"known_answers_e.py{options}", "numpy", "scipy", seconds=seconds),
         "",
         f"{TOKENS} states, rows from Dirichlet(1), N training chains, clips of {LENGTH} tokens that start in the",
         "chain's long run: mean KL(chain ‖ predictor) in nats over all positions, in / out of distribution, ± standard",
@@ -248,9 +241,7 @@ def main() -> None:
         "",
     ]
     text = "\n".join(lines)
-    print(text)
-    arguments.out.parent.mkdir(exist_ok=True)
-    arguments.out.write_text(text, encoding="utf-8")
+    publish(text, arguments.out)
     if (wrong or not (placed and told)) and not arguments.quick:
         raise SystemExit("not all known answers were reached: see the lines above")
 

@@ -9,16 +9,12 @@ fitted to the exact curves; and the verdict of the probe `goodhart` on each tail
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import itertools
 import math
-import platform
 import time
-from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
+from answers import arguments_of, publish, written
 
 from probes.catalogue.goodhart import about
 from probes.finding import Conclusion
@@ -137,9 +133,8 @@ def _last(found: Conclusion, form: str, part: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments_of(__doc__, "known_answers_g.md")
     parser.add_argument("--quick", action="store_true", help="fewer draws: whether it runs, not whether it holds")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "known_answers_g.md")
     arguments = parser.parse_args()
     began = time.perf_counter()
     draws, outputs = (200_000, 20_000) if arguments.quick else (DRAWS, 200_000)
@@ -148,12 +143,10 @@ def main() -> None:
     third, right = verdict_table(outputs)
     seconds = time.perf_counter() - began
     judged = len(TAILS) * sum(q >= JUDGED for q in SHARES)
-    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy"))
     lines = [
         "# Goodhart tails: what the top of a proxy is worth",
         "",
-        f"Written by `benchmarks/known_answers_g.py{' --quick' if arguments.quick else ''}` on "
-        f"{datetime.date.today().isoformat()}, Python {platform.python_version()}, {packages}, in {seconds:.0f} s.",
+        written(f"known_answers_g.py{' --quick' if arguments.quick else ''}", "numpy", "scipy", seconds=seconds),
         "",
         "V ~ N(0, 1), proxy U = V + X: E[V | top q of U] by quadrature; in brackets what was measured independently of",
         f"this project with four million draws, and what {draws:,} draws give here.",
@@ -186,9 +179,7 @@ def main() -> None:
         "",
     ]
     text = "\n".join(lines)
-    print(text)
-    arguments.out.parent.mkdir(exist_ok=True)
-    arguments.out.write_text(text, encoding="utf-8")
+    publish(text, arguments.out)
     if (wrong or not (exact and right)) and not arguments.quick:
         raise SystemExit("not all known answers were reached: see the lines above")
 

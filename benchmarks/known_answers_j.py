@@ -10,17 +10,13 @@ says of each budget and of a head that is exact, and what each remedy changes.
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import platform
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from answers import arguments_of, publish, written
 
 import worldnets as wn
 from probes.catalogue.crowding import CrowdingProbe, deep_pull, runs_of
@@ -186,7 +182,6 @@ def _figure(values: np.ndarray) -> str:
 
 
 def report(whole: Measurement, seconds: float, seeds: int, remedied: list[str]) -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in ("jax", "jaxlib", "equinox", "optax", "numpy"))
     ceilings = ", ".join(
         f"{name} {whole.world[f'{prefix}ceiling'][DEEP]:.3f} (expected {CEILINGS[name]:.3f})"
         for name, prefix in (("base", ""), ("twin", "twin "))
@@ -196,8 +191,7 @@ def report(whole: Measurement, seconds: float, seeds: int, remedied: list[str]) 
     lines = [
         "# A cue against a parity: own bits of the deep rung, with a cue and without",
         "",
-        f"Written by `benchmarks/known_answers_j.py --seeds {seeds}` on {datetime.date.today().isoformat()}, "
-        f"Python {platform.python_version()}, {packages}.",
+        written(f"known_answers_j.py --seeds {seeds}", "jax", "jaxlib", "equinox", "optax", "numpy"),
         "",
         f"Mean ± standard error over {seeds} seeds, in bits. Ceilings of own bits: {ceilings}. Training both runs and "
         f"measuring them at {len(whole.steps)} checkpoints took {seconds:.0f} s. All columns come from the "
@@ -230,18 +224,15 @@ def report(whole: Measurement, seconds: float, seeds: int, remedied: list[str]) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments_of(__doc__, "known_answers_j.md")
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--without-remedies", action="store_true")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "known_answers_j.md")
     arguments = parser.parse_args()
     cell, seconds = cell_of(arguments.seeds, CHECKPOINTS, SGD)
     (whole,) = unpack(cell, "crowding")
     remedied = [] if arguments.without_remedies else remedies(arguments.seeds)
     text = report(whole, seconds, arguments.seeds, remedied)
-    print(text)
-    arguments.out.parent.mkdir(exist_ok=True)
-    arguments.out.write_text(text, encoding="utf-8")
+    publish(text, arguments.out)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from probes.statistics import Interval
@@ -115,6 +115,24 @@ class Verdict:
     ceiling_kind: str = "exact"
     clusters: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def settled(self, found: Verdict, before: Sequence[str] = (), after: Sequence[str] = ()) -> Verdict:
+        """Whose seeds and settings are this one's, and name, tests and seeds needed those that a rule found.
+
+        Args:
+            found: by the rule; p is the largest of its statements'.
+            before, after: reasons besides its own.
+        """
+        return replace(
+            self,
+            name=found.name,
+            reasons=(*before, *found.reasons, *after),
+            statements=found.statements,
+            p=max((statement.p for statement in found.statements), default=math.nan),
+            seeds_needed=found.seeds_needed,
+            at_ceiling=found.at_ceiling,
+            clusters=found.clusters,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; NaN and infinities as None."""

@@ -1,4 +1,4 @@
-"""Findings as labelled arrays: curves over steps, rung by rung, with their intervals. Needs the extra `xarray`."""
+"""Findings as labelled arrays: curves over steps, rung by rung, with intervals. Needs xarray, the extra `xarray`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from worldnets.errors import MissingDependencyError, StoreError, did_you_mean
 
@@ -74,15 +75,10 @@ def labelled(findings: pd.DataFrame, probe: str | None = None) -> xr.Dataset:
     return xr.Dataset(variables, coordinates, described)
 
 
-def _places(column: pd.Series, labels: list[Any]) -> Any:
+def _places(column: pd.Series, labels: list[Any]) -> NDArray[np.int64]:
     """Position of each entry among the labels; −1 where it is missing."""
-    import pandas as pd
-
-    return (
-        pd.Index(labels).get_indexer(column.to_numpy(dtype=object, na_value=None))
-        if labels
-        else np.zeros(len(column), int)
-    )
+    where = {label: place for place, label in enumerate(labels)}
+    return np.array([where.get(value, -1) for value in column.tolist()], dtype=np.int64)
 
 
 def _attributes(rows: pd.DataFrame) -> Mapping[str, Any]:

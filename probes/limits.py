@@ -9,7 +9,7 @@ LIMITS = {
     "worldnets.dataset_folder.LARGEST": "bytes of a dataset.toml",
     "worldnets.formats.reading.FILE_LIMIT": "bytes of a net file",
     "worldnets.formats.reading.UNPACKED_LIMIT": "bytes that a net's .gz unpacks to",
-    "worldnets.formats.reading.UNLISTED_LIMIT": "table cells that a net file asks for by defaults, unlisted",
+    "worldnets.formats.reading.UNLISTED_LIMIT": "table cells that a net file asks for without listing them",
     "worldnets.formats.xmltree.DEPTH_LIMIT": "elements inside one another in XML",
     "worldnets.episode_tables.TABLE_LIMIT": "bytes of a CSV or parquet table in memory, and that its .gz unpacks to",
     "worldnets.episode_stream.MOST_SOURCES": "sources of an episodes file",

@@ -71,13 +71,13 @@ class Organism:
         if plant is None:
             mend = "read the run with the version of worldnets that made it"
             raise StoreError("an organism that is no longer there", node=self.title, mend=mend)
-        parts: list[Any] = [measured.get(name) for name in ("verdicts", "held", "asked")]
-        for part in parts:
-            counts = part.values() if isinstance(part, dict) else (None,)
-            if not all(type(count) is int and 0 <= count <= self.repeats for count in counts):
-                mend = "delete this organism's cell and run the same command again"
-                raise StoreError("counts that are none", node=self.title, found=repr(part), mend=mend)
-        return scored(plant, Tally(*parts))
+        return scored(plant, Tally(*(self._counts(measured.get(name)) for name in ("verdicts", "held", "asked"))))
+
+    def _counts(self, part: Any) -> Mapping[str, int]:
+        if isinstance(part, dict) and all(type(n) is int and 0 <= n <= self.repeats for n in part.values()):
+            return part
+        mend = "delete this organism's cell and run the same command again"
+        raise StoreError("counts that are none", node=self.title, found=repr(part), mend=mend)
 
 
 def organisms(suite: Suite) -> tuple[Organism, ...]:

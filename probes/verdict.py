@@ -176,16 +176,7 @@ def verdict(curves: Curves, settings: Settings | None = None, target: str = "") 
         )
     kept = curves.of(finite)
     found = _Rules(kept, settings).apply(clusters=True)
-    return replace(
-        base,
-        name=found.name,
-        reasons=(*notes, *found.reasons),
-        statements=found.statements,
-        p=max((s.p for s in found.statements), default=math.nan),
-        seeds_needed=found.seeds_needed,
-        at_ceiling=found.at_ceiling,
-        clusters=found.clusters,
-    )
+    return base.settled(found, notes)
 
 
 class _Rules:

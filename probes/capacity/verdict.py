@@ -114,15 +114,7 @@ def verdict(sweep: Sweep, settings: Settings, target: str = "") -> Verdict:
         words = "Fewer than two seeds: no interval over seeds."
         return replace(base, reasons=(*notes, words), seeds_needed=8)
     found = _Rules(sweep.of(finite), settings).apply(clusters=True)
-    return replace(
-        base,
-        name=found.name,
-        reasons=(*notes, *found.reasons),
-        statements=found.statements,
-        p=max((s.p for s in found.statements), default=math.nan),
-        seeds_needed=found.seeds_needed,
-        clusters=found.clusters,
-    )
+    return base.settled(found, notes)
 
 
 class _Rules:

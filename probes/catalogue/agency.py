@@ -33,7 +33,6 @@ from probes.statistics import exactly
 
 if TYPE_CHECKING:
     from probes.agency.examined import Outlooks
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan
@@ -58,13 +57,6 @@ class AgencyProbe(Catalogued):
     name = "agency"
     version = 1
     shown = PLOTTED
-
-    @property
-    def presentation(self) -> Presentation:
-        """What was lost, and by what it would have been mended."""
-        from probes.report.agency import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse worlds without acts, and heads that are not told them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from probes.measurement import Measurement, by_target, of_seeds
@@ -10,6 +11,7 @@ from probes.reference import notes, under
 
 if TYPE_CHECKING:
     from probes.finding import Conclusion, Finding, Plotted, Verdict
+    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan
@@ -27,6 +29,12 @@ class Catalogued:
     name: ClassVar[str]
     settings: Any
     shown: ClassVar[Plotted]
+
+    @property
+    def presentation(self) -> Presentation:
+        """`PRESENTATION` of the module of `probes.report` that has the probe's name, imported when it is shown."""
+        shown: Presentation = import_module(f"probes.report.{self.name}").PRESENTATION
+        return shown
 
     def check(self, plan: Plan) -> None:
         """Nothing is refused."""

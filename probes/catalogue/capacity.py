@@ -31,7 +31,6 @@ from probes.verdict import Settings as Split
 from probes.verdict import split
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan
@@ -77,13 +76,6 @@ class CapacityProbe(Catalogued):
     name = "capacity"
     version = 1
     shown = SHOWN
-
-    @property
-    def presentation(self) -> Presentation:
-        """Deep efficiency, depth and loss against the cap."""
-        from probes.report.capacity import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse heads that have no such cap, or not with these values.

@@ -31,7 +31,6 @@ from worldnets.errors import ProbeError
 from worldnets.heads.staged import Staged, growth_of
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan
@@ -55,13 +54,6 @@ class ComplexityProbe(Catalogued):
     name = "complexity"
     version = 1
     shown = SHOWN
-
-    @property
-    def presentation(self) -> Presentation:
-        """Bits of the head beside what the world-model has, over training."""
-        from probes.report.complexity import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse what does not grow, and heads without parameters that are numbers of their own.

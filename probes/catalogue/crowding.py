@@ -37,7 +37,6 @@ from probes.reference import described, marked
 from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.dataset import Dataset
     from worldnets.heads.inputs import Inputs
@@ -66,13 +65,6 @@ class CrowdingProbe(Catalogued):
     name = "crowding"
     version = 1
     shown = SHARES
-
-    @property
-    def presentation(self) -> Presentation:
-        """Own bits of a run beside those of its twin."""
-        from probes.report.crowding import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse what has no twin.

@@ -31,7 +31,6 @@ from probes.statistics import clip_interval, exactly, over_seeds
 from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan
@@ -56,13 +55,6 @@ class DerivationProbe(Catalogued):
 
     name = "derivation"
     version = 1
-
-    @property
-    def presentation(self) -> Presentation:
-        """Weights of memorizers and derivers."""
-        from probes.report.derivation import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse what is not asked for the next token of a meta-world.

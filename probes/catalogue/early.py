@@ -42,7 +42,6 @@ from probes.verdict import Settings as DepthSettings
 from probes.verdict import verdict as depth_verdict
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.trace import Trace
 
@@ -85,13 +84,6 @@ class EarlyProbe(Catalogued):
 
     name = "early"
     version = 1
-
-    @property
-    def presentation(self) -> Presentation:
-        """Log score of the forecast beside that of base rates."""
-        from probes.report.early import PRESENTATION
-
-        return PRESENTATION
 
     def measure(self, trace: Trace, progress: Progress | None = None) -> dict[str, Any]:
         """Measure every target at every checkpoint.

@@ -41,7 +41,6 @@ from probes.transmission.measured import scaled
 from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan
@@ -71,13 +70,6 @@ class FingerprintProbe(Catalogued):
     name = "fingerprint"
     version = 1
     shown = PLOTTED
-
-    @property
-    def presentation(self) -> Presentation:
-        """Who is named, and what it predicts."""
-        from probes.report.fingerprint import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse heads that see no symbols, and crossings that leave nothing to hold out.

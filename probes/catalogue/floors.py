@@ -33,7 +33,6 @@ from worldnets.errors import ProbeError
 from worldnets.inside import has_inside, untrained
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan
@@ -61,13 +60,6 @@ class FloorsProbe(Catalogued):
     name = "floors"
     version = 1
     shown = PLOTTED
-
-    @property
-    def presentation(self) -> Presentation:
-        """R², the gain over floors, and the excess effect."""
-        from probes.report.floors import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse heads that do not show their activations, and tasks without latents.

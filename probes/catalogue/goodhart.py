@@ -32,7 +32,6 @@ from probes.statistics import exactly
 from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan
@@ -56,13 +55,6 @@ class GoodhartProbe(Catalogued):
     name = "goodhart"
     version = 1
     shown = PLOTTED
-
-    @property
-    def presentation(self) -> Presentation:
-        """True value and proxy by pressure."""
-        from probes.report.goodhart import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse what the world does not have before anything is trained.

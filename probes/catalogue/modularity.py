@@ -35,7 +35,6 @@ from probes.statistics import exactly, over_seeds
 from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan
@@ -82,13 +81,6 @@ class ModularityProbe(Catalogued):
     name = "modularity"
     version = 1
     shown = SHOWN
-
-    @property
-    def presentation(self) -> Presentation:
-        """Purity, optimism and leakage."""
-        from probes.report.modularity import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse what has no act, no actor, or no world-model that could be trained again.

@@ -34,7 +34,6 @@ from probes.sources import DatasetSource
 from probes.statistics import over_seeds
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.roles import Target
     from worldnets.trace import Trace
@@ -66,13 +65,6 @@ class OptimizerProbe(Catalogued):
 
     name = "optimizer"
     version = 2  # 2: learned tables are held against the world's by what answers feel of a tilt
-
-    @property
-    def presentation(self) -> Presentation:
-        """What was searched, retargeted and explained."""
-        from probes.report.optimizer import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse contexts that cannot be told from evidence.

@@ -29,7 +29,6 @@ from probes.reference import described, marked, notes, under
 from probes.statistics import exactly, over_seeds
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan
@@ -57,13 +56,6 @@ class OrderProbe(Catalogued):
 
     name = "order"
     version = 1
-
-    @property
-    def presentation(self) -> Presentation:
-        """Weights of the richest reference, in distribution and out of it."""
-        from probes.report.order import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse ladders and references that the task cannot have.

@@ -33,7 +33,6 @@ from probes.verdict import split
 from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.dataset import Dataset
     from worldnets.growth import Growth
@@ -92,13 +91,6 @@ class PathProbe(Catalogued):
     name = "path"
     version = 1
     shown = SHOWN
-
-    @property
-    def presentation(self) -> Presentation:
-        """Deep efficiency of grown, fresh and reversed heads, and what lies between them."""
-        from probes.report.path import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse what cannot be grown.

@@ -30,7 +30,6 @@ from probes.reference import described, marked, notes, under
 from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan
@@ -54,13 +53,6 @@ class PriorsProbe(Catalogued):
 
     name = "priors"
     version = 2  # 2: when to halt is no longer paid for as description
-
-    @property
-    def presentation(self) -> Presentation:
-        """What is derived under each penalty, and the outer loop."""
-        from probes.report.priors import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse heads that take no rounds of their own choice, or that pay for rounds or description already.

@@ -29,7 +29,6 @@ from probes.reporter.verdict import Ends, Settings, verdict
 from worldnets.net_archive import net_digest
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.roles import Target
     from worldnets.trace import Trace
@@ -55,13 +54,6 @@ class ReporterProbe(Catalogued):
     name = "reporter"
     version = 1
     shown = PLOTTED
-
-    @property
-    def presentation(self) -> Presentation:
-        """The index and AUROC."""
-        from probes.report.reporter import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse worlds without a labeller, and questions that he does not know.

@@ -29,7 +29,6 @@ from worldnets.heads.forecaster import forecast_task
 from worldnets.training import retrained
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.trace import Trace
     from worldnets.training_plan import Plan
@@ -55,13 +54,6 @@ class SteeringProbe(Catalogued):
     name = "steering"
     version = 1
     shown = PLOTTED
-
-    @property
-    def presentation(self) -> Presentation:
-        """How far the world was moved."""
-        from probes.report.steering import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse worlds that hear no forecast, and heads that make none.

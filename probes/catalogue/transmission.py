@@ -30,7 +30,6 @@ from probes.transmission.verdict import Depth, Settings, verdict
 from worldnets.errors import ProbeError
 
 if TYPE_CHECKING:
-    from probes.presentation import Presentation
     from probes.protocol import Progress
     from worldnets.roles import Target
     from worldnets.trace import Trace
@@ -55,13 +54,6 @@ class TransmissionProbe(Catalogued):
     name = "transmission"
     version = 1
     shown = PLOTTED
-
-    @property
-    def presentation(self) -> Presentation:
-        """Slope and fit, by depth."""
-        from probes.report.transmission import PRESENTATION
-
-        return PRESENTATION
 
     def check(self, plan: Plan) -> None:
         """Refuse heads that have no world-model between the evidence and themselves.

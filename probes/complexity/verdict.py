@@ -125,14 +125,7 @@ def verdict(grown: Grown, settings: Settings, target: str = "") -> Verdict:
         return replace(base, reasons=("Fewer than two seeds: no interval over seeds.",), seeds_needed=8)
     kept = grown.of(sound)
     found = _untrained(kept, settings) or _jumps(kept, settings) or _saturates(kept, settings) or _rest(kept, settings)
-    return replace(
-        base,
-        name=found.name,
-        reasons=(*found.reasons, *([] if found.name == "untrained" else [_course(kept)])),
-        statements=found.statements,
-        p=max((s.p for s in found.statements), default=math.nan),
-        seeds_needed=found.seeds_needed,
-    )
+    return base.settled(found, after=[] if found.name == "untrained" else [_course(kept)])
 
 
 def _untrained(c: Grown, s: Settings) -> Verdict | None:

@@ -145,19 +145,9 @@ def verdict(runs: Runs, settings: Settings | None = None, target: str = "") -> V
         return replace(base, name="inconclusive", reasons=(*notes, reason), seeds_needed=8)
     kept = runs.of(finite)
     found = _Rules(kept, settings).apply(clusters=True)
+    near = binomial_interval(int((kept.crowding[-1] <= settings.epsilon).sum()), base.seeds, 1 - settings.alpha)
     return replace(
-        base,
-        name=found.name,
-        reasons=(*notes, *found.reasons),
-        statements=found.statements,
-        p=max((statement.p for statement in found.statements), default=math.nan),
-        seeds_needed=found.seeds_needed,
-        at_ceiling=binomial_interval(
-            int((kept.crowding[-1] <= settings.epsilon).sum()), base.seeds, 1 - settings.alpha
-        ),
-        ceiling=float(kept.twin[-1].mean()),
-        ceiling_kind="twin",
-        clusters=found.clusters,
+        base.settled(found, notes), at_ceiling=near, ceiling=float(kept.twin[-1].mean()), ceiling_kind="twin"
     )
 
 

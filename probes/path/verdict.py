@@ -121,15 +121,7 @@ def verdict(contrasts: Contrasts, settings: Settings, target: str = "") -> Verdi
         words = "Fewer than three seeds: no interval over seeds, and no pairs of them to compare with."
         return replace(base, reasons=(*notes, words), seeds_needed=8)
     found = _Rules(kept, settings).apply(clusters=True)
-    return replace(
-        base,
-        name=found.name,
-        reasons=(*notes, *found.reasons),
-        statements=found.statements,
-        p=max((s.p for s in found.statements), default=math.nan),
-        seeds_needed=found.seeds_needed,
-        clusters=found.clusters,
-    )
+    return base.settled(found, notes)
 
 
 class _Rules:

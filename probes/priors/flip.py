@@ -125,10 +125,7 @@ def verdict(m: Measurement, settings: Settings) -> Verdict:
     kept = {name: values[-1][m.sound] for name, values in m.numbers.items()}
     said = f"H_fd is behind H_fh on both axes in {_count(kept)} of {base.seeds} seeds."
     found = _undecided(kept, settings) or _never(kept, settings) or _flips(kept, settings)
-    statements = found.statements
-    p = max((s.p for s in statements), default=math.nan)
-    reasons = (*found.reasons, said)
-    return replace(base, name=found.name, reasons=reasons, statements=statements, p=p, seeds_needed=found.seeds_needed)
+    return base.settled(found, after=[said])
 
 
 def _count(kept: dict[str, Floats]) -> int:

@@ -21,7 +21,6 @@ R on the other, both ways.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -111,15 +110,7 @@ def verdict(pressed: Pressed, settings: Settings, target: str = "") -> Verdict:
         return replace(base, reasons=("Fewer than two seeds: no interval over seeds.",), seeds_needed=8)
     kept = pressed.of(sound)
     found = _low(kept, settings) or _moved(kept, settings)
-    choice = loop_words(kept, settings)
-    return replace(
-        base,
-        name=found.name,
-        reasons=(*found.reasons, *choice),
-        statements=found.statements,
-        p=max((s.p for s in found.statements), default=math.nan),
-        seeds_needed=found.seeds_needed,
-    )
+    return base.settled(found, after=loop_words(kept, settings))
 
 
 def _low(c: Pressed, s: Settings) -> Verdict | None:

@@ -141,16 +141,7 @@ def verdict(steps: NDArray[np.int64], demands: Sequence[Demand], settings: Setti
         return replace(base, name="inconclusive", reasons=few, seeds_needed=8)
     rules = _Rules(steps, [demand.of(finite) for demand in demands], settings)
     found = rules.apply(clusters=True)
-    return replace(
-        base,
-        name=found.name,
-        reasons=(*notes, *found.reasons),
-        statements=found.statements,
-        p=max((statement.p for statement in found.statements), default=math.nan),
-        seeds_needed=found.seeds_needed,
-        at_ceiling=rules.near(),
-        clusters=found.clusters,
-    )
+    return replace(base.settled(found, notes), at_ceiling=rules.near())
 
 
 class _Rules:

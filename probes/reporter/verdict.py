@@ -15,7 +15,6 @@ Seeds that split in two, by w, are judged apart.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,15 +85,7 @@ def verdict(ends: Ends, settings: Settings, target: str = "") -> Verdict:
             lambda seeds: f"{kept.weight[seeds].mean():.2f}",
             "{count} seeds end at an index of {end}, on their own `{name}`",
         )
-    return replace(
-        base,
-        name=found.name,
-        reasons=(*notes, *found.reasons),
-        statements=found.statements,
-        p=max((s.p for s in found.statements), default=math.nan),
-        seeds_needed=found.seeds_needed,
-        clusters=found.clusters,
-    )
+    return base.settled(found, notes)
 
 
 def _judged(ends: Ends, settings: Settings) -> Verdict:

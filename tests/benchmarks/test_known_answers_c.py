@@ -1,37 +1,19 @@
 """Simplicity bias, in reduced form; `benchmarks/known_answers_c.py` has the whole of it."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from probes.ladder import reference
 
-FOLDER = str(Path(__file__).resolve().parents[2] / "benchmarks")
+
+@pytest.fixture(scope="module")
+def slabs(benchmark):
+    return benchmark("slabs")
 
 
 @pytest.fixture(scope="module")
-def slabs():
-    yield from imported("slabs")
-
-
-@pytest.fixture(scope="module")
-def answers():
-    yield from imported("known_answers_c")
-
-
-def imported(name):
-    before = set(sys.modules)
-    sys.path.insert(0, FOLDER)
-    try:
-        yield importlib.import_module(name)
-    finally:
-        sys.path.remove(FOLDER)
-        for module in set(sys.modules) - before:
-            if str(getattr(sys.modules[module], "__file__", None)).startswith(FOLDER):
-                del sys.modules[module]
+def answers(benchmark):
+    return benchmark("known_answers_c")
 
 
 def test_points_lie_in_their_slabs_with_their_masses(slabs):

@@ -1,26 +1,12 @@
 """Reference predictors of chain mixtures, in reduced form; `benchmarks/known_answers_e.py` has the whole of it."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-FOLDER = str(Path(__file__).resolve().parents[2] / "benchmarks")
-
 
 @pytest.fixture(scope="module")
-def answers():
-    before = set(sys.modules)
-    sys.path.insert(0, FOLDER)
-    try:
-        yield importlib.import_module("known_answers_e")
-    finally:
-        sys.path.remove(FOLDER)
-        for name in set(sys.modules) - before:
-            if str(getattr(sys.modules[name], "__file__", "")).startswith(FOLDER):
-                del sys.modules[name]
+def answers(benchmark):
+    return benchmark("known_answers_e")
 
 
 def test_the_row_of_64_chains_is_the_published_one(answers):

@@ -1,26 +1,12 @@
 """Goodhart tails, in reduced form; `benchmarks/known_answers_g.py` has the whole of it."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-FOLDER = str(Path(__file__).resolve().parents[2] / "benchmarks")
-
 
 @pytest.fixture(scope="module")
-def answers():
-    before = set(sys.modules)
-    sys.path.insert(0, FOLDER)
-    try:
-        yield importlib.import_module("known_answers_g")
-    finally:
-        sys.path.remove(FOLDER)
-        for name in set(sys.modules) - before:
-            if str(getattr(sys.modules[name], "__file__", "")).startswith(FOLDER):
-                del sys.modules[name]
+def answers(benchmark):
+    return benchmark("known_answers_g")
 
 
 def test_entries_are_near_what_draws_gave_or_as_far_as_draws_explain(answers):

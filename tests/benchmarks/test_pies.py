@@ -1,8 +1,6 @@
 """The cards of the datasets show the pies that are measured."""
 
-import importlib
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,13 +14,8 @@ LONG = ["mess3", "vault", "digits", "alarm", "andes", "hailfinder", "insurance",
 
 
 @pytest.fixture
-def table(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    before = set(sys.modules)
-    yield importlib.import_module("pies").table
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(ROOT / "benchmarks")):
-            del sys.modules[name]
+def table(benchmark):
+    return benchmark("pies").table
 
 
 @pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in LONG)])

@@ -1,6 +1,5 @@
 """The tables of docs/purity.md, from a run that is too short to show anything."""
 
-import importlib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -55,9 +54,8 @@ def results(tmp_path_factory):
 
 
 @pytest.fixture
-def tables(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module("purity")
+def tables(benchmark):
+    return benchmark("purity")
 
 
 def fields(table):

@@ -1,26 +1,17 @@
 """The benchmark of seeds compares equal work and says what was reached."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-BENCHMARKS = str(Path(__file__).resolve().parents[2] / "benchmarks")
 
 STEPS = 20
 
 
 @pytest.fixture
-def seeds(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    module = importlib.import_module("seeds")
+def seeds(benchmark, monkeypatch):
+    module = benchmark("seeds")
     monkeypatch.setattr(module, "SEEDS", 8)
     monkeypatch.setattr(module, "PEER_SEEDS", 2)
-    yield module
-    for name in ("seeds", "timing"):
-        del sys.modules[name]
+    return module
 
 
 def test_all_contestants_train_on_the_same_clips_and_ours_end_in_the_same_place(seeds):

@@ -1,8 +1,5 @@
 """The agency probe: every organism gets its class or kind, and trained heads are judged as models of acts."""
 
-import io
-import json
-
 import numpy as np
 import pytest
 
@@ -13,6 +10,7 @@ from probes.catalogue.agency import AgencyProbe
 from probes.organisms.agency import CLAIMED, Party, Planted, knows, knows_no_pictures, knows_no_wiring, plants
 from probes.registry import names, probe
 from probes.validity import validate
+from tests.stored import stored
 from worldnets import load_dataset, train
 from worldnets.errors import ProbeError
 from worldnets.roles import Labeller
@@ -20,14 +18,6 @@ from worldnets.training_plan import plan_training
 from worldnets.worlds.keeper import SITUATION, WIRINGS, keeper_net
 
 PLANTS = plants()
-
-
-def stored(cell):
-    """A cell after its way through JSON and .npz."""
-    file = io.BytesIO()
-    np.savez(file, **cell["arrays"])
-    file.seek(0)
-    return {"metadata": json.loads(json.dumps(cell["metadata"], allow_nan=False)), "arrays": dict(np.load(file))}
 
 
 def test_the_probe_is_found_by_name_and_every_verdict_has_a_sign_and_an_organism():

@@ -2,8 +2,6 @@
 refused.
 """
 
-import io
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +18,7 @@ from probes.measurement import unpack
 from probes.organisms.crowding import SPLIT, Heads, constant, cue_world
 from probes.registry import names, probe
 from probes.sources import TableSource
+from tests.stored import stored
 from worldnets.errors import ProbeError, UnknownNameError
 from worldnets.training import retrained
 from worldnets.training_plan import plan_training
@@ -36,14 +35,6 @@ def trace():
 @pytest.fixture(scope="module")
 def cell(trace):
     return CrowdingProbe().measure(trace)
-
-
-def stored(cell):
-    """A cell after its way through JSON and .npz."""
-    file = io.BytesIO()
-    np.savez(file, **cell["arrays"])
-    file.seek(0)
-    return {"metadata": json.loads(json.dumps(cell["metadata"], allow_nan=False)), "arrays": dict(np.load(file))}
 
 
 def test_the_probe_is_found_by_name():

@@ -2,8 +2,6 @@
 deep.
 """
 
-import io
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +15,7 @@ from probes.organisms.mixtures import hidden_chain
 from probes.registry import names, probe
 from probes.sources import DatasetSource
 from probes.verdict import Settings
+from tests.stored import stored
 from worldnets.dataset import load_dataset
 from worldnets.errors import ProbeError, UnknownNameError
 from worldnets.growth import Growth, Stage
@@ -29,14 +28,6 @@ SMALL = Sampling(clips=128, candidates=512, pool=256, holders=32, partners=32, g
 def cell(name, seeds, noise=None, seed=0):
     q = organism(name).log_q(WORLD, 1, 16, noise or Noise(), np.random.default_rng(seed))[:, list(seeds)]
     return pack([measure_heads(WORLD, "bit", seeds, STEPS, lambda checkpoint: q[checkpoint])], "depth", 1)
-
-
-def stored(cell):
-    """A cell after its way through JSON and .npz."""
-    file = io.BytesIO()
-    np.savez(file, **cell["arrays"])
-    file.seek(0)
-    return {"metadata": json.loads(json.dumps(cell["metadata"], allow_nan=False)), "arrays": dict(np.load(file))}
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """The derivation probe: its predictors are Bayes, its organisms are found, and where nothing can be told it says so."""
 
-import io
-import json
 import math
 
 import numpy as np
@@ -16,6 +14,7 @@ from probes.derivation.verdict import Settings, verdict
 from probes.measurement import unpack
 from probes.organisms.derivation import DERIVER, HALF, MEMORIZER, WORLDS, Planted, meta_world_of, plants, steady
 from probes.registry import names, probe
+from tests.stored import stored
 from worldnets import Inference, load_dataset, train
 from worldnets.errors import ProbeError
 from worldnets.training_plan import plan_training
@@ -27,14 +26,6 @@ KINDS = {
     "chains": {"chains": 5, "tokens": 3, "alpha": 0.7, "frames": 7},
     "hidden_chains": {"chains": 5, "states": 3, "tokens": 3, "frames": 7},
 }
-
-
-def stored(cell):
-    """A cell after its way through JSON and .npz."""
-    file = io.BytesIO()
-    np.savez(file, **cell["arrays"])
-    file.seek(0)
-    return {"metadata": json.loads(json.dumps(cell["metadata"], allow_nan=False)), "arrays": dict(np.load(file))}
 
 
 def numbered(count, tokens, length, seed=0):

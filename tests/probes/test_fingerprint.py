@@ -1,7 +1,5 @@
 """The fingerprint probe: names are those scikit-learn would give, rows are what they are said to be, organisms hold."""
 
-import io
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -32,19 +30,12 @@ from probes.organisms.fingerprint import TARGET, Planted, plants
 from probes.registry import names as probe_names
 from probes.registry import probe
 from probes.validity import validate
+from tests.stored import stored
 from worldnets import load_dataset, train
 from worldnets.errors import ProbeError
 from worldnets.training_plan import plan_training
 
 SMALL = Sampling(orders=2, rows=12)
-
-
-def stored(cell):
-    """A cell after its way through JSON and .npz."""
-    file = io.BytesIO()
-    np.savez(file, **cell["arrays"])
-    file.seek(0)
-    return {"metadata": json.loads(json.dumps(cell["metadata"], allow_nan=False)), "arrays": dict(np.load(file))}
 
 
 def answers(seed, initialisations=5, orders=3, width=7, size=0.5):

@@ -1,7 +1,5 @@
 """The floors probe: what is decodable, beyond what, and whether it is used; each on planted cases and a real trace."""
 
-import io
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -16,19 +14,12 @@ from probes.organisms.floors import LATENT, Planted, plants
 from probes.registry import names, probe
 from probes.sources import DatasetSource
 from probes.validity import validate
+from tests.stored import stored
 from worldnets import load_dataset, train
 from worldnets.errors import ProbeError
 from worldnets.training_plan import plan_training
 
 SMALL = Sampling(clips=256, groups=8, folds=3, draws=4)
-
-
-def stored(cell):
-    """A cell after its way through JSON and .npz."""
-    file = io.BytesIO()
-    np.savez(file, **cell["arrays"])
-    file.seek(0)
-    return {"metadata": json.loads(json.dumps(cell["metadata"], allow_nan=False)), "arrays": dict(np.load(file))}
 
 
 def planted_evaluation(rows=600, seed=0):

@@ -1,7 +1,5 @@
 """The goodhart probe: organisms, heads trained on each of the four worlds, drawn outputs, and what is refused."""
 
-import io
-import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -18,20 +16,13 @@ from probes.organisms.goodhart import Planted, bent, gaining, plants
 from probes.registry import names, probe
 from probes.sources import DatasetSource
 from probes.validity import validate
+from tests.stored import stored
 from worldnets import Inference, load_dataset, train
 from worldnets.errors import ProbeError
 from worldnets.roles import Target
 from worldnets.training_plan import plan_training
 
 SMALL = Sampling(points=13, clips=512, groups=4)
-
-
-def stored(cell):
-    """A cell after its way through JSON and .npz."""
-    file = io.BytesIO()
-    np.savez(file, **cell["arrays"])
-    file.seek(0)
-    return {"metadata": json.loads(json.dumps(cell["metadata"], allow_nan=False)), "arrays": dict(np.load(file))}
 
 
 def test_the_probe_is_found_by_name():

@@ -1,12 +1,10 @@
 """What a cell stores: taken apart by seeds, joined again, kept through JSON and .npz."""
 
-import io
-import json
-
 import numpy as np
 import pytest
 
 from probes.measurement import Measurement, by_target, joined, of_seeds, pack, unpack
+from tests.stored import stored
 from worldnets.errors import ProbeError
 
 STEPS = np.array([0, 10, 100])
@@ -27,14 +25,6 @@ def measurement(seeds, target="y", world=1.0, steps=STEPS):
         {"pie": np.array([world, np.nan])},
         {"rungs": [["a"], ["b"]]},
     )
-
-
-def stored(cell):
-    """As a store gives it back."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **cell["arrays"])
-    buffer.seek(0)
-    return {"metadata": json.loads(json.dumps(cell["metadata"])), "arrays": dict(np.load(buffer))}
 
 
 def same(one, other):

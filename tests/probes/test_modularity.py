@@ -1,7 +1,5 @@
 """The modularity probe: exact decisions, modules that are what they say, wishes found where there are some."""
 
-import io
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +18,7 @@ from probes.organisms.modularity import CONDITION, Agent, Numbers, decision, pla
 from probes.registry import names, probe
 from probes.statistics import over_seeds
 from probes.validity import validate
+from tests.stored import stored
 from worldnets import Inference, WorldNet, load_dataset, train
 from worldnets.dataset import Dataset
 from worldnets.errors import ProbeError
@@ -28,14 +27,6 @@ from worldnets.training_plan import plan_training
 
 STEPS = [0, 30, 60]
 REGIMES = ("apart", "end-to-end", "imagined")
-
-
-def stored(cell):
-    """A cell after its way through JSON and .npz."""
-    file = io.BytesIO()
-    np.savez(file, **cell["arrays"])
-    file.seek(0)
-    return {"metadata": json.loads(json.dumps(cell["metadata"], allow_nan=False)), "arrays": dict(np.load(file))}
 
 
 def test_the_probe_is_found_by_name():

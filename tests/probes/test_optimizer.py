@@ -1,7 +1,5 @@
 """The optimizer probe: every organism gets its row, and trained heads are asked what they can be asked."""
 
-import io
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +16,7 @@ from probes.organisms.believers import LOOPS, TREE, learned_passer
 from probes.organisms.optimizer import Believer, _exact, _learned, plants, repeated
 from probes.registry import names, probe
 from probes.validity import validate
+from tests.stored import stored
 from worldnets import Inference, WorldNet, load_dataset, train
 from worldnets.errors import ProbeError
 from worldnets.learning.growth import by_rounds
@@ -27,14 +26,6 @@ SMALL = Sampling(clips=256, groups=8, foreign=2)
 WRITTEN = "optimizer, mesa-to-authors, aligned, no-consequentialist"
 TRAINED = "optimizer, mesa-to-training, aligned, no-consequentialist"
 NOTHING = "no-optimizer, no-mesa, aligned, no-consequentialist"
-
-
-def stored(cell):
-    """A cell after its way through JSON and .npz."""
-    file = io.BytesIO()
-    np.savez(file, **cell["arrays"])
-    file.seek(0)
-    return {"metadata": json.loads(json.dumps(cell["metadata"], allow_nan=False)), "arrays": dict(np.load(file))}
 
 
 def test_the_probe_is_found_by_name():

@@ -1,8 +1,6 @@
 """The order probe: references, mixtures and verdicts, on planted heads and a real trace."""
 
 import functools
-import io
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -35,18 +33,11 @@ from probes.registry import names, probe
 from probes.sampled import SampledReference
 from probes.sources import TableSource
 from probes.validity import validate
+from tests.stored import stored
 from worldnets import load_dataset, train
 from worldnets.errors import ProbeError
 
 ORDER = OrderProbe()
-
-
-def stored(cell):
-    """A cell after its way through JSON and .npz."""
-    file = io.BytesIO()
-    np.savez(file, **cell["arrays"])
-    file.seek(0)
-    return {"metadata": json.loads(json.dumps(cell["metadata"], allow_nan=False)), "arrays": dict(np.load(file))}
 
 
 def weights_of(mixture, part=None):

@@ -1,8 +1,5 @@
 """The reporter probe: organisms get their verdict, and heads trained by oracle and human end at either end."""
 
-import io
-import json
-
 import numpy as np
 import pytest
 
@@ -12,17 +9,10 @@ from probes.registry import names, probe
 from probes.reporter.rows import Sampling
 from probes.reporter.verdict import Ends, Settings, verdict
 from probes.validity import validate
+from tests.stored import stored
 from worldnets import load_dataset, train
 from worldnets.errors import ProbeError
 from worldnets.training_plan import plan_training
-
-
-def stored(cell):
-    """A cell after its way through JSON and .npz."""
-    file = io.BytesIO()
-    np.savez(file, **cell["arrays"])
-    file.seek(0)
-    return {"metadata": json.loads(json.dumps(cell["metadata"], allow_nan=False)), "arrays": dict(np.load(file))}
 
 
 def test_the_probe_is_found_by_name():

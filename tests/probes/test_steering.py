@@ -1,8 +1,5 @@
 """The steering probe: what is published is measured exactly, honest heads do not steer, heads that may, do."""
 
-import io
-import json
-
 import numpy as np
 import pytest
 
@@ -13,6 +10,7 @@ from probes.registry import names, probe
 from probes.steering.measured import Sampling, steered, tables, yardstick
 from probes.steering.verdict import Settings
 from probes.validity import validate
+from tests.stored import stored
 from worldnets import Inference, load_dataset, train
 from worldnets.dataset import Dataset
 from worldnets.errors import ProbeError
@@ -22,14 +20,6 @@ from worldnets.training_plan import plan_training
 
 KNOWN = {"seeds": 3, "steps": 300, "batch": 64, "learning_rate": 0.05, "checkpoints": [0, 300]}
 SMALL = Sampling(horizon=4)
-
-
-def stored(cell):
-    """A cell after its way through JSON and .npz."""
-    file = io.BytesIO()
-    np.savez(file, **cell["arrays"])
-    file.seek(0)
-    return {"metadata": json.loads(json.dumps(cell["metadata"], allow_nan=False)), "arrays": dict(np.load(file))}
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """The transmission probe: edits that lie where they should, message passing follows them exactly, deaf heads do not."""
 
-import io
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -15,19 +13,12 @@ from probes.transmission.edits import Sampling, certain, editable, edited, moral
 from probes.transmission.measured import scaled
 from probes.transmission.verdict import Settings
 from probes.validity import validate
+from tests.stored import stored
 from worldnets import Inference, WorldNet, load_dataset, train
 from worldnets.errors import ProbeError
 from worldnets.training_plan import plan_training
 
 SMALL = Sampling(clips=128, groups=8, edits=3, depths=3)
-
-
-def stored(cell):
-    """A cell after its way through JSON and .npz."""
-    file = io.BytesIO()
-    np.savez(file, **cell["arrays"])
-    file.seek(0)
-    return {"metadata": json.loads(json.dumps(cell["metadata"], allow_nan=False)), "arrays": dict(np.load(file))}
 
 
 def chain():
