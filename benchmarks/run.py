@@ -29,6 +29,7 @@ BLOCKS = {
     "reading": "reading",
     "startup": "startup",
     "report-size": "report_size",
+    "running": "running",
 }
 
 

@@ -26,8 +26,21 @@ if TYPE_CHECKING:
     from probes.registry import names, probe
     from probes.results import Results, load
     from probes.runner import run
+    from probes.tables import read_findings, read_verdicts
 
-__all__ = ["Finding", "Results", "Verdict", "load", "names", "probe", "proxy_gap", "run", "wrap"]
+__all__ = [
+    "Finding",
+    "Results",
+    "Verdict",
+    "load",
+    "names",
+    "probe",
+    "proxy_gap",
+    "read_findings",
+    "read_verdicts",
+    "run",
+    "wrap",
+]
 
 # The same list for the running program; a test holds the two together.
 _HOME = {
@@ -38,6 +51,8 @@ _HOME = {
     "names": "probes.registry",
     "probe": "probes.registry",
     "proxy_gap": "probes.purity.gap",
+    "read_findings": "probes.tables",
+    "read_verdicts": "probes.tables",
     "run": "probes.runner",
     "wrap": "probes.external",
 }

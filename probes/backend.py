@@ -53,6 +53,11 @@ def cores() -> int:
     return int(cpu_count())
 
 
+def threads_each(jobs: int) -> int:
+    """Threads of each of so many worker processes: together no more than there are cores, and each has one."""
+    return max(1, cores() // jobs)
+
+
 class Processes:
     """Fresh processes that share this machine's cores among them.
 
@@ -86,7 +91,7 @@ class Processes:
         # A worker that has grown by hundreds of megabytes is replaced between two work items; nobody needs to know.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
         jobs = max(1, min(jobs, self._jobs))
-        settings = thread_settings(max(1, cores() // jobs))
+        settings = thread_settings(threads_each(jobs))
         executor = ProcessPoolExecutor(jobs, env=settings, initializer=prepare, initargs=(os.getpid(), settings))
         try:
             yield executor

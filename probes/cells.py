@@ -7,6 +7,7 @@ is the same on every machine, with any number of jobs, in any run directory.
 from __future__ import annotations
 
 import fnmatch
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -23,9 +24,12 @@ GROUP = 8
 CELL_SCHEMA = 1
 
 
+_SPELL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
 def canonical(value: Any) -> str:
     """JSON with one spelling per value: sorted keys, no blanks, numbers as Python repeats them, NaN refused."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _SPELL.encode(value)
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Cell:
     title: str
     source: Mapping[str, Any]
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """64 hex digits: sha256 of the canonical JSON of the identity."""
         return hashlib.sha256(canonical(self.identity).encode()).hexdigest()
@@ -127,10 +131,19 @@ class Condition:
         }
 
     @property
+    def count(self) -> int:
+        """How many cells: as many seed groups as hold its seeds."""
+        return -(-self.seeds // GROUP)
+
+    def cell(self, number: int) -> Cell:
+        """One seed group of its `count`."""
+        return Cell({**self.identity, "group": number}, self.title, self.source)
+
+    @property
     def cells(self) -> tuple[Cell, ...]:
-        """The condition's seed groups, as many as hold its seeds; the last may hold more than are asked for."""
-        identity, groups = self.identity, range(-(-self.seeds // GROUP))
-        return tuple(Cell({**identity, "group": group}, self.title, self.source) for group in groups)
+        """The condition's seed groups; the last may hold more seeds than are asked for."""
+        identity = self.identity
+        return tuple(Cell({**identity, "group": group}, self.title, self.source) for group in range(self.count))
 
     @property
     def names(self) -> dict[str, str]:
@@ -170,11 +183,22 @@ def growth_label(growth: Mapping[str, Any]) -> str:
 def _default(penalty: str, option: str) -> Any:
     from worldnets.penalties import REGISTRY
 
-    return next(field.default for field in fields(REGISTRY.get(penalty)) if field.name == option)
+    return next((field.default for field in fields(REGISTRY.get(penalty)) if field.name == option), None)
 
 
 def _listed(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+class Shared:
+    """One object for all equal tables it is shown: a hundred thousand conditions differ in little."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Any] = {}
+
+    def __call__(self, value: Any) -> Any:
+        """The value, or one that equals it, in the same order; texts and numbers as they are."""
+        return self._seen.setdefault(json.dumps(value), value) if isinstance(value, Mapping) else value
 
 
 class Titled(Protocol):
@@ -185,8 +209,11 @@ class Titled(Protocol):
         """What `--only` is matched with."""
 
     @property
-    def cells(self) -> tuple[Cell, ...]:
-        """What there is to do."""
+    def count(self) -> int:
+        """How many cells it has."""
+
+    def cell(self, number: int) -> Cell:
+        """One of them, from 0."""
 
 
 Line = TypeVar("Line", bound=Titled)

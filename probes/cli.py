@@ -16,6 +16,7 @@ import click
 
 from probes.backend import NAMES
 from worldnets.errors import SuiteError, UnknownNameError, WorldnetsError, did_you_mean
+from worldnets.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from probes.results import Results
     from probes.runner import Plan
     from probes.validity import Score
+
+#: Lines about cells that are not there, on a terminal.
+SHOWN = 40
 
 KINDS = ("worlds", "heads", "objectives", "penalties", "probes", "suites")
 
@@ -40,6 +44,10 @@ class Group(click.Group):
             return super().invoke(ctx)
         except WorldnetsError as error:
             click.echo(f"error: {' '.join(str(error).split())}", err=True)
+            ctx.exit(2)
+        except (MemoryError, RecursionError) as error:
+            mend = "what was asked for is too large for this machine, or a file asks for too much (docs/untrusted.md)"
+            click.echo(f"error: {type(error).__name__}: {printable(str(error))}. Mend: {mend}.", err=True)
             ctx.exit(2)
         except BrokenPipeError:  # `probes list | head`
             sys.stderr.close()
@@ -142,18 +150,18 @@ def show(name: str) -> None:
     from probes.describe import described
 
     if Path(name).suffix == ".toml":
-        click.echo(described("suites", name))
+        click.echo(printable(described("suites", name)))
         return
     if "/" in name and described_here:
         _say_what_comes_first()
-        click.echo(described("worlds", name))
+        click.echo(printable(described("worlds", name)))
         return
     # A world and a probe may have one name: then both are meant.
     meant = [kind for kind in KINDS if {name, name.replace("-", "_")} & set(names(kind))]
     if meant:
         if "worlds" in meant:
             _say_what_comes_first()
-        click.echo("\n\n".join(described(kind, name) for kind in meant))
+        click.echo(printable("\n\n".join(described(kind, name) for kind in meant)))
         return
     known = [known for kind in KINDS for known in names(kind)]
     raise UnknownNameError("neither a name nor a run directory", found=repr(name), mend=did_you_mean(name, known))
@@ -208,7 +216,7 @@ def run(
         sys.exit(130)
     _table(results)
     _organisms(results)
-    _failures(results)
+    _failures(results, part=bool(only or shard))
     click.echo(f"report: {results.path / 'report.html'}")
     if not outcome.complete:
         sys.exit(1)
@@ -225,6 +233,23 @@ def report(run: str, output: str | None) -> None:
     if output is None:
         results.compact()
     click.echo(results.report(output))
+
+
+@main.command()
+@click.argument("run", metavar="RUN")
+def pack(run: str) -> None:
+    """Pack the cells of a run directory by the thousand, so that millions of small files become hundreds.
+
+    Every command reads packed cells as it reads loose ones, and a run goes on.
+    """
+    from probes.store import Store
+
+    done = Store.open(run).pack()
+    click.echo(f"{done.packed:,} cells packed now; {done.cells:,} finished cells, {done.packs:,} packs")
+    for key in done.damaged:
+        click.echo(f"damaged: {key}, left as it is", err=True)
+    if done.damaged:
+        sys.exit(1)
 
 
 @main.command()
@@ -261,9 +286,9 @@ def check(dataset: str) -> None:
     _say_what_comes_first()
     found = check_dataset(loaded)
     for result in found:
-        click.echo(f"{'ok  ' if result.ok else 'FAIL'}  {result.name}: {result.message}")
+        click.echo(printable(f"{'ok  ' if result.ok else 'FAIL'}  {result.name}: {result.message}"))
         if not result.ok and result.mend:
-            click.echo(f"      mend: {result.mend}")
+            click.echo(printable(f"      mend: {result.mend}"))
     if not all(result.ok for result in found):
         sys.exit(1)
 
@@ -361,11 +386,19 @@ def _dry(planned: Plan, out: str | None) -> None:
 
     from probes.store import Store
 
-    store = Store.open(out) if out and (Path(out) / "manifest.json").exists() else None
+    finished = Store.open(out).finished() if out and (Path(out) / "manifest.json").exists() else ()
+    done = 0
+    lines: list[str] = []
     for cell in planned.cells:
-        state = "done" if store and store.has(cell) else "to do"
-        click.echo(f"{cell.key[:12]}  {state}  {cell.name}")
-    done = sum(store.has(cell) for cell in planned.cells) if store else 0
+        there = cell.key in finished
+        done += there
+        state = "done " if there else "to do"
+        lines.append(f"{cell.key[:12]}  {state}  {printable(cell.name, newlines=False)}")
+        if len(lines) == 4096:
+            click.echo("\n".join(lines))
+            lines.clear()
+    if lines:
+        click.echo("\n".join(lines))
     click.echo(f"{len(planned.cells)} cells of {len(planned.conditions)} conditions; {done} done", err=True)
 
 
@@ -400,11 +433,24 @@ def _organisms(results: Results) -> None:
         validity_table(f"organisms of {name}", scores)
 
 
-def _failures(results: Results) -> None:
+def _failures(results: Results, part: bool = False) -> None:
+    """Say which cells are not there, and why; where only a part was asked for, of the others how many."""
     failures = results.failures
-    for row in failures.to_dict("records"):
+    if part and (waiting := int((failures["state"] == "missing").sum())):
+        failures = failures[failures["state"] != "missing"]
+        cells = "cell of the suite has" if waiting == 1 else "cells of the suite have"
+        click.echo(f"{waiting:,} {cells} not run yet: `probes show {shlex.quote(str(results.path))}`", err=True)
+    # Those that failed first: what has not run yet needs no explanation.
+    ordered = failures.sort_values("state", key=lambda states: states == "missing", kind="stable")
+    for row in ordered.head(SHOWN).to_dict("records"):
         said = ": " + " ".join(str(row["error"]).split()) if row["error"] else ""
-        click.echo(f"{row['state']}: {row['cell']}{said}", err=True)
+        click.echo(printable(f"{row['state']}: {row['cell']}{said}", newlines=False), err=True)
+    if len(failures) > SHOWN:
+        click.echo(f"… and {len(failures) - SHOWN:,} more; `probes.load(RUN).failures` has all of them", err=True)
     if not failures.empty and (failures["state"] == "failed").any():
-        command = f"probes run {shlex.quote(results.store.suite.name)} --out {shlex.quote(str(results.path))}"
+        from probes.suites import suite_names
+
+        name = results.store.suite.name
+        suite = name if name in suite_names() else shlex.quote(str(results.path / "suite.toml"))
+        command = f"probes run {suite} --out {shlex.quote(str(results.path))}"
         click.echo(f"tracebacks: {results.path / 'failed'}; `{command}` tries them again", err=True)

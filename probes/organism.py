@@ -46,6 +46,15 @@ class Organism:
         return {"schema": CELL_SCHEMA, "probe": dict(self.probe), "organism": organism}
 
     @property
+    def count(self) -> int:
+        """One cell."""
+        return 1
+
+    def cell(self, number: int) -> Cell:
+        """The one it has."""
+        return self.cells[number]
+
+    @property
     def cells(self) -> tuple[Cell, ...]:
         """One."""
         return (Cell(self.identity, self.title, {}),)
@@ -54,7 +63,7 @@ class Organism:
         """What the stored counts say.
 
         Raises:
-            StoreError: the probe no longer has such a plant.
+            StoreError: the probe no longer has such a plant, or they are no counts.
         """
         from probes.validity import Tally, plants, scored
 
@@ -62,7 +71,13 @@ class Organism:
         if plant is None:
             mend = "read the run with the version of worldnets that made it"
             raise StoreError("an organism that is no longer there", node=self.title, mend=mend)
-        return scored(plant, Tally(measured["verdicts"], measured["held"], measured["asked"]))
+        return scored(plant, Tally(*(self._counts(measured.get(name)) for name in ("verdicts", "held", "asked"))))
+
+    def _counts(self, part: Any) -> Mapping[str, int]:
+        if isinstance(part, dict) and all(type(n) is int and 0 <= n <= self.repeats for n in part.values()):
+            return part
+        mend = "delete this organism's cell and run the same command again"
+        raise StoreError("counts that are none", node=self.title, found=repr(part), mend=mend)
 
 
 def organisms(suite: Suite) -> tuple[Organism, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -11,19 +9,17 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import asdict, dataclass
 
 from probes.backend import Backend, Processes
-from probes.cells import Cell, Titled
+from probes.cells import Cell
 from probes.progress import Progress, Quiet
 from probes.store import Store
 from probes.worker import MEASURE, work
+from probes.worklist import Batches, Cells, batches
 from worldnets.errors import SuiteError
-
-#: Cells in one work item at most.
-LARGEST = 16
 
 #: The longest time limit of a cell, seconds: a year.
 LONGEST = 31_536_000
 
-Batch = list[Cell]
+Batch = Sequence[Cell]
 Answer = list[tuple[str, str | None, float]]
 
 
@@ -44,21 +40,9 @@ class Outcome:
         return not (self.failed or self.missing or self.interrupted)
 
 
-def shard_of(cells: Sequence[Cell], shard: tuple[int, int] | None) -> list[Cell]:
-    """Part i of n of the cells: every n-th, so that each part has some of every world."""
-    return list(cells) if shard is None else list(cells[shard[0] - 1 :: shard[1]])
-
-
-def cells_of(lines: Iterable[Titled]) -> list[Cell]:
-    """All cells, in suite order: first every line's first (a condition's first seed group), then the second, …"""
-    per_condition = [line.cells for line in lines]
-    layers = itertools.zip_longest(*per_condition)
-    return [cell for layer in layers for cell in layer if cell is not None]
-
-
 def run_cells(
     store: Store,
-    cells: Sequence[Cell],
+    cells: Cells,
     backend: Backend | int | None = None,
     progress: Progress | None = None,
     fail_fast: bool = False,
@@ -84,64 +68,45 @@ def run_cells(
     backend = Processes(backend) if backend is None or isinstance(backend, int) else backend
     jobs = backend.jobs
     progress = progress or Quiet()
-    missing = [cell for cell in cells if not store.has(cell)]
-    left = {cell.key: cell for cell in missing}
-    failed: set[str] = set()
+    missing = store.missing(cells)
+    store.tidy(missing)  # of a run that was killed before it had read them
+    left = len(missing)
+    failed = 0
     interrupted = False
     last = begun
-    for cell in missing:
-        with contextlib.suppress(OSError):
-            store.overrun(cell).unlink(missing_ok=True)  # of a run that was killed before it had read it
+    out: dict[str, dict[str, Cell]] = {}  # handed out and not heard of since; one key can have two names
 
     def settle(answer: Answer) -> None:
+        nonlocal left, failed
         for key, error, seconds in answer:
-            cell = left.pop(key, None)
-            if cell is None:  # seen in the store while its batch was still at work
-                continue
-            if error is not None:
-                failed.add(key)
-            progress.finished(cell, error, seconds)
+            for cell in out.pop(key, {}).values():  # none: seen in the store while its batch was still at work
+                left -= 1
+                failed += error is not None
+                progress.finished(cell, error, seconds)
 
     def seen(at_work: Iterable[Cell]) -> None:
         nonlocal last
         for cell in at_work:
-            if cell.key in left and store.has(cell):
+            if cell.key in out and store.has(cell):
                 last, before = time.perf_counter(), last
                 settle([(cell.key, None, last - before)])
 
+    def stop() -> bool:
+        return fail_fast and failed > 0
+
     with progress.watching(store, total=len(missing), reused=len(cells) - len(missing), jobs=jobs):
         try:
-            items = batches(missing, jobs)
-            task = Task(store, measure, time_limit, backend)
-            suspects = _parallel(task, items, settle, seen, lambda: fail_fast and bool(failed))
+            task = Task(store, measure, time_limit, backend, out)
+            suspects = _parallel(task, batches(missing, jobs), settle, seen, stop)
             for cell in suspects:
-                if cell.key in left and not (fail_fast and failed):
+                if cell.key in out and not stop():
                     _alone(task, cell, settle)
         except KeyboardInterrupt:
             interrupted = True
-    for cell in missing:
-        store.tell(cell.key, None)
-    done = len(missing) - len(left) - len(failed)
+    store.hush()
+    done = len(missing) - left - failed
     seconds = time.perf_counter() - begun
-    return Outcome(done, len(cells) - len(missing), len(failed), len(left), interrupted, seconds)
-
-
-def batches(cells: Sequence[Cell], jobs: int) -> list[Batch]:
-    """Work items: cells of one world and objective stay together, so that what they are measured against is built once.
-
-    Among them those of one training stand side by side, so that it is trained once for all probes that look at it. No
-    item holds more than a job's fair share, or than `LARGEST`.
-    """
-    groups: dict[str, dict[str, Batch]] = {}
-    for cell in cells:
-        trainings = groups.setdefault(cell.kin, {})
-        trainings.setdefault(cell.training, []).append(cell)
-    share = max(1, min(LARGEST, -(-len(cells) // jobs)))
-    items: list[Batch] = []
-    for trainings in groups.values():
-        group = list(itertools.chain.from_iterable(trainings.values()))
-        items += [group[first : first + share] for first in range(0, len(group), share)]
-    return items
+    return Outcome(done, len(cells) - len(missing), failed, left, interrupted, seconds)
 
 
 @dataclass(frozen=True)
@@ -153,15 +118,19 @@ class Task:
         measure: "module:function".
         limit: seconds that a cell may take.
         backend: where.
+        out: what has been handed out, by key and name.
     """
 
     store: Store
     measure: str
     limit: float | None
     backend: Backend
+    out: dict[str, dict[str, Cell]]
 
     def submit(self, executor: Executor, batch: Batch) -> Future[Answer]:
         """Hand it out."""
+        for cell in batch:
+            self.out.setdefault(cell.key, {})[cell.name] = cell
         cells = [asdict(cell) for cell in batch]
         return executor.submit(work, str(self.store.path), cells, self.measure, self.limit)
 
@@ -182,26 +151,32 @@ class Task:
 
 def _parallel(
     task: Task,
-    items: Iterable[Batch],
+    items: Batches,
     settle: Callable[[Answer], None],
     seen: Callable[[Iterable[Cell]], None],
     stop: Callable[[], bool],
 ) -> list[Cell]:
     """All items, as many at a time as the backend takes. Returns the cells that were at work when a worker died."""
-    queue = deque(items)
+    waiting = deque[Batch]()  # handed out once, to workers that died
     suspects: list[Cell] = []
-    while queue and not stop():
+    begun = 0
+    while (waiting or begun < len(items)) and not stop():
         at_work: dict[Future[Answer], Batch] = {}
         broken = False
-        with task.backend.workers(len(queue)) as executor:
-            while at_work or (queue and not broken and not stop()):
-                while queue and not broken and len(at_work) < task.backend.capacity and not stop():
+        with task.backend.workers(len(waiting) + len(items) - begun) as executor:
+            while at_work or ((waiting or begun < len(items)) and not broken and not stop()):
+                while not broken and len(at_work) < task.backend.capacity and not stop():
+                    if not waiting:
+                        if begun == len(items):
+                            break
+                        waiting.append(list(items[begun]))
+                        begun += 1
                     try:
-                        at_work[task.submit(executor, queue[0])] = queue[0]
+                        at_work[task.submit(executor, waiting[0])] = waiting[0]
                     except task.backend.died:
                         broken = True
                     else:
-                        queue.popleft()
+                        waiting.popleft()
                 for future in wait(at_work, timeout=0.5, return_when=FIRST_COMPLETED).done:
                     batch = at_work.pop(future)
                     try:
@@ -210,7 +185,7 @@ def _parallel(
                         broken = task.backend.breaks
                         found, rest = task.died(batch, settle)
                         suspects += found
-                        queue.extend([rest] if rest else [])
+                        waiting.extend([rest] if rest else [])
                 seen(cell for batch in at_work.values() for cell in batch)
     return suspects
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from worldnets.printable import printable
+
 if TYPE_CHECKING:
     from probes.cells import Cell
     from probes.store import Store
@@ -62,7 +64,7 @@ class Lines:
         self._say(f"[{self.count}/{self.total}] {cell.name}: {result}{end}")
 
     def _say(self, line: str) -> None:
-        print(line, file=self.stream, flush=True)
+        print(printable(line, newlines=False), file=self.stream, flush=True)
 
 
 class Live:
@@ -72,12 +74,12 @@ class Live:
         self.console = console
         self.bars: Any = None
         self.overall: Any = None
-        self.count = 0
+        self.count = self.total = 0
 
     @contextmanager
     def watching(self, store: Store, total: int, reused: int, jobs: int) -> Iterator[None]:
         """Shows the display, redrawn from what the workers leave word of."""
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
         columns = (
@@ -85,13 +87,13 @@ class Live:
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
+            TextColumn("{task.fields[left]}"),
             TextColumn("[dim]{task.fields[note]}[/dim]"),
         )
         with Bars(*columns, console=self.console, transient=True, refresh_per_second=4) as self.bars:
             note = f"{reused} already there" if reused else ""
-            self.overall = self.bars.add_task("[bold]cells[/bold]", total=total, note=note)
+            self.overall = self.bars.add_task("[bold]cells[/bold]", total=total, note=note, left="")
+            self.total = total
             stop = threading.Event()
             watcher = threading.Thread(target=self._watch, args=(store, stop), daemon=True)
             watcher.start()
@@ -110,11 +112,24 @@ class Live:
             for name in shown.keys() - said.keys():
                 self.bars.remove_task(shown.pop(name))
             for name, state in said.items():
+                # What workers leave is read back from the run directory: only numbers are taken for numbers.
+                step, steps = (n if isinstance(n := state.get(key), int | float) else None for key in ("step", "steps"))
                 if name not in shown:
-                    shown[name] = self.bars.add_task("  " + escape(name), total=state.get("steps"), note="")
+                    shown[name] = self.bars.add_task(
+                        "  " + escape(printable(name, newlines=False)), total=steps, note="", left=""
+                    )
                 loss = state.get("loss")
-                note = str(state.get("phase") or (f"loss {loss:.3f} bits" if isinstance(loss, float) else ""))
-                self.bars.update(shown[name], completed=state.get("step", 0), total=state.get("steps"), note=note)
+                note = escape(
+                    printable(str(state.get("phase") or (f"loss {loss:.3f} bits" if isinstance(loss, float) else "")))
+                )
+                self.bars.update(shown[name], completed=step or 0, total=steps, note=note)
+            at_work = 0.0
+            for row in shown.values():
+                own = self.bars.tasks[self.bars.task_ids.index(row)]
+                at_work += own.percentage / 100
+                self.bars.update(row, left=_left(own.elapsed, own.percentage / 100, 1.0))
+            elapsed = self.bars.tasks[self.bars.task_ids.index(self.overall)].elapsed
+            self.bars.update(self.overall, left=_left(elapsed, self.count + at_work, self.total))
 
     def finished(self, cell: Cell, error: str | None, seconds: float) -> None:
         """The bar moves on; a failure stays on the screen."""
@@ -123,7 +138,7 @@ class Live:
         if error:
             from rich.markup import escape
 
-            self.console.print(f"[red]failed[/red] {escape(cell.name)}: {escape(error)}")
+            self.console.print(f"[red]failed[/red] {escape(printable(cell.name))}: {escape(printable(error))}")
 
 
 @contextmanager
@@ -168,6 +183,11 @@ def counting_bar(console: Any, organisms: Mapping[str, int]) -> Iterator[Callabl
                 console.print(f"[red]does not hold[/red] {escape(f'{probe}/{score.plant.name}')}")
 
         yield finished
+
+
+def _left(elapsed: float | None, done: float, total: float) -> str:
+    """How much longer it takes if it goes on as it went."""
+    return f"about {duration(elapsed / done * (total - done))} left" if elapsed and 0 < done < total else ""
 
 
 def duration(seconds: float) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from probes.cells import Condition, canonical, growth_label, matching, penalty_label
+from probes import suite as limits
+from probes.cells import GROUP, Condition, Shared, canonical, growth_label, matching, penalty_label
 from probes.settings import configured, measure_settings
 from probes.suite import Settings
 from worldnets.errors import SuiteError, WorldnetsError, did_you_mean
@@ -25,18 +28,43 @@ def resolve(suite: Suite) -> tuple[Condition, ...]:
         SuiteError: unknown names, two conditions with one title, a primary pattern that matches nothing.
         DatasetError: a world that cannot be built with its parameters.
     """
+    check_size(suite)
     for name, settings in suite.probes.items():
-        configured(name, settings.measure, settings.conclude)  # also where no job uses it
+        try:
+            configured(name, settings.measure, settings.conclude)  # also where no job uses it
+        except WorldnetsError as error:
+            raise error.at(file=suite.name) from None
     worlds: dict[str, Dataset] = {}
+    shared = Shared()
     conditions: list[Condition] = []
     for number, job in enumerate(suite.jobs, 1):
         try:
-            conditions += _of_job(suite, job, worlds)
+            conditions += _of_job(suite, job, worlds, shared)
         except WorldnetsError as error:
             raise error.at(file=suite.name, node=f"jobs[{number}]") from None
     _check_titles(conditions)
     primary = _primary(suite, conditions)
     return tuple(replace(condition, primary=condition.title in primary) for condition in conditions)
+
+
+def check_size(suite: Suite) -> None:
+    """Refuse a suite that crosses its lists to more conditions or cells than could be listed.
+
+    Raises:
+        SuiteError: more than `probes.suite.MOST_CONDITIONS` or `MOST_CELLS`.
+    """
+    conditions = cells = 0
+    for job in suite.jobs:
+        lists = (job.objective, job.heads, job.inputs, job.penalties or ({},), job.growth or ("none",))
+        own = math.prod(map(len, (*lists, job.probes or suite.defaults.probes)))
+        conditions += own
+        cells += own * -(-(job.seeds or suite.defaults.seeds) // GROUP)
+    for what, count, name in (("conditions", conditions, "MOST_CONDITIONS"), ("cells", cells, "MOST_CELLS")):
+        most = getattr(limits, name)
+        if count > most:
+            mend = f"divide the suite into several, or raise probes.suite.{name}"
+            found, expected = f"{count:,}", f"at most {most:,}"
+            raise SuiteError(f"a suite of too many {what}", file=suite.name, found=found, expected=expected, mend=mend)
 
 
 def world_identity(dataset: Dataset) -> dict[str, Any]:
@@ -50,7 +78,7 @@ def world_identity(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _of_job(suite: Suite, job: Job, worlds: dict[str, Dataset]) -> Iterator[Condition]:
+def _of_job(suite: Suite, job: Job, worlds: dict[str, Dataset], shared: Shared) -> Iterator[Condition]:
     from worldnets.dataset import load_dataset
     from worldnets.heads import head_options
     from worldnets.learning import GrowthPlan
@@ -62,7 +90,7 @@ def _of_job(suite: Suite, job: Job, worlds: dict[str, Dataset]) -> Iterator[Cond
     if asked not in worlds:
         worlds[asked] = load_dataset(job.world, parameters=job.parameters, redrawn=job.redrawn)
     dataset = worlds[asked]
-    world = world_identity(dataset)
+    world, spec = shared(world_identity(dataset)), shared(dataset.spec)
     label = job.label or world["name"] + ("-twin" if job.redrawn else "")
     asked_probes = job.probes or suite.defaults.probes
     if stray := next((name for name in job.measure if name not in asked_probes), None):
@@ -93,29 +121,27 @@ def _of_job(suite: Suite, job: Job, worlds: dict[str, Dataset]) -> Iterator[Cond
         yield Condition(
             title=f"{label}/{objective}/{head.name}{penalty_label(penalties)}/{inputs}{growth_label(grows)}",
             label=label,
-            probe={
-                "name": measuring.name,
-                "version": measuring.version,
-                "measure": measure_settings(measuring),
-            },
+            probe=shared(
+                {"name": measuring.name, "version": measuring.version, "measure": measure_settings(measuring)}
+            ),
             world=world,
-            source=dataset.spec,
+            source=spec,
             objective=objective,
-            head={"name": head.name, "options": head_options(head.name, head.options)},
+            head=shared({"name": head.name, "options": head_options(head.name, head.options)}),
             inputs=inputs,
-            training=training,
+            training=shared(training),
             seeds=job.seeds or suite.defaults.seeds,
-            penalties=penalties,
-            labels=plan.objective.labelled_by(dataset),
-            growth=grows,
+            penalties=shared(penalties),
+            labels=shared(plan.objective.labelled_by(dataset)),
+            growth=shared(grows),
         )
 
 
 def _check_titles(conditions: list[Condition]) -> None:
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[tuple[str, str], bytes] = {}
     for condition in conditions:
         name = (condition.title, str(condition.probe["name"]))
-        identity = canonical(condition.identity)
+        identity = hashlib.sha256(canonical(condition.identity).encode()).digest()
         if name in seen:
             if seen[name] == identity:
                 raise SuiteError("the same condition stands there twice", found=condition.title, mend="remove one")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probes.cells import Cell, Condition, Titled, matching, parse_shard
+from probes.cells import Condition, Titled, matching, parse_shard
 
 if TYPE_CHECKING:
     from probes.organism import Organism
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from probes.progress import Progress
     from probes.results import Results
     from probes.suite import Suite
+    from probes.worklist import Cells
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Plan:
     suite: Suite
     conditions: tuple[Condition, ...]
     organisms: tuple[Organism, ...]
-    cells: tuple[Cell, ...]
+    cells: Cells
 
 
 def plan(
@@ -36,9 +37,9 @@ def plan(
         SuiteError, DatasetError, UnknownNameError: the suite does not say what to run.
     """
     from probes.organism import organisms
-    from probes.pool import cells_of, shard_of
     from probes.resolve import resolve
     from probes.suite import Suite, load_suite
+    from probes.worklist import cells_of, shard_of
 
     loaded = suite if isinstance(suite, Suite) else load_suite(suite)
     if seeds is not None:
@@ -46,7 +47,7 @@ def plan(
     conditions, planted = resolve(loaded), organisms(loaded)
     lines: tuple[Titled, ...] = (*conditions, *planted)
     chosen = cells_of(matching(lines, only))
-    return Plan(loaded, conditions, planted, tuple(shard_of(chosen, parse_shard(shard) if shard else None)))
+    return Plan(loaded, conditions, planted, shard_of(chosen, parse_shard(shard) if shard else None))
 
 
 def execute(

@@ -55,6 +55,7 @@ def _completed(default: Any, given: Mapping[str, Any], place: str) -> Any:
             value = float(value)
         if before is not None and type(value) is not type(before):
             kind = type(before).__name__
-            raise SuiteError(f"{place}.{name} is of another kind", found=repr(value), expected=f"{kind}, as {before!r}")
+            what, mend = f"{place}.{name} is of another kind", "give one of that kind, or leave it out"
+            raise SuiteError(what, found=repr(value), expected=f"{kind}, as {before!r}", mend=mend)
         changed[name] = value
     return replace(default, **changed)

@@ -6,21 +6,34 @@ one, and the settings of the verdicts stand in it, so that nobody can choose the
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from probes.cells import GROUP
 from probes.suites import suite_names
 from worldnets.errors import SuiteError, did_you_mean
+from worldnets.files import read_whole
+from worldnets.toml import parsed
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+
+#: What a suite file may ask for, so that one from a stranger is refused before it fills the memory. Assign other
+#: numbers to run a larger one.
+SUITE_LIMIT = 1 << 22  # bytes of the file
+MOST_SEEDS = 1_000_000
+MOST_STEPS = 1_000_000_000
+MOST_CONDITIONS = 1_000_000
+MOST_CELLS = 10_000_000
+DEEPEST = 32  # tables and lists inside one another
 
 
 class Model(BaseModel):
@@ -41,12 +54,12 @@ class Heading(Model):
 class Training(Model):
     """How heads are trained. In `[defaults]` all are given; a job or one of its heads may give some of them anew."""
 
-    steps: int | None = Field(default=None, ge=1)
-    batch: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
+    batch: int | None = Field(default=None, ge=1, le=1_000_000)
     optimizer: str | None = None
     learning_rate: float | None = Field(default=None, gt=0)
     #: How many checkpoints the log-spaced schedule asks for.
-    checkpoints: int | None = Field(default=None, ge=2)
+    checkpoints: int | None = Field(default=None, ge=2, le=100_000)
 
     def settings(self) -> dict[str, Any]:
         """What is given here, without what is left to the next outer level."""
@@ -56,13 +69,13 @@ class Training(Model):
 class Defaults(Training):
     """The table `[defaults]`."""
 
-    seeds: int = Field(default=8, ge=2)
+    seeds: int = Field(default=8, ge=2, le=MOST_SEEDS)
     probes: tuple[str, ...] = ("depth",)
-    steps: int | None = Field(default=2000, ge=1)
-    batch: int | None = Field(default=128, ge=1)
+    steps: int | None = Field(default=2000, ge=1, le=MOST_STEPS)
+    batch: int | None = Field(default=128, ge=1, le=1_000_000)
     optimizer: str | None = "adam"
     learning_rate: float | None = Field(default=3e-3, gt=0)
-    checkpoints: int | None = Field(default=16, ge=2)
+    checkpoints: int | None = Field(default=16, ge=2, le=100_000)
 
 
 class Head(Training):
@@ -109,7 +122,7 @@ class Job(Training):
     #: How probes measure here, by probe, over what `[probes.NAME.measure]` says: smaller samples, for example, for a
     #: head that is dear to ask.
     measure: dict[str, dict[str, Any]] = {}
-    seeds: int | None = Field(default=None, ge=2)
+    seeds: int | None = Field(default=None, ge=2, le=MOST_SEEDS)
 
 
 class Settings(Model):
@@ -119,15 +132,34 @@ class Settings(Model):
     conclude: dict[str, Any] = {}
 
 
+class Include(Model):
+    """One `[[include]]`: all jobs of another suite, as they stand there (`probes.include`)."""
+
+    #: A built-in name, or a file beside this one.
+    suite: str
+    #: Stands before the included labels, by default the suite's name: `low_end.vault/question/mlp/evidence`.
+    prefix: str | None = Field(default=None, pattern=NAME)
+    #: Instead of the numbers of seeds that stand there.
+    seeds: int | None = Field(default=None, ge=2, le=MOST_SEEDS)
+
+
 class Suite(Model):
     """A suite file as read. Frozen; `probes.resolve.resolve` says what it runs."""
 
     suite: Heading
+    #: Other suites whose jobs stand before this one's own; none are left in a suite that has been read.
+    include: Annotated[tuple[Include, ...], BeforeValidator(_listed)] = ()
     defaults: Defaults = Defaults()
     probes: dict[str, Settings] = {}
     #: Probe → repeats: how often it says of its planted organisms what is known of them, counted in the same run.
-    organisms: dict[str, Annotated[int, Field(ge=1)]] = {}
-    jobs: Annotated[tuple[Job, ...], BeforeValidator(_listed), Field(min_length=1)]
+    organisms: dict[str, Annotated[int, Field(ge=1, le=MOST_SEEDS)]] = {}
+    jobs: Annotated[tuple[Job, ...], BeforeValidator(_listed)] = ()
+
+    @model_validator(mode="after")
+    def _something(self) -> Suite:
+        if not self.jobs and not self.include:
+            raise PydanticCustomError("nothing", "jobs: a suite needs some")
+        return self
 
     @property
     def name(self) -> str:
@@ -177,29 +209,58 @@ def load_suite(name: str | Path) -> Suite:
     if isinstance(name, str) and re.match(NAME, text) and not text.endswith(".toml"):
         if text not in suite_names():
             if Path(text).is_file():
-                return read_suite(Path(text).read_bytes(), text)
+                return read_suite(_content(Path(text)), text, Path(text).parent)
             mend = did_you_mean(text, suite_names()) + "; a file is named with its path, ending in .toml"
             raise SuiteError("unknown suite", found=repr(text), mend=mend)
-        return read_suite((files("probes") / "suites" / f"{text}.toml").read_bytes(), f"{text}.toml")
+        return read_suite(built_in(text), f"{text}.toml")
     path = Path(name)
+    return read_suite(_content(path), path, path.parent)
+
+
+def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
-    except OSError as error:
+        return read_whole(path, SUITE_LIMIT)
+    except (OSError, ValueError) as error:
         mend = f"give the path of a TOML file or one of: {', '.join(suite_names())}"
-        raise SuiteError("cannot read the suite file", file=path, found=error.strerror, mend=mend) from error
-    return read_suite(content, path)
+        if getattr(error, "errno", None) == errno.EFBIG:
+            mend = "a suite is some pages of text; raise probes.suite.SUITE_LIMIT if this is one"
+        found = getattr(error, "strerror", None) or str(error)
+        raise SuiteError("cannot read the suite file", file=path, found=found, mend=mend) from error
 
 
-def read_suite(content: bytes | str, file: object = None) -> Suite:
-    """The suite in the text of a TOML file; `file` only says where errors are.
+def built_in(name: str) -> bytes:
+    """The file of a suite that comes with the package."""
+    return (files("probes") / "suites" / f"{name}.toml").read_bytes()
+
+
+def read_suite(content: bytes | str, file: object = None, folder: Path | None = None) -> Suite:
+    """The suite in the text of a TOML file, with those it includes.
+
+    Args:
+        content: the text.
+        file: only says where errors are.
+        folder: where included files are; None: only suites that come with the package can be included.
+
+    Raises:
+        SuiteError: as `load_suite`.
+    """
+    from probes.include import expanded
+
+    return expanded(parse_suite(content, file), file, folder)
+
+
+def parse_suite(content: bytes | str, file: object = None) -> Suite:
+    """The suite in the text of a TOML file, as it stands there.
 
     Raises:
         SuiteError: as `load_suite`.
     """
     try:
         text = content.decode("utf-8") if isinstance(content, bytes) else content
-        tables = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        if len(text) > SUITE_LIMIT:
+            raise ValueError(f"{len(text):,} characters, more than {SUITE_LIMIT:,}")
+        tables = parsed(text)
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         place = re.search(r"\(at line (\d+)", str(error))
         message = re.sub(r" \(at .*\)$", "", str(error))
         mend = "see the suites that `probes list suites` names for examples"
@@ -214,11 +275,13 @@ _MODELS: Mapping[tuple[str, ...], type[Model]] = {
     ("defaults",): Defaults,
     ("jobs",): Job,
     ("jobs", "heads"): Head,
+    ("include",): Include,
 }
 
 
 def _validated(tables: Mapping[str, Any], file: object) -> Suite:
     """Pydantic's first complaint as one of ours."""
+    _refuse_values(tables, file)
     try:
         return Suite.model_validate(_tupled(tables))
     except ValidationError as error:
@@ -229,12 +292,44 @@ def _validated(tables: Mapping[str, Any], file: object) -> Suite:
         model = _MODELS.get(path, Settings if path[:1] == ("probes",) else Suite)
         mend = did_you_mean(str(first["loc"][-1]), model.model_fields)
         raise SuiteError(f"unknown key {place}", file=file, mend=mend)
+    if first["type"] == "nothing":
+        mend = "add a table [[jobs]] with a world and an objective, or [[include]] another suite"
+        raise SuiteError("a suite without jobs", file=file, mend=mend)
     if first["type"] == "missing":
         raise SuiteError(f"the key {place} is missing", file=file, mend="add it")
-    if place.endswith("seeds"):
+    if place.endswith("seeds") and first["type"] != "less_than_equal":
         mend = f"give 2 or more; {GROUP} and its multiples cost least, for seeds are trained in whole groups of {GROUP}"
         raise SuiteError(f"{place}: no number of seeds", file=file, found=repr(first["input"]), mend=mend)
-    raise SuiteError(f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}", file=file, found=repr(first["input"]))
+    what = f"{place}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    mend = "give a value of that kind; `probes show quick` prints a whole suite"
+    raise SuiteError(what, file=file, found=repr(first["input"]), mend=mend)
+
+
+def _refuse_values(tables: Any, file: object) -> None:
+    """What TOML can hold and no setting can: dates, infinite numbers, numbers beyond 64 bits, tables without end."""
+    level: list[tuple[tuple[str | int, ...], Any]] = [((), tables)]
+    for _ in range(DEEPEST):
+        inner: list[tuple[tuple[str | int, ...], Any]] = []
+        for place, value in level:
+            if isinstance(value, Mapping):
+                inner += [((*place, str(key)), one) for key, one in value.items()]
+            elif isinstance(value, list | tuple):
+                inner += [((*place, number), one) for number, one in enumerate(value)]
+            elif isinstance(value, float) and not math.isfinite(value):
+                raise SuiteError(f"{_place(place)} is no number", file=file, found=repr(value), mend="give a number")
+            elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+                raise SuiteError(f"{_place(place)} is beyond 64 bits", file=file, mend="give a smaller number")
+            elif not isinstance(value, str | int | float | None):
+                mend = "use text, numbers, true or false, lists and tables"
+                raise SuiteError(
+                    f"{_place(place)} is of no kind that settings have", file=file, found=repr(value), mend=mend
+                )
+        if not inner:
+            return
+        level = inner
+    raise SuiteError(
+        "tables inside tables too deep", file=file, expected=f"at most {DEEPEST} levels", mend="flatten it"
+    )
 
 
 def _place(location: Sequence[str | int]) -> str:

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from probes.presentation import Shown, number
+from worldnets.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from probes.compare import Comparison
     from probes.presentation import Presentation
@@ -21,26 +23,28 @@ STYLES = {"deep": "bold blue", "coming": "yellow", "shallow": "bold red", "back"
 
 
 NAMES = ("world", "objective", "target", "head", "inputs")
+BLOCK = 500  # rows of one table: of more of them each has its own widths, and no more are in memory
 FULL_WIDTH = 135  # characters; on a narrower terminal the names share one column and only the first number stays
 
 
 def verdict_table(results: Results) -> None:
     """Print it: in full where there is room or the output is no terminal, else condition, verdict and one number."""
     from rich.console import Console
-    from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else 150, soft_wrap=False)
     for probe, presentation in results.presentations.items():
-        console.print(_table(console, results, probe, presentation))
+        rows = results.verdicts.index[results.verdicts["probe"] == probe]
+        for first in range(0, max(len(rows), 1), BLOCK):
+            block = results.verdicts.loc[rows[first : first + BLOCK]].to_dict("records")
+            console.print(_table(console, block, presentation))
     for world, notes in results.notes.items():
         for note in notes:
-            console.print(Text(f"{world}: {note}"), soft_wrap=False)
+            console.print(_text(f"{world}: {note}"), soft_wrap=False)
 
 
-def _table(console: Console, results: Results, probe: str, presentation: Presentation) -> Table:
+def _table(console: Console, rows: Sequence[Mapping[Any, Any]], presentation: Presentation) -> Table:
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     full = console.width >= FULL_WIDTH
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=not full)
@@ -50,19 +54,17 @@ def _table(console: Console, results: Results, probe: str, presentation: Present
     for title in presentation.titles if full else presentation.titles[:1]:
         table.add_column(title[:1].lower() + title[1:], justify="right", no_wrap=True)
     previous: tuple[str, str] | None = None
-    for row in results.verdicts.to_dict("records"):
-        if row["probe"] != probe:
-            continue
+    for row in rows:
         block = (str(row["world"]), str(row["objective"]))
         if previous not in (None, block):
             table.add_section()
         previous = block
         names = [str(row[name]) for name in NAMES]
         mark, kind = presentation.signs.get(str(row["verdict"]), ("•", "open"))
-        numbers = [Text(_written(shown)) for shown in presentation.shown(row)]
+        numbers = [_text(_written(shown)) for shown in presentation.shown(row)]
         table.add_row(
-            *map(Text, names if full else ["/".join(filter(None, names))]),
-            Text(f"{mark} {row['verdict']}", style=STYLES[kind]),
+            *map(_text, names if full else ["/".join(filter(None, names))]),
+            _text(f"{mark} {row['verdict']}", style=STYLES[kind]),
             *(numbers if full else numbers[:1]),
         )
     return table
@@ -73,12 +75,11 @@ def validity_table(probe: str, scores: Sequence[Score]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     from probes.validity_page import limited
 
     console = Console(width=None if sys.stdout.isatty() else 150, soft_wrap=False)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=probe, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=_text(probe), title_justify="left")
     for name in ("organism", "role", "claim"):
         table.add_column(name, overflow="fold")
     table.add_column("share", justify="right", no_wrap=True)
@@ -94,10 +95,10 @@ def validity_table(probe: str, scores: Sequence[Score]) -> None:
             " or ".join(score.plant.claims),
             limited(score.share, upper=score.plant.role == "null"),
             "" if lowest is None else f"{lowest:.3f}",
-            Text(found, style={"no": "bold red", "open": "yellow"}.get(found, "")),
+            _text(found, style={"no": "bold red", "open": "yellow"}.get(found, "")),
             ", ".join(f"{name} {count}" for name, count in score.others.items()),
         )
-        table.add_row(*(Text(field) if isinstance(field, str) else field for field in fields))
+        table.add_row(*(_text(field) if isinstance(field, str) else field for field in fields))
     console.print(table)
 
 
@@ -106,7 +107,6 @@ def comparison(found: Comparison) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else 150, soft_wrap=False)
 
@@ -114,7 +114,7 @@ def comparison(found: Comparison) -> None:
         if rows:
             made = Table(*head, box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
             for row in rows:
-                made.add_row(*map(Text, row))
+                made.add_row(*map(_text, row))
             console.print(made)
 
     table("settings and versions", ("what", "a", "b"), found.settings)
@@ -131,6 +131,13 @@ def comparison(found: Comparison) -> None:
         f"{len(found.moved):,} moved beyond noise.",
         highlight=False,
     )
+
+
+def _text(content: str, style: str = "") -> Text:
+    """Text of which nothing is markup and nothing is obeyed by the terminal: names may be a stranger's."""
+    from rich.text import Text
+
+    return Text(printable(content, newlines=False), style=style)
 
 
 def _line(names: Mapping[str, Any]) -> str:

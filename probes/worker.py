@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from probes.cell_store import CellStore
     from probes.cells import Cell
     from probes.protocol import Probe
-    from probes.store import Store
     from worldnets.dataset import Dataset
     from worldnets.growth import Growth
     from worldnets.trace import Trace
@@ -39,6 +39,7 @@ def thread_settings(threads: int) -> dict[str, str]:
         "NUMBA_NUM_THREADS",
         "VECLIB_MAXIMUM_THREADS",
         "WORLDNETS_THREADS",
+        "PJRT_NPROC",  # of XLA, which does not split its sums, and runs what is independent of each other at once
     )
     flags = os.environ.get("XLA_FLAGS", "")
     eigen = "--xla_cpu_multi_thread_eigen=false"
@@ -94,10 +95,12 @@ def work(
     Raises:
         StoreError: the run directory cannot be written, not even to say so.
     """
-    from probes.cells import Cell
-    from probes.store import Store
+    from pathlib import Path
 
-    store = Store.open(run)
+    from probes.cell_store import CellStore
+    from probes.cells import Cell
+
+    store = CellStore(Path(run))
     function = _function(measure)
     answer, elsewhere = [], []
     with _TURN:
@@ -114,7 +117,7 @@ def work(
 
 
 def _one(
-    store: Store, cell: Cell, function: Callable[[Cell, Tell], Mapping[str, Any]], limit: float | None
+    store: CellStore, cell: Cell, function: Callable[[Cell, Tell], Mapping[str, Any]], limit: float | None
 ) -> tuple[str, str | None, float]:
     begun, last = time.perf_counter(), 0.0
     if store.has(cell):  # another process stored it since the work was handed out
@@ -145,13 +148,14 @@ def _one(
 
 
 @contextmanager
-def _limited(store: Store, cell: Cell, limit: float | None) -> Iterator[None]:
+def _limited(store: CellStore, cell: Cell, limit: float | None) -> Iterator[None]:
     """End the process with a traceback of all its threads if this takes longer, wherever it hangs."""
     if limit is None:
         yield
         return
     place = store.overrun(cell)
-    with open(place, "w", encoding="utf-8") as stream:
+    place.unlink(missing_ok=True)  # a new file: never written through, should it be a link
+    with open(place, "x", encoding="utf-8") as stream:
         faulthandler.dump_traceback_later(limit, exit=True, file=stream)
         try:
             yield

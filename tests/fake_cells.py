@@ -30,6 +30,8 @@ def measure(cell, tell):
         kind = trouble.read_text()
         if kind == "sleeps":
             time.sleep(600)
+        if kind == "is killed":
+            os.kill(os.getpid(), 9)
         if kind == "never looks up":
             import re
             re.match("(a+)+$", "a" * 60 + "b")

@@ -467,6 +467,12 @@ def _build(
         world = builder(**parameters)
     except WorldnetsError as error:
         raise error.at(node=name) from None
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError) as error:
+        if parameters == own:  # then it is no parameter's fault
+            raise
+        found, mend = f"{type(error).__name__}: {error}", f"give values of the kind and size of the defaults, {own}"
+        what = "its builder cannot work with these parameters"
+        raise DatasetError(what, node=name, found=found, mend=mend) from error
     return Dataset(name, parameters, world, title=title)
 
 

@@ -35,7 +35,7 @@ questions = ["digit"]           # known latents to ask for
 
 from __future__ import annotations
 
-import tomllib
+import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -43,6 +43,8 @@ from pathlib import Path
 from typing import Any
 
 from worldnets.errors import DatasetError, did_you_mean
+from worldnets.files import read_whole
+from worldnets.toml import parsed
 
 FILE = "dataset.toml"
 LARGEST = 1 << 20  # bytes; a description is a page of text
@@ -117,14 +119,13 @@ def read_description(folder: Path) -> Description:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        with open(path, "rb") as stream:
-            content = stream.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise DatasetError("the file is too large for a description", mend="keep tables in a net file beside it")
-        return tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return parsed(read_whole(path, LARGEST))
+    except (ValueError, RecursionError) as error:  # what tomllib and decoding raise are ValueErrors
         raise DatasetError("not a TOML file", found=str(error), mend="see https://toml.io") from None
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            mend = "keep tables in a net file beside it"
+            raise DatasetError("the file is too large for a description", found=error.strerror, mend=mend) from None
         raise DatasetError("cannot be read", found=error.strerror, mend="check its permissions") from None
 
 
@@ -181,8 +182,8 @@ def _file(folder: Path, name: str, kind: str) -> Path:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    path = (folder / name).resolve()
-    if Path(name).is_absolute() or not path.is_relative_to(folder.resolve()):
+    path = folder if "\0" in name else (folder / name).resolve()
+    if "\0" in name or Path(name).is_absolute() or not path.is_relative_to(folder.resolve()):
         mend = "name a file inside the folder; neither '..' nor a link may lead out"
         raise DatasetError("a file outside the dataset folder", found=repr(name), mend=mend)
     return path

@@ -18,6 +18,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -36,6 +37,7 @@ FORM = 1
 ROW_GROUP = 8192  # clips
 MEMORY = 256 << 20  # bytes of all buffers together
 BUFFERS = 8  # kept: as many seeds as are trained side by side, each at its own place of its own order
+MOST_SOURCES = 1 << 28  # the split puts all of them in order
 _GROUPS, _INSIDE = 3, 4  # tags of keys
 
 T = TypeVar("T")
@@ -367,7 +369,10 @@ class EpisodeStream:
         codes = np.empty((table.num_rows, len(names)), dtype=np.int16)
         for column, name in enumerate(names):
             codes[:, column] = table.column(name).to_numpy()
-        return self._layout.checked(codes)
+        try:
+            return self._layout.checked(codes)
+        except DatasetError as error:
+            raise error.at(file=self.path) from None
 
     def __len__(self) -> int:
         return self._clips
@@ -422,6 +427,8 @@ def _kept(kept: OrderedDict[tuple[int, ...], T], name: tuple[int, ...], make: Ca
 def _opened(path: Path) -> pyarrow.parquet.ParquetFile:
     import pyarrow.parquet as pq
 
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise DatasetError("no ordinary file", file=path, mend="give the path of a parquet file")
     return _attempt(path, lambda: pq.ParquetFile(path, memory_map=False))
 
 
@@ -432,6 +439,10 @@ def _page(path: Path, file: Any) -> dict[str, Any]:
         raise DatasetError("a parquet file that holds no episodes", file=path, mend=mend)
     try:
         content: dict[str, Any] = json.loads(page)
+        if type(content["format"]) is not int or type(content["clips"]) is not int:
+            raise ValueError("format or clips that are no whole number")
+        if type(content["sources"]) not in (int, NoneType) or not 0 <= (content["sources"] or 0) <= MOST_SOURCES:
+            raise ValueError(f"sources {content['sources']!r}")
         if content["format"] > FORM:
             mend = "read it with the version of worldnets that wrote it, or a newer one"
             raise DatasetError("a newer file format", file=path, found=content["format"], expected=FORM, mend=mend)
@@ -440,7 +451,7 @@ def _page(path: Path, file: Any) -> dict[str, Any]:
             raise ValueError("a checksum that is none")
         if names != set(file.schema_arrow.names) or content["clips"] != file.metadata.num_rows:
             raise ValueError("columns or rows that its own page does not know")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, WorldnetsError):
             raise error.at(file=path) from None
         raise DatasetError("a damaged episodes file", file=path, found=str(error), mend="write it again") from None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import errno
+import io
 import os
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +18,17 @@ from numpy.typing import NDArray
 
 from worldnets.episodes import ClipLayout, Episodes, Split
 from worldnets.errors import DatasetError, did_you_mean
+from worldnets.files import read_whole
 from worldnets.net import Label
 from worldnets.quantise import MISSING, Coded, Missing, check_levels, coded
 from worldnets.temporal import frame_name
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: Bytes that a table may have, unpacked: a few kilobytes can unpack to any size. Assign another number to read a
+#: larger one that you trust.
+TABLE_LIMIT = 1 << 32
 
 Form = Literal["wide", "long"]
 Levels = int | Mapping[str, int]
@@ -129,7 +137,6 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     import pandas as pd
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     file = Path(path)
     endings = [ending.lower() for ending in file.suffixes]
@@ -137,19 +144,20 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     ending = (endings[:-1] if packed else endings)[-1:]
     try:
         if ending in ([".parquet"], [".pq"]):
-            names = pq.read_schema(file).names
-            _refuse_names(names, file)
-            return pq.read_table(file).to_pandas()
+            return _parquet(file)
         if ending in ([".csv"], [".tsv"]):
             separator = "," if ending == [".csv"] else "\t"
-            _refuse_names(_header(file, separator, packed), file)
+            text = _text(file, packed)
+            _refuse_names(_header(text, file, separator), file)
             # In one piece: piece by piece a column of numbers with one text in it would be both.
-            return pd.read_csv(file, sep=separator, low_memory=False, encoding="utf-8-sig", index_col=False)
+            return pd.read_csv(io.StringIO(text), sep=separator, low_memory=False, index_col=False)
     except FileNotFoundError:
         raise DatasetError("no such file", file=file, mend="check the path") from None
-    except (OSError, EOFError, pa.ArrowException, ValueError) as error:  # pandas' own errors are ValueErrors
-        if isinstance(error, DatasetError):
+    except (OSError, EOFError, pa.ArrowException, ValueError, OverflowError, MemoryError, zlib.error) as error:
+        if isinstance(error, DatasetError):  # pandas' own errors are ValueErrors
             raise
+        if getattr(error, "errno", None) == errno.EFBIG:
+            raise _too_large(file, str(getattr(error, "strerror", error))) from None
         found = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
         mend = "check the file: one header line, then as many fields in every line"
         raise DatasetError("not a readable table", file=file, found=found, mend=mend) from None
@@ -157,17 +165,76 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     raise DatasetError("a table of an unknown kind", file=file, found="".join(endings) or "no ending", mend=mend)
 
 
-def _header(file: Path, separator: str, packed: bool) -> list[str]:
-    # pandas renames a column that stands twice, and names one that has no name: both would go unnoticed.
+def _text(file: Path, packed: bool) -> str:
     import gzip
 
-    with gzip.open(file, "rt", encoding="utf-8-sig") if packed else open(file, encoding="utf-8-sig") as stream:
-        try:
-            return next(csv.reader(stream, delimiter=separator))
-        except StopIteration:
-            raise DatasetError("an empty file", file=file, mend="write a header line and one line per row") from None
-        except csv.Error as error:
-            raise DatasetError("not a readable table", file=file, found=str(error), mend="check the header") from None
+    content = read_whole(file, TABLE_LIMIT)
+    if packed:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+            content = stream.read(TABLE_LIMIT + 1)
+        if len(content) > TABLE_LIMIT:
+            raise _too_large(file, f"more than {TABLE_LIMIT:,} bytes when unpacked")
+    return content.decode("utf-8-sig")
+
+
+def _parquet(file: Path) -> pd.DataFrame:
+    import pyarrow.parquet as pq
+
+    if file.exists() and not file.is_file():
+        raise OSError(errno.EINVAL, "no ordinary file")
+    opened = pq.ParquetFile(file, memory_map=False)
+    _refuse_names(opened.schema_arrow.names, file)
+    decoded = decoded_bytes(file, opened)
+    if decoded > TABLE_LIMIT:
+        raise _too_large(file, f"{decoded:,} bytes when unpacked, more than {TABLE_LIMIT:,}")
+    try:
+        return opened.read().to_pandas()
+    except (KeyError, TypeError, AttributeError, IndexError) as error:  # of what the file says about pandas
+        raise ValueError(f"{type(error).__name__}: {error}") from None
+
+
+def decoded_bytes(file: Path, opened: Any) -> int:
+    """Bytes that a parquet file's columns take in memory, at most: known before they are read.
+
+    A value is never longer than its column's encoded bytes; where that bound says too much, texts are counted without
+    being made, from their dictionaries.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    about, total = opened.metadata, 0
+    for group in range(about.num_row_groups):
+        rows = about.row_group(group).num_rows
+        for place in range(about.num_columns):
+            column = about.row_group(group).column(place)
+            texts = column.physical_type == "BYTE_ARRAY"
+            bound = rows * max(16, column.total_uncompressed_size if texts else 16)
+            if texts and rows * 16 <= TABLE_LIMIT < bound:
+                read = type(opened)(file, read_dictionary=[column.path_in_schema], memory_map=False)
+                bound = 0
+                for chunk in read.read_row_group(group, columns=[column.path_in_schema]).column(0).chunks:
+                    if not pa.types.is_dictionary(chunk.type):
+                        bound += chunk.nbytes
+                        continue
+                    lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
+                    bound += (pc.sum(lengths.take(chunk.indices)).as_py() or 0) + 16 * len(chunk)
+            total += bound
+    return total
+
+
+def _too_large(file: Path, found: str) -> DatasetError:
+    mend = "raise worldnets.episode_tables.TABLE_LIMIT if you trust it, or write it with worldnets.EpisodeWriter"
+    return DatasetError("a table too large", file=file, found=found, mend=mend)
+
+
+def _header(text: str, file: Path, separator: str) -> list[str]:
+    # pandas renames a column that stands twice, and names one that has no name: both would go unnoticed.
+    try:
+        return next(csv.reader(io.StringIO(text), delimiter=separator))
+    except StopIteration:
+        raise DatasetError("an empty file", file=file, mend="write a header line and one line per row") from None
+    except csv.Error as error:
+        raise DatasetError("not a readable table", file=file, found=str(error), mend="check the header") from None
 
 
 def _refuse_names(names: Sequence[str], file: Path) -> None:

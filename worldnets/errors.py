@@ -11,6 +11,8 @@ from collections.abc import Hashable, Iterable
 from difflib import get_close_matches
 from typing import Any, Self
 
+from worldnets.printable import printable
+
 _PART_LIMIT = 600  # characters of one part of a message: a file from elsewhere may hold a name of a megabyte
 _NAME_LIMIT = 80  # comparing names takes their lengths multiplied
 
@@ -62,7 +64,7 @@ class WorldnetsError(Exception):
             text += f"; found {_shown(self.found)}"
         if self.expected is not None:
             text += f"; expected {_shown(self.expected)}"
-        return f"{text}. Mend: {_cut(self.mend)}." if self.mend else f"{text}."
+        return printable(f"{text}. Mend: {_cut(self.mend)}." if self.mend else f"{text}.")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Errors cross process boundaries when cells run in parallel; the keyword arguments must travel too.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,17 @@ Threshold = Literal["cell", "overall"]
 LARGEST_GRID = 64  # cells across or down
 LARGEST_STEP = 2.5  # in time from one frame to the next, as a multiple of the median
 SEGMENTS = 10  # that few videos are cut into, all together: sources for training, validation and test
+
+#: Pixels of the largest frame: a header of some bytes can ask for any. Assign another number for larger ones.
+PIXELS_LIMIT = 1 << 26
+
+# Containers of pictures, and nothing read but the file itself. Playlists (HLS, concat, DASH, SDP, …) name other files
+# and addresses, which a stranger's "video" could make this machine read.
+_CONFINED = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,ogg,flv,asf,nut,ivf,h264,hevc,av1,obu,m4v,"
+    "mjpeg,yuv4mpegpipe,gif,apng,mxf,dv,rm,wtv,wav,mp3,aac,flac",
+}
 _MEND = "play it to see where it ends, or write it anew: ffmpeg -i in.mp4 -c:v libx264 out.mp4"
 
 
@@ -149,12 +161,16 @@ def _frames(file: Path, every: int) -> Iterator[NDArray[np.uint8]]:
         mend = "pip install 'worldnets[video]'"
         raise MissingDependencyError("reading a video needs PyAV", file=file, mend=mend) from None
     try:
-        with av.open(str(file)) as container:
+        if file.exists() and not file.is_file():
+            raise DatasetError("no ordinary file", file=file, mend="give the path of a video")
+        # "file:", or a name such as "concat:a|b" would be taken for an address.
+        with av.open(f"file:{file}", options=_CONFINED) as container:
             if not container.streams.video:
                 found = ", ".join(stream.type for stream in container.streams) or "nothing"
                 raise DatasetError("no video in the file", file=file, found=found, mend="give a file with pictures")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
+            stream.codec_context.options = {"max_pixels": str(PIXELS_LIMIT)}
             times: list[int] = []
             number = -1
             for number, frame in enumerate(container.decode(stream)):
@@ -172,6 +188,8 @@ def _frames(file: Path, every: int) -> Iterator[NDArray[np.uint8]]:
         if isinstance(error, DatasetError):
             raise
         found = getattr(error, "strerror", None) or str(error)
+        if getattr(error, "errno", None) == errno.EINVAL:
+            found += ": another kind of file than a video, such as a playlist that names other files"
         raise DatasetError("not a readable video", file=file, found=found, mend=_MEND) from None
 
 

@@ -1,6 +1,7 @@
 """The benchmarks measure what they say; how fast anything is, is not tested."""
 
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -207,3 +208,20 @@ def test_planted_models_are_searched_for_and_reported_one_by_one(benchmark):
     assert module.our_steps(net, codes, 2) == pytest.approx(
         module.wn.TemporalInference(again).log_evidence(codes).sum()
     )
+
+
+def test_a_synthetic_run_directory_is_finished_and_a_process_reports_its_own_memory(benchmark, tmp_path):
+    from probes.results import load
+    from probes.store import Store
+    from probes.worklist import cells_of
+
+    running = benchmark("running")
+    run = running.synthetic(tmp_path, 20)
+    store = Store.open(run)
+    assert [condition.count for condition in store.conditions] == [10, 10]
+    assert not store.missing(cells_of(store.conditions))
+    assert set(load(run).verdicts["seeds"]) == {80}
+    small, large = (running.cost([sys.executable, "-c", f"x = b'x' * {n}"]) for n in (10, 200_000_000))
+    assert 150 < large.memory - small.memory < 250
+    with pytest.raises(SystemExit, match="failed"):
+        running.cost([sys.executable, "-c", "raise SystemExit(3)"])

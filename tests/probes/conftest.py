@@ -1,5 +1,8 @@
+import shutil
+
 import pytest
 
+from tests import thread_report
 from tests.fake_cells import FAKE
 
 
@@ -10,3 +13,10 @@ def fake(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("MEASURED", str(tmp_path / "measured.txt"))
     return lambda: (tmp_path / "measured.txt").read_text().splitlines() if (tmp_path / "measured.txt").exists() else []
+
+
+@pytest.fixture
+def reported(tmp_path, monkeypatch):
+    """Makes `thread_report` importable, here and in workers."""
+    shutil.copy(thread_report.__file__, tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))

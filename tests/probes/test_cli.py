@@ -6,6 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from probes.cli import KINDS, main
+from probes.store import Store
+from probes.suite import load_suite
 from tests.tiny_suite import tiny_suite
 
 TINY = tiny_suite()
@@ -149,3 +151,21 @@ def test_a_tiny_run_from_the_command_line_to_the_report_and_again(tiny, tmp_path
     incomplete = call("show", out)
     assert incomplete.exit_code == 1
     assert "missing" in incomplete.stdout
+
+
+def test_what_is_missing_from_a_part_is_counted_and_a_suite_file_is_tried_again_by_its_copy(tiny, tmp_path):
+    out = tmp_path / "run"
+    first = call("run", tiny, "--out", out, "--only", "*/linear/*", "--jobs", 1)
+    assert first.exit_code == 0
+    assert f"1 cell of the suite has not run yet: `probes show {out}`" in first.stderr
+    assert "missing: cue_parity/question/mlp" not in first.stderr
+    assert "missing: cue_parity/question/mlp" in call("show", out).stderr
+    store = Store.open(out)
+    store.fail(store.conditions[1].cell(0), "planted", "planted")
+    said = call("show", out).stderr
+    assert f"`probes run {out / 'suite.toml'} --out {out}` tries them again" in said
+    packed = call("pack", out)
+    assert (packed.exit_code, packed.stdout) == (0, "1 cells packed now; 1 finished cells, 1 packs\n")
+    assert load_suite(out / "suite.toml") == load_suite(tiny)
+    shown = call("run", out / "suite.toml", "--out", out, "--dry-run")
+    assert [line.split()[1] for line in shown.stdout.splitlines()] == ["done", "to"]

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 import pytest
 
 from probes.backend import Dask, backend
-from probes.pool import cells_of, run_cells
+from probes.pool import run_cells
 from probes.progress import Quiet
+from probes.worklist import cells_of
 from tests.fake_cells import conditions, content, go, store
 from worldnets.errors import ClusterError
 
@@ -91,6 +92,23 @@ def test_a_cell_that_kills_its_workers_or_hangs_fails_and_the_others_are_done(tm
         (tmp_path / "trouble.txt").unlink()
         assert run_cells(run, cells, made, measure="fake_measure:measure").complete
     assert dict(os.environ) == before
+    alone = store(tmp_path / "alone")
+    go(alone, cells, 2)
+    assert content(run) == content(alone)
+
+
+def test_libraries_in_a_dask_worker_keep_to_one_thread(tmp_path, reported):
+    from thread_report import threads
+
+    with cluster(tmp_path, 1) as (address, _):
+        made = connected(address, store(tmp_path / "run"))
+        try:
+            ready(made, 1)
+            (found,) = made._client.run(threads).values()
+        finally:
+            made.close()
+    assert (found["numba"], found["blas"], found["ours"]) == (1, {1}, 1)
+    assert found["xla"] < 1.3
 
 
 def test_a_worker_that_does_not_see_the_run_directory_is_refused(tmp_path, fake):

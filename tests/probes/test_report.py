@@ -11,7 +11,6 @@ import pytest
 from probes import report
 from probes.catalogue.depth import DepthProbe, measure_heads, pack
 from probes.ladder import References, Sampling
-from probes.pool import cells_of
 from probes.presentation import number
 from probes.report import palette, render
 from probes.report.depth import rung_labels
@@ -24,6 +23,7 @@ from probes.sources import TableSource
 from probes.store import Store
 from probes.suite import read_suite
 from probes.worker import work
+from probes.worklist import cells_of
 from tests.tiny_suite import tiny_suite
 
 HOSTILE = '<script>alert("1")</script>'

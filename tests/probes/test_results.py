@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 
 import probes
-from probes.pool import cells_of
 from probes.results import FINDING_COLUMNS, Results
 from probes.runner import plan
 from probes.store import Store
 from probes.suite import read_suite
 from probes.worker import work
+from probes.worklist import cells_of
 from tests.tiny_suite import tiny_suite
 from worldnets.errors import StoreError
 
@@ -149,3 +149,43 @@ def test_reprs_are_short_and_escape_what_they_show(whole):
 def test_loading_what_is_no_run_is_a_store_error(tmp_path):
     with pytest.raises(StoreError):
         probes.load(tmp_path)
+
+
+def test_a_pass_over_many_conditions_keeps_few_conclusions_and_makes_the_same_tables(whole, tmp_path, monkeypatch):
+    import gc
+
+    from probes import results as module
+    from probes.finding import Conclusion
+
+    linear, mlp = whole.conditions
+    lines = [
+        replace(one, title=f"w{n}/{one.title}", label=f"w{n}", training={**one.training, "steps": 1000 + n})
+        for n in range(5)
+        for one in (linear, mlp)
+    ]
+    store = Store.create(tmp_path / "many", whole.suite, lines)
+    for number, cell in enumerate(cells_of(lines)):
+        store.write(cell, whole.read((linear, mlp)[number % 2].cell(0)))
+    store.fail(cells_of(lines)[3], "planted", "planted")
+    store.files.place(cells_of(lines)[3].key, ".json").unlink()
+
+    def alive():
+        gc.collect()
+        return sum(isinstance(one, Conclusion) for one in gc.get_objects())
+
+    kept = Results(Store.open(store.path))
+    assert len(kept.concluded) == 10
+    before = alive()
+    monkeypatch.setattr(module, "KEPT", 3)
+    monkeypatch.setattr(module, "PIECE", 5)
+    passing = Results(Store.open(store.path))
+    most = max(alive() - before for _ in passing.each())
+    assert most <= 3 + 1
+    passing.compact()
+    assert alive() - before <= 3
+    for name in ("findings", "verdicts", "failures"):
+        pd.testing.assert_frame_equal(getattr(passing, name), getattr(kept, name))
+    written = {name: (store.path / f"{name}.parquet").read_bytes() for name in ("findings", "verdicts")}
+    kept.compact()
+    assert written == {name: (store.path / f"{name}.parquet").read_bytes() for name in written}
+    assert passing.failures["state"].tolist() == ["failed"]

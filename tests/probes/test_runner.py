@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from probes.cells import parse_shard
-from probes.pool import batches, cells_of, shard_of
 from probes.resolve import resolve
 from probes.suite import read_suite
 from probes.worker import measure_cell, thread_settings
+from probes.worklist import batches, cells_of, shard_of
 from tests import fake_cells
 from tests.fake_cells import conditions, content, go, store
 from worldnets import training
@@ -79,7 +79,7 @@ def test_a_run_stopped_in_the_middle_goes_on_to_the_same_bytes(tmp_path, fake, s
         # Started from a script in the background, a process ignores Ctrl-C from birth.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.path[:0] = [{str(tmp_path)!r}, {HERE!r}]
-        from probes.pool import cells_of
+        from probes.worklist import cells_of
         from fake_cells import conditions, go, store
         outcome = go(store({str(tmp_path / "cut")!r}), cells_of(conditions(sleep=0.4)))
         sys.exit(7 if outcome.interrupted else 0)

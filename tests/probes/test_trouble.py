@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from probes.pool import cells_of, run_cells
+from probes.pool import run_cells
 from probes.store import Store
+from probes.worklist import cells_of
 from tests import fake_cells
 from tests.fake_cells import conditions, content, go, store
 from worldnets.errors import StoreError, SuiteError
@@ -49,7 +50,7 @@ def runner(tmp_path, run, jobs=1, **options):
     script = f"""
         import sys
         sys.path[:0] = [{str(tmp_path)!r}, {HERE!r}]
-        from probes.pool import cells_of
+        from probes.worklist import cells_of
         from fake_cells import conditions, go, store
         outcome = go(store({str(run)!r}), cells_of(conditions(**{options!r})), jobs={jobs})
         sys.exit(0 if outcome.complete else 1)
@@ -88,6 +89,20 @@ def test_a_cell_that_runs_out_of_memory_fails_and_the_others_are_done(tmp_path, 
     trouble.unlink()
     assert go(run, cells).complete
     assert content(run) == undisturbed(tmp_path, cells)
+
+
+def test_a_cell_whose_worker_the_system_kills_fails_and_the_others_are_done(tmp_path, fake, trouble):
+    # As a system does that has run out of memory.
+    cells, run = cells_of(conditions()), store(tmp_path / "run")
+    trouble.write_text("is killed")
+    outcome = go(run, cells, jobs=2)
+    assert (outcome.done, outcome.failed, outcome.missing) == (4, 4, 0)
+    assert "the worker process died" in run.failure(cells[-1])["error"]
+    trouble.unlink()
+    assert go(run, cells, jobs=2).complete
+    assert content(run) == undisturbed(tmp_path, cells)
+    assert not list(run.path.glob("failed/*"))
+    assert not list((run.path / "log").glob("now-*"))
 
 
 def test_a_worker_killed_from_outside_costs_nothing_but_time(tmp_path, fake):
@@ -170,13 +185,35 @@ def test_on_a_full_disk_what_is_stored_stays_and_the_rest_is_done_later(tmp_path
         assert not list(run.path.glob("failed/*"))
 
 
+def test_packing_on_a_full_disk_removes_nothing_and_is_done_later(tmp_path, fake):
+    cells = cells_of(conditions())
+    expected = undisturbed(tmp_path, cells)
+    with small_disk(tmp_path / "disk", "4m") as remount:
+        run = store(tmp_path / "disk" / "run")
+        assert go(run, cells).complete
+        (tmp_path / "disk" / "filler").write_bytes(bytes(os.statvfs(tmp_path / "disk").f_bavail * 4096))
+        with pytest.raises(StoreError, match="No space left"):
+            run.pack()
+        assert content(run) == expected
+        assert whole(run)
+        remount("ro")
+        with pytest.raises(StoreError, match="Read-only"):
+            run.pack()
+        assert all(run.content(cell)[1] == expected[f"{cell.key}.npz"] for cell in cells)
+        remount("rw")
+        (tmp_path / "disk" / "filler").unlink()
+        assert run.pack().packed == len(cells)
+        assert go(run, cells).reused == len(cells)
+        assert all(run.content(cell) == (expected[f"{cell.key}.json"], expected[f"{cell.key}.npz"]) for cell in cells)
+
+
 def test_where_no_file_may_grow_every_failure_says_why(tmp_path, fake):
     # The same without the right to mount: the system refuses to write files beyond a size.
     cells = cells_of(conditions())
     script = f"""
         import resource, sys
         sys.path[:0] = [{str(tmp_path)!r}, {HERE!r}]
-        from probes.pool import cells_of
+        from probes.worklist import cells_of
         from fake_cells import conditions, go, store
         run = store({str(tmp_path / "run")!r})
         resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))

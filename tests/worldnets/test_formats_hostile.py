@@ -424,10 +424,10 @@ def test_what_the_system_refuses_is_said_with_its_reason(tmp_path, monkeypatch):
     path = tmp_path / "x.bif"
     path.write_text(BIF)
 
-    def refuse(self):
+    def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(type(path), "read_bytes", refuse)
+    monkeypatch.setattr("worldnets.formats.reading.read_whole", refuse)
     with pytest.raises(FormatError, match=r"found Permission denied\. Mend: check path"):
         read_net(path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import math
@@ -18,9 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldnets.errors import FormatError, NetError, WorldnetsError, did_you_mean
+from worldnets.files import read_whole
 from worldnets.net import WorldNet
 
-UNPACKED_LIMIT = 2**27  # bytes a .gz file may grow to; a few kilobytes can unpack to any size
+#: Bytes of the largest file that is read, and bytes a .gz file may grow to: a few kilobytes can unpack to any size.
+#: Assign other numbers to read larger ones that you trust.
+FILE_LIMIT = 2**30
+UNPACKED_LIMIT = 2**27
 _GZIP_MAGIC = b"\x1f\x8b"
 UNLISTED_LIMIT = 2**24  # table cells that a file may ask for without listing them (defaults): 128 MiB
 
@@ -41,16 +46,16 @@ class Source:
         """
         file = os.fsdecode(path)
         mend = "give the path of a net file"
-        if not os.path.exists(file):
-            raise FormatError("cannot read", file=file, found="no such file", mend=mend)
-        if not os.path.isfile(file):
-            found = "a folder" if os.path.isdir(file) else "no ordinary file"
-            raise FormatError("cannot read", file=file, found=found, mend=mend)
         try:
-            data = Path(file).read_bytes()
+            data = read_whole(file, FILE_LIMIT)
+        except FileNotFoundError:
+            raise FormatError("cannot read", file=file, found="no such file", mend=mend) from None
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise FormatError("cannot read", file=file, found=reason, mend="check path and permissions") from None
+            number = getattr(error, "errno", None)
+            mend = mend if number == errno.EINVAL else "check path and permissions"
+            mend = "raise worldnets.formats.reading.FILE_LIMIT if it is a net" if number == errno.EFBIG else mend
+            raise FormatError("cannot read", file=file, found=reason, mend=mend) from None
         if file.lower().endswith(".gz"):
             return cls(file, _unpacked(file, data))
         if data.startswith(_GZIP_MAGIC):
@@ -99,7 +104,8 @@ def _unpacked(file: str, packed: bytes) -> bytes:
         mend = "fetch the archive again, or drop .gz from the name if it is not one"
         raise FormatError("the gzip archive is broken", file=file, found=str(error), mend=mend) from None
     if length > UNPACKED_LIMIT:
-        found, expected, mend = f"{length} bytes", f"at most {UNPACKED_LIMIT}", "unpack it first, if it is a net"
+        found, expected = f"{length} bytes", f"at most {UNPACKED_LIMIT}"
+        mend = "unpack it first, if it is a net, or raise worldnets.formats.reading.UNPACKED_LIMIT"
         raise FormatError("the archive unpacks to too much", file=file, found=found, expected=expected, mend=mend)
     return data
 
