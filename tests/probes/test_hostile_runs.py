@@ -283,7 +283,8 @@ class Shape(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, tuple(name for name, _ in attrs)))
+        if tag != "wbr":  # where a long name may be broken depends on its letters
+            self.tags.append((tag, tuple(name for name, _ in attrs)))
         self.addresses += [value for name, value in attrs if name in ("href", "src", "xlink:href", "action")]
 
     def handle_data(self, data):

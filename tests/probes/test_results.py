@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import probes
+from probes.columns import SCHEMA
 from probes.results import FINDING_COLUMNS, Results
 from probes.runner import plan
 from probes.store import Store
@@ -126,6 +127,19 @@ def test_the_parquet_files_are_rebuilt_to_the_same_bytes_and_hold_the_tables(who
     assert place.read_bytes() == before
     assert len(pd.read_parquet(whole.path / "findings.parquet")) == len(results.findings)
     assert list(pd.read_parquet(place)["verdict"]) == list(results.verdicts["verdict"])
+
+
+def test_the_files_read_back_and_the_labelled_arrays_say_what_the_tables_say(whole):
+    results = Results(whole)
+    results.compact()
+    pd.testing.assert_frame_equal(probes.read_findings(whole.path), results.findings)
+    pd.testing.assert_frame_equal(probes.read_verdicts(whole.path), results.verdicts)
+    curves = results.to_xarray()
+    assert curves.attrs == {"probe": "depth", "suite": "tiny", "schema": SCHEMA}
+    row = results.findings.query("name == 'efficiency, deep' and head == 'mlp'").iloc[-1]
+    place = {"condition": row["title"], "target": row["target"], "step": row["step"]}
+    assert float(curves["efficiency, deep"].sel(place)) == row["estimate"]
+    assert float(curves["efficiency, deep, high"].sel(place)) == row["high"]
 
 
 def test_a_damaged_cell_stops_no_other_and_says_so(whole, broken):
