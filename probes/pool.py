@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -163,7 +164,7 @@ class Task:
     def submit(self, executor: Executor, batch: Batch) -> Future[Answer]:
         """Hand it out."""
         cells = [asdict(cell) for cell in batch]
-        return executor.submit(work, str(self.store.path), cells, self.measure, self.limit)
+        return executor.submit(work, str(self.store.path.absolute()), cells, self.measure, self.limit, os.getcwd())
 
     def died(self, batch: Batch, settle: Callable[[Answer], None]) -> tuple[list[Cell], Batch]:
         """Of what a dead worker was given: the cells that may have killed it, and those it had not begun with."""
