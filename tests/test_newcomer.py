@@ -80,7 +80,6 @@ def test_the_wheel_alone_runs_the_quick_suite_and_the_same_command_goes_on(alone
     plain = alone.types(
         "PYTHONIOENCODING=ascii NO_COLOR=1 COLUMNS=40 probes show 'a rün'", status=1
     )  # cells of the suite are missing
-    assert plain.isascii()
     assert "stagnating" in plain
     assert "<html" in (alone.folder / "a rün" / "report.html").read_text(encoding="utf-8")[:300]
 
