@@ -150,6 +150,7 @@ class Dask:
         """Refuse workers that would fail at every cell."""
         from probes.store import versions
 
+        run = run.absolute()  # a worker may have been started anywhere
         found = self._client.run(_seen, str(run))
         own = versions()["worldnets"]
         for address, (sees, has) in found.items():

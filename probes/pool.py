@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -132,7 +133,7 @@ class Task:
         for cell in batch:
             self.out.setdefault(cell.key, {})[cell.name] = cell
         cells = [asdict(cell) for cell in batch]
-        return executor.submit(work, str(self.store.path), cells, self.measure, self.limit)
+        return executor.submit(work, str(self.store.path.absolute()), cells, self.measure, self.limit, os.getcwd())
 
     def died(self, batch: Batch, settle: Callable[[Answer], None]) -> tuple[list[Cell], Batch]:
         """Of what a dead worker was given: the cells that may have killed it, and those it had not begun with."""

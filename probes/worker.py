@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _end_with(parent: int) -> None:
 
 
 def work(
-    run: str, cells: list[dict[str, Any]], measure: str = MEASURE, limit: float | None = None
+    run: str, cells: list[dict[str, Any]], measure: str = MEASURE, limit: float | None = None, folder: str = os.curdir
 ) -> list[tuple[str, str | None, float]]:
     """Measure and store some cells of a run directory, one after the other.
 
@@ -88,6 +88,7 @@ def work(
         cells: their fields.
         measure: "module:function".
         limit: seconds a cell may take; after that the process leaves its traceback and ends, whatever it is doing.
+        folder: where the runner is, if this machine has it: from there relative paths of worlds start.
 
     Returns:
         For each cell its key, the error in one line or None, and the seconds it took.
@@ -103,7 +104,7 @@ def work(
     store = CellStore(Path(run))
     function = _function(measure)
     answer, elsewhere = [], []
-    with _TURN:
+    with _TURN, chdir(folder if os.path.isdir(folder) else os.curdir):
         for cell in (Cell(**fields) for fields in cells):
             with store.claimed(cell, wait=False) as ours:
                 if ours:

@@ -43,7 +43,9 @@ def layered(folder, *front):
 
 def command(commands, name, start):
     """A command as an installer writes it."""
-    (commands / name).write_text(f"#!{commands / 'python'}\nimport sys\n{start}\nsys.exit(main())\n", encoding="utf-8")
+    # Processes that it starts import it as a module: what it does stands behind a condition.
+    text = f"#!{commands / 'python'}\nimport sys\n{start}\nif __name__ == '__main__':\n    sys.exit(main())\n"
+    (commands / name).write_text(text, encoding="utf-8")
     (commands / name).chmod(0o755)
 
 

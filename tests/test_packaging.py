@@ -232,3 +232,4 @@ def test_a_failed_installation_leaves_no_stamp(bare_make, tmp_path):
     )
     assert done.returncode == 2
     assert not list((tmp_path / ".venv").glob(".installed*"))
+    assert "Mend: a network, or PIP_INDEX_URL or PIP_FIND_LINKS" in done.stderr

@@ -55,6 +55,17 @@ def test_list_and_help_load_no_numerical_library():
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
 
 
+def test_show_takes_a_dataset_folder_and_shows_all_that_have_one_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    call("new", "dataset", "roads")
+    shown = call("show", "./roads")
+    assert shown.exit_code == 0
+    assert "world ./roads" in shown.stdout
+    both = call("show", "goodhart").stdout
+    assert "world goodhart" in both
+    assert "probe goodhart" in both
+
+
 @pytest.mark.parametrize("name", ["vault", "mlp", "question", "weight_decay", "depth", "purity", "quick"])
 def test_show_says_what_a_name_stands_for(name):
     shown = call("show", name)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +110,20 @@ def test_libraries_in_a_dask_worker_keep_to_one_thread(tmp_path, reported):
             made.close()
     assert (found["numba"], found["blas"], found["ours"]) == (1, {1}, 1)
     assert found["xla"] < 1.3
+
+
+def test_relative_paths_start_where_the_runner_is_and_not_where_a_worker_was_started(tmp_path, fake, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    cells, run = cells_of(conditions(seeds=8)), store(Path("run"))
+    with cluster(tmp_path, 1) as (address, _):
+        made = connected(address, run)
+        try:
+            assert run_cells(run, cells, made, measure="fake_measure:measure").complete
+        finally:
+            made.close()
+    assert len(content(run)) == 2 * len(cells)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_worker_that_does_not_see_the_run_directory_is_refused(tmp_path, fake):
