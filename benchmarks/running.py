@@ -4,8 +4,10 @@ Everything is measured as whole processes, taking turns, medians; peak memory is
 
 - *trivial cells*: 2,000 cells that measure nothing, by two worker processes: starting them, handing out, storing.
 - *dry run*: `probes run SUITE --dry-run` of a suite of 100,000 cells.
-- *Dask*: cells that train and measure something small, by one worker and by two of one thread each on a scheduler of
-  this machine. Workers are started and have compiled everything before the clock starts.
+- *Dask*: cells of the vault, as the quick suite has them but with fewer steps, by one worker and by two of one thread
+  each on a scheduler of this machine. Workers are started and have compiled everything before the clock starts. A
+  worker draws its next clips while XLA computes a step, in a thread of XLA's own, so that alone it takes a little more
+  than one processor: two workers on two processors cannot be twice as fast.
 - *many cells*: synthetic run directories (one really measured cell under many keys, ten seed groups per condition) of
   1,000 and 10,000 cells, or as many as `--cells` says: finding out what is missing, the tables, `probes show`, packing.
 
@@ -31,7 +33,7 @@ from typing import NamedTuple
 
 from timing import progress, taking_turns, where
 
-TRIVIAL, JOBS, DRY, DASK = 2_000, 2, 100_000, 24
+TRIVIAL, JOBS, DRY, DASK = 2_000, 2, 100_000, 16
 AIM_TRIVIAL, AIM_DRY, AIM_DRY_MEMORY, AIM_DASK = 20.0, 5.0, 500, 1.7
 SIZES = (1_000, 10_000)
 GROUPS = 10
@@ -41,12 +43,9 @@ SMALL = """
 name = "small"
 [defaults]
 seeds = {seeds}
-steps = 3000
-batch = 64
-checkpoints = 6
+steps = 500
 [[jobs]]
-world = "cue_parity"
-parameters = {{ bits = 3 }}
+world = "vault"
 objective = "question"
 heads = "mlp"
 """
@@ -289,10 +288,10 @@ def measure(repeats: int = 3, sizes: tuple[int, ...] = SIZES) -> str:
         (f"{TRIVIAL:,} trivial cells, {JOBS} jobs", f"{_seconds(taken['trivial'])}", f"≤ {AIM_TRIVIAL:g} s"),
         (f"`--dry-run`, {DRY:,} cells", f"{_seconds(taken['dry'])}", f"≤ {AIM_DRY:g} s"),
         ("its peak memory", f"{peak:,.0f} MB", f"≤ {AIM_DRY_MEMORY} MB"),
-        (f"{DASK} small cells, one Dask worker of one thread", _seconds(taken["one"]), ""),
-        (f"{DASK} small cells, two of them", _seconds(taken["two"]), ""),
+        (f"{DASK} cells of the vault, one Dask worker of one thread", _seconds(taken["one"]), ""),
+        (f"{DASK} cells of the vault, two of them", _seconds(taken["two"]), ""),
         ("two over one", f"{faster:.2f}×", f"≥ {AIM_DASK:g}×"),
-        ("processor time of a worker over the time it had, at most", f"{max(busy):.2f}", "≤ 1: one thread"),
+        ("processors that a worker took, at most", f"{max(busy):.2f}", ""),
     ]
     names = list(scale[0][1]) if scale else []
     lines = [

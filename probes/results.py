@@ -194,7 +194,8 @@ class Results:
         """One row per number, the columns of `FINDING_COLUMNS`."""
         import pandas as pd
 
-        return pd.concat([_typed(FINDINGS, []), *self._found()], ignore_index=True)
+        # An empty piece would make objects of the others' texts.
+        return pd.concat([*self._found()] or [_typed(FINDINGS, [])], ignore_index=True)
 
     def _found(self) -> Iterator[pd.DataFrame]:
         """The findings in pieces, in one pass over the conditions."""
@@ -270,11 +271,10 @@ class Results:
     def to_xarray(self, probe: str | None = None) -> xr.Dataset:
         """The findings of one probe as labelled arrays: curves over steps with their intervals, condition by condition.
 
-        >>> results.to_xarray("depth")["efficiency, deep"].sel(target="answer").plot.line(x="step", hue="condition")
-
         Args:
-            probe: whose; may be left out where the suite has one. Dimensions, coordinates and attributes are those of
-                `probes.labelled.labelled`.
+            probe: whose; may be left out where the suite has one. `found["efficiency, deep"].sel(target="answer")` are
+                curves of all conditions, `found["efficiency, deep, low"]` their lower limits. Dimensions, coordinates
+                and attributes are those of `probes.labelled.labelled`.
 
         Raises:
             MissingDependencyError: xarray is not installed (the extra `xarray`).
@@ -379,7 +379,8 @@ class _Lines:
     def frame(self) -> pd.DataFrame:
         import pandas as pd
 
-        self._piece()
+        if self._rows or not self._frames:
+            self._piece()
         return pd.concat(self._frames, ignore_index=True)
 
 

@@ -24,6 +24,8 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
+from worldnets.errors import WorldnetsError
+
 ROOT = Path(__file__).resolve().parents[1]
 #: Everything that people read and copy from.
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "examples/**/*.md", "datasets/*/README.md")
@@ -179,7 +181,10 @@ def run_page(
                 if (code and not said_no) or "Traceback (most recent call last)" in text:
                     return Outcome(said, f"{block.page}:{block.line + offset}: `{command}` exits with {code}:\n{text}")
         else:
-            read(block)
+            try:
+                read(block)
+            except (WorldnetsError, ValueError) as error:
+                return Outcome(said, f"{block.place}: {error}")
     return Outcome(said)
 
 

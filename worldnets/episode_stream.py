@@ -382,7 +382,7 @@ class EpisodeStream:
 
     def __repr__(self) -> str:
         counts = [self.count(part) for part in PARTS]
-        return f"EpisodeStream({str(self.path)!r}, {said(self._layout, counts, self.source_count)})"
+        return f"EpisodeStream({Path(self.path).name!r}, {said(self._layout, counts, self.source_count)})"
 
     def _repr_html_(self) -> str:
         from worldnets.draw.cards import card

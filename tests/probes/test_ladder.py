@@ -337,7 +337,9 @@ def test_a_checkpoint_at_the_threshold_of_a_rule_does_not_hand_the_verdict_to_th
     assert len(names) == 1
 
 
-@pytest.mark.parametrize(("world", "parameters"), [("vault", {"frames": 8}), ("alarm", {})])
+@pytest.mark.parametrize(
+    ("world", "parameters"), [("vault", {"frames": 8}), pytest.param("alarm", {}, marks=pytest.mark.slow)]
+)
 def test_verdicts_on_sampled_worlds_and_their_errors_hold_for_any_seed_of_the_clips(world, parameters):
     dataset = wn.load_dataset(world, **parameters)
     trace = wn.train(dataset, "mlp", dataset.objectives[0], seeds=range(8), steps=600, checkpoints=4)

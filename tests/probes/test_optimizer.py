@@ -202,6 +202,7 @@ def test_inference_with_rounds_is_the_authors_searches_by_rounds_and_has_no_tilt
         assert found.last("retargeting", target).value.estimate > 0.8
 
 
+@pytest.mark.slow
 def test_heads_that_halt_answer_from_mixtures_of_rounds_and_have_no_twin(asia):
     trace = train(asia, "message_passing", "question", seeds=2, steps=100, checkpoints=[0, 100], learning_rate=0.05,
                   head_options={"initialisation": "noisy", "strength": 0.3, "halting": True})  # fmt: skip

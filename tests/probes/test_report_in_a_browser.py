@@ -97,7 +97,8 @@ class Copied(Results):
         super().__init__(Store(store.path, store.manifest, store.suite, conditions))
         self.first = Results(store).concluded[-1]
         self.cells = store.read(self.first.condition.cells[0])
-        self.concluded = tuple(Concluded(condition, self.first.conclusion) for condition in conditions)
+        first = self.first
+        self.concluded = tuple(Concluded(one, first.conclusion, headlines=first.headlines) for one in conditions)
 
     def measured(self, condition):
         return [self.cells]

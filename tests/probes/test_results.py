@@ -1,4 +1,5 @@
 import math
+import weakref
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -166,10 +167,7 @@ def test_loading_what_is_no_run_is_a_store_error(tmp_path):
 
 
 def test_a_pass_over_many_conditions_keeps_few_conclusions_and_makes_the_same_tables(whole, tmp_path, monkeypatch):
-    import gc
-
     from probes import results as module
-    from probes.finding import Conclusion
 
     linear, mlp = whole.conditions
     lines = [
@@ -183,20 +181,24 @@ def test_a_pass_over_many_conditions_keeps_few_conclusions_and_makes_the_same_ta
     store.fail(cells_of(lines)[3], "planted", "planted")
     store.files.place(cells_of(lines)[3].key, ".json").unlink()
 
+    met = []
+
     def alive():
-        gc.collect()
-        return sum(isinstance(one, Conclusion) for one in gc.get_objects())
+        return sum(one() is not None for one in met)
+
+    def meet(one):
+        met.append(weakref.ref(one.conclusion)) if one.conclusion else None
+        return one
 
     kept = Results(Store.open(store.path))
     assert len(kept.concluded) == 10
-    before = alive()
     monkeypatch.setattr(module, "KEPT", 3)
     monkeypatch.setattr(module, "PIECE", 5)
     passing = Results(Store.open(store.path))
-    most = max(alive() - before for _ in passing.each())
-    assert most <= 3 + 1
+    assert max(alive() for _ in map(meet, passing.each())) <= 3 + 1
+    assert len(met) == 9
     passing.compact()
-    assert alive() - before <= 3
+    assert alive() <= 3
     for name in ("findings", "verdicts", "failures"):
         pd.testing.assert_frame_equal(getattr(passing, name), getattr(kept, name))
     written = {name: (store.path / f"{name}.parquet").read_bytes() for name in ("findings", "verdicts")}

@@ -72,7 +72,7 @@ def test_a_cell_that_kills_its_worker_fails_and_the_others_are_done(tmp_path, fa
     assert "died" in run.failure(deadly[1].cells[1])["error"]
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("sign", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_run_stopped_in_the_middle_goes_on_to_the_same_bytes(tmp_path, fake, sign):
     script = f"""
         import signal, sys

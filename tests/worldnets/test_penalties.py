@@ -36,6 +36,7 @@ def test_description_length_counts_bits_of_a_universal_code():
     assert DescriptionLength(1.0).cost(np.zeros(9)) == 0
 
 
+@pytest.mark.slow
 def test_what_is_free_is_not_paid_for_and_all_else_is():
     dataset = load_dataset("vault", frames=3, pixels=1)
     request = {"steps": 60, "batch": 32, "seeds": 2, "checkpoints": [60], "learning_rate": 0.05}

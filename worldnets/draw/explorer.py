@@ -1,7 +1,10 @@
 """Evidence changed by hand, beliefs redrawn.
 
->>> net.explore()  # in a notebook: choose variables, set their states, watch all beliefs
->>> net.explore({"PRESS": "ZERO"}, variables=net.ancestors(["PRESS"]))
+>>> import worldnets as wn
+>>> net = wn.load_dataset("asia").net
+>>> explorer = net.explore()  # shown in a notebook: choose variables, set their states, watch all beliefs
+>>> explorer.observe("dysp", "yes").beliefs["lung"].round(3)
+array([[0.103, 0.897]])
 
 With ipywidgets there are controls; without, the same picture stands still and says which extra brings them. From
 Python the same is done by `observe`, `do` and `forget`.
