@@ -207,6 +207,8 @@ def run(
         return
     assert out is not None
     _say_what_comes_first()
+    if scheduler is not None:
+        click.echo(f"asking {printable(scheduler)} for workers, a minute at most", err=True)
     results, outcome = execute(planned, out, jobs, _progress(), fail_fast, time_limit, backend, scheduler)
     if outcome.interrupted:
         done = outcome.done + outcome.reused
