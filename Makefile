@@ -104,7 +104,7 @@ site: $(DEV_ENV) ## the documentation as a site, in site/; warnings are errors
 notebooks: $(DEV_ENV) ## execute the notebooks
 	$(BIN)/python -m pytest notebooks $(ARGS)
 
-newcomer: $(DEV_ENV) ## a newcomer's whole path in environments made from nothing: needs a network, takes 10 minutes
+newcomer: $(DEV_ENV) ## a newcomer's whole path in environments made from nothing: needs a network, takes 6 minutes
 	$(BIN)/python -m pytest tests/test_newcomer.py -m slow -o log_cli=true -o log_cli_level=INFO $(ARGS)
 
 constraints: $(DEV_ENV) ## resolve the newest versions of everything and pin them in constraints.txt
