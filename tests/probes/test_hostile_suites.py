@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 from random import Random
 
 import pytest
@@ -16,6 +15,7 @@ from probes.resolve import check_size
 from probes.suite import load_suite, read_suite
 from tests.hostile_runs import VALUES, changed, refusal
 from tests.mutations import mutated
+from tests.odd_files import put
 from worldnets.errors import SuiteError
 
 SUITE = """\
@@ -148,15 +148,7 @@ def test_lists_that_cross_to_too_many_cells_are_refused_before_a_world_is_built(
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "hole", "none"])
 def test_a_suite_that_is_no_ordinary_file_is_refused_without_waiting(tmp_path, kind):
     path = tmp_path / "s.toml"
-    if kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    elif kind == "folder":
-        path.mkdir()
-    elif kind == "hole":
-        with open(path, "wb") as stream:
-            stream.truncate(1 << 40)
+    put(path, kind)
     with pytest.raises(SuiteError, match=r"s\.toml: cannot read the suite file.*Mend") as caught:
         load_suite(path)
     assert ("probes.suite.SUITE_LIMIT" in str(caught.value)) == (kind == "hole")
